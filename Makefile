@@ -1,0 +1,35 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later: they make .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-fast check format clean
+
+demo: .venv/.installed
+	$(BIN)/python recipes/compare.py
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest
+
+test-fast: .venv/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/.installed-test
+	$(BIN)/python -m pytest tests/test_project.py
+
+format: .venv/.installed-test
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+# A stamp a set of packages: made again only when pyproject.toml changes.
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/.installed-test: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch .venv/.installed $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,213 @@
+"""What the toolkit knows about architectures, preprocessing and weights, as data. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tl_toolkit.errors import InputError, unknown_name
+
+BLOCKS = ("basic", "bottleneck")
+VARIANTS = ("v1", "v1.5")
+STEMS = ("imagenet", "cifar")
+
+# He et al. 2015, "Deep Residual Learning for Image Recognition", table 1.
+BLOCK_COUNTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Everything that decides the shape and the arithmetic of a ResNet without its head.
+
+    Attributes:
+        block: `"basic"` (two 3x3 convolutions) or `"bottleneck"` (1x1, 3x3, 1x1).
+        block_counts: Blocks in each stage, first stage conv2.
+        variant: `"v1"` puts a stage's stride on the first 1x1 of a bottleneck, `"v1.5"` on its 3x3.
+            Basic blocks are the same in both.
+        width: Filters of the stem and of the first stage's inner convolutions.
+        stem: `"imagenet"` (7x7, stride 2, then 3x3 max pooling, stride 2) or `"cifar"` (3x3, stride 1).
+        bn_epsilon: ε of every batch normalisation.
+    """
+
+    block: str
+    block_counts: tuple[int, ...]
+    variant: str = "v1.5"
+    width: int = 64
+    stem: str = "imagenet"
+    bn_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block_counts", tuple(int(n) for n in self.block_counts))
+        for value, kind, choices in (
+            (self.block, "block", BLOCKS),
+            (self.variant, "variant", VARIANTS),
+            (self.stem, "stem", STEMS),
+        ):
+            if value not in choices:
+                raise unknown_name(kind, value, choices)
+        if not self.block_counts or min(self.block_counts) < 1:
+            raise InputError(
+                "`block_counts` must be one positive block count a stage, such as (2, 2, 2, 2). "
+                f"Received: {self.block_counts}"
+            )
+        if self.width < 1:
+            raise InputError(f"`width` must be at least 1. Received: {self.width}")
+        if not self.bn_epsilon > 0:
+            raise InputError(f"`bn_epsilon` must be positive. Received: {self.bn_epsilon}")
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Architecture:
+        """Returns the architecture called `name`, such as `"resnet50"`, with fields replaced."""
+        if name not in BLOCK_COUNTS:
+            raise unknown_name("backbone", name, BLOCK_COUNTS)
+        block, block_counts = BLOCK_COUNTS[name]
+        return cls(block, block_counts, **changes)
+
+    @property
+    def name(self) -> str:
+        """`"resnet50"` for a depth of the paper, else the depth alone, such as `"resnet1202"`."""
+        convolutions = sum(self.block_counts) * (2 if self.block == "basic" else 3)
+        for name, spec in BLOCK_COUNTS.items():
+            if spec == (self.block, self.block_counts):
+                return name
+        return f"resnet{convolutions + 2}"
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Names of all blocks in order, as keras.applications has them: `conv2_block1` and on."""
+        return tuple(
+            f"conv{stage}_block{block}"
+            for stage, count in enumerate(self.block_counts, start=2)
+            for block in range(1, count + 1)
+        )
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the last stage, which is the length of the pooled features."""
+        expansion = 1 if self.block == "basic" else 4
+        return self.width * 2 ** (len(self.block_counts) - 1) * expansion
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How a weight set wants its images: from raw RGB pixels (0-255) to what the network takes.
+
+    The network's input is `(pixels * scale - mean) / std` with the channels in `channel_order`;
+    `mean` and `std` are given in that order.
+
+    Attributes:
+        channel_order: `"rgb"` or `"bgr"`.
+        scale: Factor on the pixels before the mean is taken off.
+        mean: One value a channel.
+        std: One value a channel.
+        image_size: Side of the square image at evaluation, in pixels.
+        crop_fraction: Side of the centre crop as a fraction of the resized image's shorter side.
+        interpolation: `"bilinear"` or `"bicubic"`, both antialiased.
+    """
+
+    channel_order: str = "rgb"
+    scale: float = 1 / 127.5
+    mean: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    image_size: int = 224
+    crop_fraction: float = 1.0
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
+        object.__setattr__(self, "std", tuple(float(s) for s in self.std))
+        if self.channel_order not in ("rgb", "bgr"):
+            raise unknown_name("channel order", self.channel_order, ("rgb", "bgr"))
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise unknown_name("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
+            raise InputError(
+                "`mean` and `std` must hold three numbers, and no standard deviation may be 0. "
+                f"Received: mean={self.mean}, std={self.std}"
+            )
+        if self.image_size < 8:
+            raise InputError(f"`image_size` must be at least 8 pixels. Received: {self.image_size}")
+        if not 0 < self.crop_fraction <= 1:
+            raise InputError(
+                f"`crop_fraction` must be over 0 and at most 1. Received: {self.crop_fraction}"
+            )
+
+
+# The mean and standard deviation of ImageNet's training pixels, as torchvision and timm use them;
+# "caffe" is what keras.applications' ResNets were trained with.
+PREPROCESSING: dict[str, Preprocessing] = {
+    "rescale": Preprocessing(),
+    "imagenet": Preprocessing(
+        scale=1 / 255,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        crop_fraction=0.875,
+    ),
+    "caffe": Preprocessing(
+        channel_order="bgr",
+        scale=1.0,
+        mean=(103.939, 116.779, 123.68),
+        crop_fraction=0.875,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightSpec:
+    """One set of weights: the network that it fits, its preprocessing, and where it comes from.
+
+    Attributes:
+        name: The catalogue name, or the path that it was read from.
+        architecture: The network that the weights fit.
+        preprocessing: How images must be prepared, or None where the source does not say.
+        class_names: Labels of the original head, in order; empty where it has none or they are unknown.
+        classes: Outputs of the original head; 0 where the source holds no head.
+        trained_on: The data that the weights were learned from.
+        top1: Published top-1 accuracy on the data it was trained for, from 0 to 1.
+        licence: Of the weights.
+        sha256: Of the file, where it is fixed.
+        filename: Of the file in `saved_models/`, for weights that ship with the toolkit.
+    """
+
+    name: str
+    architecture: Architecture
+    preprocessing: Preprocessing | None = None
+    class_names: tuple[str, ...] = ()
+    classes: int = 0
+    trained_on: str = ""
+    top1: float | None = None
+    licence: str = ""
+    sha256: str | None = None
+    filename: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the record as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> WeightSpec:
+        """Returns the record that `to_json` wrote."""
+        values = dict(values)
+        values["architecture"] = Architecture(**values["architecture"])
+        if values.get("preprocessing") is not None:
+            values["preprocessing"] = Preprocessing(**values["preprocessing"])
+        values["class_names"] = tuple(values.get("class_names", ()))
+        return cls(**values)
+
+
+CATALOG: dict[str, WeightSpec] = {}
+
+
+def list_weights(architecture: str | None = None) -> tuple[WeightSpec, ...]:
+    """Returns the weight sets that can be named, of one architecture such as `"resnet18"` or of all."""
+    if architecture is not None and architecture not in BLOCK_COUNTS:
+        raise unknown_name("backbone", architecture, BLOCK_COUNTS)
+    return tuple(
+        spec for spec in CATALOG.values() if architecture in (None, spec.architecture.name)
+    )

@@ -1,0 +1,22 @@
+"""The error that a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something that the user gave is wrong; the message names it, what was expected, and the way out.
+
+    The command line prints the message alone; every other exception is a defect and keeps its traceback.
+    """
+
+
+def unknown_name(kind: str, value: object, choices: Iterable[str], hint: str = "") -> InputError:
+    """Returns the error for a name that is not one of `choices`, with the nearest right ones first."""
+    choices = sorted(choices)
+    nearest = difflib.get_close_matches(str(value), choices, n=3, cutoff=0.5)
+    suggestion = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+    known = ", ".join(choices) if choices else "none"
+    return InputError(f"Unknown {kind} {value!r}.{suggestion} Known: {known}.{hint and ' ' + hint}")

@@ -1,0 +1,1 @@
+"""Networks: the ResNet family, its layers, and the assembled classifier."""

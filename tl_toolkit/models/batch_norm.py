@@ -1,0 +1,170 @@
+"""Batch normalisation whose training flag cannot go wrong."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tl_toolkit.errors import unknown_name
+
+BN_MODES = ("adapt", "affine", "frozen")
+
+# What TensorFlow's fused kernel takes; float64 goes through Keras' own arithmetic.
+FUSED_DTYPES = ("float32", "float16", "bfloat16")
+
+
+@keras.saving.register_keras_serializable(package="tl_toolkit")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` with a mode that says which of its variables move in training.
+
+    For each channel, over batch, height and width: μ = mean(x), σ² = mean((x − μ)²), then
+    y = γ · (x − μ) / √(σ² + ε) + β. γ starts at 1 and β at 0; ε keeps the division finite. At
+    evaluation μ and σ² are the moving averages that training left behind.
+
+    | mode | μ and σ² in training | moving averages | γ and β |
+    |---|---|---|---|
+    | `"adapt"` | of the batch | follow | trained |
+    | `"affine"` | the moving averages | fixed | trained |
+    | `"frozen"` | the moving averages | fixed | fixed |
+
+    The mode outlives `model.trainable = True`. `layer.trainable = False` makes any mode act as frozen.
+    Weights, their order, their numbers and entries in `.weights.h5` files are those of Keras' layer, so
+    files go both ways. As with `trainable`, a mode changed after a model was compiled takes effect when
+    it is compiled again.
+
+    Args:
+        axis, momentum, epsilon and the rest: As in `keras.layers.BatchNormalization`.
+        mode: `"adapt"` (what Keras' layer does), `"affine"` or `"frozen"`.
+        synchronized: Under a `tf.distribute` strategy, take the statistics over all replicas.
+
+    Input and output: float[batch, channels] or float[batch, height, width, channels]; other ranks work
+    through Keras' own arithmetic. float16 and bfloat16 inputs are normalised in float32.
+
+    Raises:
+        InputError: `mode` is not one of the three.
+
+    Reference: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by
+    Reducing Internal Covariate Shift".
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        *args,
+        mode: str = "adapt",
+        **kwargs,
+    ) -> None:
+        self._mode = _checked_mode(mode)
+        super().__init__(axis, momentum, epsilon, *args, **kwargs)
+
+    @property
+    def mode(self) -> str:
+        """The mode that was set: `"adapt"`, `"affine"` or `"frozen"`."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, value: str) -> None:
+        self._mode = _checked_mode(value)
+        self._apply_mode()
+
+    @property
+    def effective_mode(self) -> str:
+        """The mode as it acts: `"frozen"` where the layer is not trainable, else `mode`."""
+        return self._mode if self.trainable else "frozen"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the layer may train at all; False makes any mode act as frozen."""
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.BatchNormalization.trainable.fset(self, value)
+        self._apply_mode()
+
+    def build(self, input_shape) -> None:
+        super().build(input_shape)
+        self._apply_mode()
+
+    def _apply_mode(self) -> None:
+        for variable in (getattr(self, "gamma", None), getattr(self, "beta", None)):
+            if variable is not None:
+                variable.trainable = self.effective_mode != "frozen"
+
+    def call(self, inputs, training=None, mask=None):
+        learns_statistics = bool(training) and self.effective_mode == "adapt"
+        if mask is not None or not self._fused_applies(inputs):
+            return super().call(inputs, training=learns_statistics, mask=mask)
+        if learns_statistics:
+            if self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                return super().call(inputs, training=True)
+            return self._normalise_by_batch(inputs)
+        if training:
+            return self._scale_and_shift(inputs)
+        return self._normalise_by_moving_averages(inputs)
+
+    def _fused_applies(self, inputs) -> bool:
+        rank = len(inputs.shape)
+        return (
+            not self.renorm
+            and rank in (2, 4)
+            and self.axis in (-1, rank - 1)
+            and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
+        )
+
+    def _fused(self, inputs, mean, variance, is_training: bool):
+        """Runs TensorFlow's kernel: output, mean and variance as it computes them."""
+        x = tf.convert_to_tensor(inputs)
+        channels = x.shape[-1]
+        gamma = tf.ones([channels]) if self.gamma is None else tf.convert_to_tensor(self.gamma)
+        beta = tf.zeros([channels]) if self.beta is None else tf.convert_to_tensor(self.beta)
+        is_vector = len(x.shape) == 2
+        output = tf.raw_ops.FusedBatchNormV3(
+            x=x[:, None, None, :] if is_vector else x,
+            scale=tf.cast(gamma, tf.float32),
+            offset=tf.cast(beta, tf.float32),
+            mean=mean,
+            variance=variance,
+            epsilon=self.epsilon,
+            is_training=is_training,
+        )
+        y = output.y[:, 0, 0, :] if is_vector else output.y
+        return tf.cast(y, self.compute_dtype), output.batch_mean, output.batch_variance
+
+    def _normalise_by_batch(self, inputs):
+        y, mean, variance = self._fused(inputs, mean=[], variance=[], is_training=True)
+        # The kernel's variance has Bessel's correction n / (n - 1); Keras' moving average has not.
+        n = tf.cast(tf.size(inputs) // tf.maximum(tf.shape(inputs)[-1], 1), tf.float32)
+        variance = variance * (tf.maximum(n - 1.0, 1.0) / n)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1 - self.momentum))
+        return y
+
+    def _normalise_by_moving_averages(self, inputs):
+        return self._fused(
+            inputs,
+            mean=tf.cast(tf.convert_to_tensor(self.moving_mean), tf.float32),
+            variance=tf.cast(tf.convert_to_tensor(self.moving_variance), tf.float32),
+            is_training=False,
+        )[0]
+
+    def _scale_and_shift(self, inputs):
+        # Not the fused kernel: with is_training=False its gradient is not deterministic on a GPU.
+        scale = tf.math.rsqrt(tf.convert_to_tensor(self.moving_variance) + self.epsilon)
+        if self.gamma is not None:
+            scale = scale * self.gamma
+        shift = -tf.convert_to_tensor(self.moving_mean) * scale
+        if self.beta is not None:
+            shift = shift + self.beta
+        return tf.cast(tf.cast(inputs, scale.dtype) * scale + shift, self.compute_dtype)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "mode": self._mode}
+
+
+def _checked_mode(mode: str) -> str:
+    if mode not in BN_MODES:
+        raise unknown_name("BN mode", mode, BN_MODES)
+    return mode

@@ -1,0 +1,40 @@
+"""Room for networks of over 1,000 layers, whose graphs Keras walks by recursion."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import keras
+
+# Frames that Keras takes a block when it walks a graph: measured with 600 blocks.
+FRAMES_A_BLOCK = 60
+
+
+@contextlib.contextmanager
+def recursion_room(blocks: int) -> Iterator[None]:
+    """Raises Python's recursion limit while a graph of `blocks` residual blocks is walked."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 1000 + FRAMES_A_BLOCK * blocks))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def load_model(path: str | pathlib.Path) -> keras.Model:
+    """Loads a `.keras` file with this toolkit's layers, at any depth, ready to train on.
+
+    Args:
+        path: The file, such as `model.keras` in a finished run's folder.
+
+    Returns:
+        The model, not compiled. A model of `run` ends in logits: compile it with a loss of
+        `from_logits=True`.
+    """
+    from tl_toolkit.models import batch_norm, preprocessing  # noqa: F401  their layers register
+
+    with recursion_room(2000):
+        return keras.models.load_model(path, compile=False)

@@ -1,0 +1,75 @@
+"""The assembled classifier: raw pixels, preprocessing, backbone, head, in one flat graph."""
+
+from __future__ import annotations
+
+import keras
+
+from tl_toolkit.catalog import Architecture, Preprocessing
+from tl_toolkit.models.preprocessing import ImagePreprocessing
+from tl_toolkit.models.resnet import build_resnet
+
+FEATURES_HEAD = "predictions"  # the dense layer in place of the original last one
+LOGITS_HEAD = "new_predictions"  # the dense layer on top of the original last one
+HEADS = (FEATURES_HEAD, LOGITS_HEAD)
+
+
+def assemble_classifier(
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    classes: int,
+    *,
+    on: str = "features",
+    original_classes: int = 0,
+    zero_init_head: bool = True,
+    zero_init_residual: bool = False,
+    name: str | None = None,
+) -> keras.Model:
+    """Builds a classifier that takes raw pixels and gives logits.
+
+    Args:
+        architecture: The backbone.
+        preprocessing: What its weights want.
+        classes: Outputs of the new dense head.
+        on: `"features"`, the head replaces the original last layer and sits on the pooled features; or
+            `"logits"`, it sits on the original last layer's output before the softmax.
+        original_classes: Outputs of the original last layer, for `on="logits"`.
+        zero_init_head: Start the head at 0: the first loss is log(classes) and the first gradients into
+            the backbone are small. Otherwise Glorot-uniform.
+        zero_init_residual: See `tl_toolkit.models.resnet.residual_block`.
+        name: Of the model; by default the architecture's.
+
+    Returns:
+        A model from float32[batch, height, width, 3] (RGB, 0-255), input `image`, to float32[batch,
+        classes], the logits. The new head is `new_head(model)`.
+    """
+    images = keras.Input((None, None, 3), name="image")
+    x = ImagePreprocessing(preprocessing, name="preprocessing")(images)
+    initializer = "zeros" if zero_init_head else "glorot_uniform"
+    if on == "logits":
+        backbone = build_resnet(
+            architecture,
+            input_tensor=x,
+            classes=original_classes,
+            classifier_activation=None,
+            zero_init_residual=zero_init_residual,
+        )
+    else:
+        backbone = build_resnet(
+            architecture,
+            include_top=False,
+            pooling="avg",
+            input_tensor=x,
+            zero_init_residual=zero_init_residual,
+        )
+    logits = keras.layers.Dense(
+        classes,
+        kernel_initializer=initializer,
+        dtype="float32",
+        name=LOGITS_HEAD if on == "logits" else FEATURES_HEAD,
+    )(backbone.output)
+    return keras.Model(images, logits, name=name or architecture.name)
+
+
+def new_head(model: keras.Model) -> keras.layers.Dense:
+    """Returns the last dense layer of an assembled classifier."""
+    return model.get_layer(model.layers[-1].name)
