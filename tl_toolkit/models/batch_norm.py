@@ -139,7 +139,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         n = tf.cast(tf.size(inputs) // tf.maximum(tf.shape(inputs)[-1], 1), tf.float32)
         variance = variance * (tf.maximum(n - 1.0, 1.0) / n)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1 - self.momentum))
+            moving.assign(
+                moving * self.momentum + tf.cast(batch, moving.dtype) * (1 - self.momentum)
+            )
         return y
 
     def _normalise_by_moving_averages(self, inputs):

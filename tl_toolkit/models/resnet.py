@@ -214,7 +214,9 @@ def _check_arguments(input_tensor, input_shape, pooling, classes) -> None:
             'keras.config.set_image_data_format("channels_last").'
         )
     if input_tensor is not None and input_shape is not None:
-        raise InputError("Give `input_tensor` or `input_shape`, not both: the tensor has its shape.")
+        raise InputError(
+            "Give `input_tensor` or `input_shape`, not both: the tensor has its shape."
+        )
     if input_shape is not None and (len(input_shape) != 3 or input_shape[-1] is None):
         raise InputError(
             "`input_shape` must be (height, width, channels), where the sides may be None. "

@@ -1,0 +1,103 @@
+"""Augmentation as a pure function of (seed, image, view): no hidden generator, so runs repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.resize import resample_window, resize_for_evaluation
+from tl_toolkit.errors import unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """A random window of the image, and whether it may be mirrored.
+
+    Attributes:
+        area: Least and most area of the window, as a fraction of the image's.
+        aspect_ratio: Least and most width over height of the window, relative to a square.
+        shift: Most shift of the window's centre, as a fraction of the side. None: the window lies
+            anywhere inside the image.
+        mirror: Whether half of the views are mirrored left to right.
+    """
+
+    area: tuple[float, float]
+    aspect_ratio: tuple[float, float]
+    shift: float | None
+    mirror: bool
+
+
+AUGMENTATIONS: dict[str, Augmentation | None] = {
+    "none": None,
+    # Szegedy et al. 2015, section 6, with a larger least area: a small crop of a few photos misleads.
+    "photo": Augmentation(area=(0.35, 1.0), aspect_ratio=(3 / 4, 4 / 3), shift=None, mirror=True),
+    # For pictures whose sides have a meaning: digits, text, instruments.
+    "shift": Augmentation(area=(0.8, 1.25), aspect_ratio=(0.85, 1.18), shift=0.1, mirror=False),
+}
+
+
+def augmentation_named(name: str) -> Augmentation | None:
+    """Returns the preset, or raises `InputError` with the nearest right name."""
+    if name not in AUGMENTATIONS:
+        raise unknown_name("augmentation", name, AUGMENTATIONS)
+    return AUGMENTATIONS[name]
+
+
+def augment_and_resize(
+    image,
+    augmentation: Augmentation | None,
+    preprocessing: Preprocessing,
+    seed: int,
+    image_id,
+    view,
+) -> tf.Tensor:
+    """One random view of an image.
+
+    Args:
+        image: uint8[height, width, 3].
+        augmentation: The preset; None gives the evaluation view.
+        preprocessing: Gives the size and the interpolation.
+        seed: Of the run.
+        image_id: int64[], the image's number in its data set.
+        view: int64[], the epoch, or the number of the stored view.
+
+    Returns:
+        float32[size, size, 3], 0-255; the same arguments give the same pixels.
+    """
+    if augmentation is None:
+        return resize_for_evaluation(image, preprocessing)
+    key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x4155], tf.int64), image_id)
+    key = tf.random.experimental.stateless_fold_in(key, view)
+    u = tf.unstack(tf.random.stateless_uniform([5], key))
+    height, width = tf.cast(tf.shape(image)[0], tf.float32), tf.cast(tf.shape(image)[1], tf.float32)
+
+    def between(low: float, high: float, fraction):
+        return low + (high - low) * fraction
+
+    area = between(*augmentation.area, u[0])
+    ratio = tf.exp(between(*map(math.log, augmentation.aspect_ratio), u[1]))
+    if augmentation.shift is None:
+        # Nominal sides from the image's own area, cut to what the image has.
+        side = tf.sqrt(area * height * width)
+        window_height = tf.minimum(side / tf.sqrt(ratio), height)
+        window_width = tf.minimum(side * tf.sqrt(ratio), width)
+        top, left = u[2] * (height - window_height), u[3] * (width - window_width)
+    else:
+        side = tf.minimum(height, width)
+        window_height = side * tf.sqrt(area / ratio)
+        window_width = side * tf.sqrt(area * ratio)
+        largest = augmentation.shift * side
+        top = (height - window_height) / 2 + between(-largest, largest, u[2])
+        left = (width - window_width) / 2 + between(-largest, largest, u[3])
+    view_pixels = resample_window(
+        image,
+        (top, left, window_height, window_width),
+        preprocessing.image_size,
+        preprocessing.interpolation,
+    )
+    if augmentation.mirror:
+        view_pixels = tf.where(u[4] < 0.5, view_pixels[:, ::-1], view_pixels)
+    return tf.clip_by_value(view_pixels, 0.0, 255.0)

@@ -1,0 +1,176 @@
+"""What a data set is here: images, labels and ids of three splits, and what to know about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.data.decode import decode_image
+
+
+class Images(Protocol):
+    """Pictures that can be taken by number, without reading all of them."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> Images:
+        """Returns those pictures."""
+
+    def loader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns a TensorFlow function from int64[] (a number) to uint8[height, width, 3]."""
+
+    def encoded(self, index: int) -> bytes:
+        """Returns one picture as a file's contents."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FileImages:
+    """Image files, read when they are needed."""
+
+    paths: np.ndarray  # str[n]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: np.ndarray) -> FileImages:
+        return FileImages(self.paths[indices])
+
+    def loader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        paths = tf.constant(self.paths.astype(object), tf.string)
+        return lambda index: decode_image(tf.io.read_file(paths[index]))
+
+    def encoded(self, index: int) -> bytes:
+        return pathlib.Path(str(self.paths[index])).read_bytes()
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedImages:
+    """Image files' contents, held in memory."""
+
+    contents: np.ndarray  # object[n], bytes
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def take(self, indices: np.ndarray) -> EncodedImages:
+        return EncodedImages(self.contents[indices])
+
+    def loader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        contents = tf.constant(self.contents, tf.string)
+        return lambda index: decode_image(contents[index])
+
+    def encoded(self, index: int) -> bytes:
+        return self.contents[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayImages:
+    """Pixels of one size, held in memory."""
+
+    pixels: np.ndarray  # uint8[n, height, width, 3]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: np.ndarray) -> ArrayImages:
+        return ArrayImages(self.pixels[indices])
+
+    def loader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        pixels = tf.constant(self.pixels, tf.uint8)
+        return lambda index: pixels[index]
+
+    def encoded(self, index: int) -> bytes:
+        return tf.io.encode_png(self.pixels[index]).numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Some images of a data set.
+
+    Attributes:
+        images: The pictures.
+        labels: int64[n], numbers of classes.
+        ids: int64[n], each image's number in the whole data set, whatever split it is in.
+    """
+
+    images: Images
+    labels: np.ndarray
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> Split:
+        """Returns the split of those positions."""
+        indices = np.asarray(indices, np.int64)
+        return Split(self.images.take(indices), self.labels[indices], self.ids[indices])
+
+    @classmethod
+    def of(cls, images: Images, labels, first_id: int = 0) -> Split:
+        """Returns a split whose ids count up from `first_id`."""
+        labels = np.asarray(labels, np.int64)
+        return cls(images, labels, np.arange(first_id, first_id + len(labels), dtype=np.int64))
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+    """What a source hands over before missing splits are made.
+
+    Attributes:
+        class_names: In the order of the labels.
+        train: All images that may be trained on or split further.
+        validation: Where the source has one of its own.
+        test: Where the source has one of its own.
+        groups: int64[len(train)], equal for images that must stay on the same side of a split (copies
+            of one file), or None where there are none.
+        licence: Of the images.
+        augmentation: Preset that suits these images.
+        notes: What the user should know: files left out, copies found.
+    """
+
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+    groups: np.ndarray | None = None
+    licence: str = ""
+    augmentation: str = "photo"
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDataset:
+    """Labelled images in three splits.
+
+    Attributes:
+        uri: What it was opened by.
+        class_names: In the order of the labels.
+        train: To learn from.
+        validation: To select by; None where there is none.
+        test: To look at once, at the end.
+        licence: Of the images.
+        augmentation: Preset that suits these images.
+        notes: What the user should know: files left out, copies found, a split that is not used.
+    """
+
+    uri: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split | None
+    test: Split
+    licence: str = ""
+    augmentation: str = "photo"
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """One line: classes and images of each split."""
+        validation = len(self.validation) if self.validation is not None else 0
+        return (
+            f"{self.uri}: {len(self.class_names)} classes; {len(self.train)} images to train on, "
+            f"{validation} to validate, {len(self.test)} to test"
+        )

@@ -1,0 +1,160 @@
+"""Encoded image to pixels, by TensorFlow operations alone: training and the exported graph share it."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+JPEG_MAGIC = b"\xff\xd8\xff"
+PNG_MAGIC = b"\x89PNG"
+GIF_MAGIC = b"GIF8"
+BMP_MAGIC = b"BM"
+ORIENTATION_TAG = 0x0112
+START_OF_SCAN, APP1 = 0xDA, 0xE1
+# EXIF comes before the picture; no camera was seen to write more than this ahead of it.
+EXIF_SEARCH_BYTES = 1 << 17
+
+
+def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes one image, told apart by its first bytes.
+
+    JPEG (EXIF orientation applied, CMYK converted), PNG (16 bits a channel reduced to 8, transparency
+    laid on white), GIF (first frame), BMP, and WebP (first frame, transparency laid on white).
+
+    Args:
+        encoded: string[], the file's contents.
+
+    Returns:
+        uint8[height, width, 3], RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: Not one of the formats, or damaged.
+    """
+
+    # Padded, so that a file of a few bytes can be asked for its twelfth.
+    header = tf.strings.join([tf.strings.substr(encoded, 0, 12), b"\0" * 12])
+
+    def starts_with(magic: bytes) -> tf.Tensor:
+        return tf.equal(tf.strings.substr(header, 0, len(magic)), magic)
+
+    is_webp = starts_with(b"RIFF") & tf.equal(tf.strings.substr(header, 8, 4), b"WEBP")
+    image = tf.case(
+        [
+            (starts_with(JPEG_MAGIC), lambda: _decode_jpeg(encoded)),
+            (starts_with(PNG_MAGIC), lambda: _to_rgb(tf.io.decode_png(encoded))),
+            (starts_with(GIF_MAGIC), lambda: tf.io.decode_gif(encoded)[0]),
+            # A fourth channel of a BMP is padding more often than transparency.
+            (starts_with(BMP_MAGIC), lambda: _to_rgb(tf.io.decode_bmp(encoded), alpha=False)),
+            (is_webp, lambda: _to_rgb(tf.io.decode_webp(encoded)[0])),
+        ],
+        # Not an image that is known: this operation's error says so.
+        default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+        exclusive=False,
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    # The accurate transform is the one that PIL uses, and so the one that public weights saw.
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    orientation = exif_orientation(encoded)
+    return tf.cond(
+        tf.equal(orientation, 1), lambda: image, lambda: apply_orientation(image, orientation)
+    )
+
+
+def _to_rgb(image: tf.Tensor, alpha: bool = True) -> tf.Tensor:
+    """Grey, grey with alpha, RGB or RGBA to RGB; what is transparent becomes white.
+
+    The channels are looked at here, not asked of the decoder: TensorFlow's gives a PNG of under 8 bits a
+    wrong alpha, and a WebP only the channels that it has.
+    """
+    channels = tf.shape(image)[-1]
+    is_grey, has_alpha = channels < 3, tf.equal(channels % 2, 0) & alpha
+    colour = tf.cond(is_grey, lambda: tf.tile(image[..., :1], (1, 1, 3)), lambda: image[..., :3])
+    return tf.cond(has_alpha, lambda: _on_white(colour, image[..., -1:]), lambda: colour)
+
+
+def _on_white(colour: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+    colour, alpha = tf.cast(colour, tf.int32), tf.cast(alpha, tf.int32)
+    # Integer arithmetic, rounded: opaque pixels stay exactly what they were.
+    return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
+
+
+def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
+    """Reads the EXIF orientation of a JPEG file.
+
+    Args:
+        jpeg: string[], the file's contents.
+
+    Returns:
+        int32[], 1 to 8; 1 where there is none or it makes no sense.
+
+    Reference: JEITA CP-3451C (Exif 2.3), sections 4.5 and 4.7; TIFF 6.0 for the directory.
+    """
+    header = tf.io.decode_raw(tf.strings.substr(jpeg, 0, EXIF_SEARCH_BYTES), tf.uint8)
+    size = tf.size(header)
+
+    def byte(index):
+        inside = (index >= 0) & (index < size)
+        value = tf.gather(header, tf.clip_by_value(index, 0, size - 1))
+        return tf.where(inside, tf.cast(value, tf.int32), 0)
+
+    def big_endian(index):
+        return byte(index) * 256 + byte(index + 1)
+
+    def holds_exif(start):
+        letters = byte(start + 4 + tf.range(6))
+        is_exif = tf.reduce_all(tf.equal(letters, tf.constant([69, 120, 105, 102, 0, 0])))
+        return tf.equal(byte(start + 1), APP1) & is_exif
+
+    def is_other_segment(start):
+        is_segment = tf.equal(byte(start), 0xFF) & (start + 4 < size)
+        return is_segment & tf.not_equal(byte(start + 1), START_OF_SCAN) & ~holds_exif(start)
+
+    def next_segment(start):
+        # A length counts its own two bytes; less is damage, and 2 moves on all the same.
+        return (start + 2 + tf.maximum(big_endian(start + 2), 2),)
+
+    (segment,) = tf.while_loop(is_other_segment, next_segment, (tf.constant(2),))
+    tiff = segment + 10
+    is_little = tf.equal(byte(tiff), ord("I"))
+
+    def number16(index):
+        return tf.where(is_little, byte(index) + 256 * byte(index + 1), big_endian(index))
+
+    # Offsets over 16 bits point outside the header.
+    directory = tiff + tf.where(is_little, number16(tiff + 4), number16(tiff + 6))
+    entries = directory + 2 + 12 * tf.range(tf.minimum(number16(directory), 256))
+    is_orientation = tf.equal(number16(entries), ORIENTATION_TAG)
+    value = tf.reduce_max(tf.where(is_orientation, number16(entries + 8), 0))
+    return tf.where(holds_exif(segment) & (value >= 1) & (value <= 8), value, 1)
+
+
+def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns an image upright.
+
+    Args:
+        image: [height, width, channels].
+        orientation: int32[], 1 to 8, as EXIF has it.
+
+    Returns:
+        The image; height and width change places for 5 to 8.
+    """
+    # Read from the right: 5 to 8 are 1 to 4 of the transposed image.
+    transposed = orientation >= 5
+    image = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    flip_left_right = tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7]))
+    flip_up_down = tf.reduce_any(tf.equal(orientation, [3, 4, 7, 8]))
+    image = tf.cond(flip_left_right, lambda: image[:, ::-1], lambda: image)
+    return tf.cond(flip_up_down, lambda: image[::-1], lambda: image)
+
+
+def check_image(encoded: bytes) -> None:
+    """Raises `tf.errors.InvalidArgumentError` where `decode_image` would.
+
+    A JPEG is read to its end, but put out at an eighth of its size, which is cheaper.
+    """
+    if encoded.startswith(JPEG_MAGIC):
+        tf.io.decode_jpeg(encoded, channels=3, ratio=8)
+    else:
+        decode_image(tf.constant(encoded))

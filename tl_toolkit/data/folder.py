@@ -1,0 +1,186 @@
+"""`folder:PATH`: a folder of class folders, or of train, validation and test folders of those."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.data.dataset import FileImages, ImageSource, Split
+from tl_toolkit.data.decode import check_image
+from tl_toolkit.errors import InputError
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+CHECKING_THREADS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    path: pathlib.Path
+    label: int
+    digest: bytes = b""
+    fault: str = ""
+
+
+def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
+    """Reads the files' names and checks that every one is an image.
+
+    Args:
+        path: The folder. Its folders are the classes, in alphabetical order, and hold the images,
+            in folders of their own if need be; or they are `train` with `validation` (`val`, `valid`),
+            `test` or both beside it, each with the classes' folders. Names that start with a dot are
+            passed over.
+        on_bad_image: `"error"`, or `"skip"` to leave out files that are no image or are damaged and
+            copies of one file in two classes; `notes` lists them.
+
+    Returns:
+        The source; licence unknown.
+
+    Raises:
+        InputError: No folder, no classes, one class, an empty class, or a bad image.
+    """
+    root = pathlib.Path(path).expanduser()
+    children = _folders(root)
+    splits = {SPLIT_NAMES[c.name.lower()]: c for c in children if c.name.lower() in SPLIT_NAMES}
+    if len(splits) == len(children) and "train" in splits:
+        class_names = _class_names(splits["train"])
+    else:
+        splits = {"train": root}
+        class_names = _class_names(root)
+
+    bad: list[_File] = []
+    files: dict[str, list[_File]] = {}
+    for split, folder in splits.items():
+        checked = _check_files(_list_files(folder, class_names))
+        checked = _without_contradictions(checked)
+        bad += [file for file in checked if file.fault]
+        files[split] = [file for file in checked if not file.fault]
+    notes = _report_bad(bad, root, on_bad_image)
+    for label, name in enumerate(class_names):
+        if not any(file.label == label for file in files["train"]):
+            raise InputError(f"Class {name!r} in {str(splits['train'])!r} has no readable image.")
+    _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
+    notes += _report_copies(files, groups)
+
+    made, first_id = {}, 0
+    for split, checked in files.items():
+        paths = np.array([str(file.path) for file in checked])
+        made[split] = Split.of(FileImages(paths), [file.label for file in checked], first_id)
+        first_id += len(checked)
+    return ImageSource(class_names=class_names, groups=groups, notes=tuple(notes), **made)
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"Cannot read the folder {str(folder)!r}: {error.strerror}. "
+            "Expected a folder with one folder of images a class."
+        ) from error
+    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def _class_names(folder: pathlib.Path) -> tuple[str, ...]:
+    names = tuple(child.name for child in _folders(folder))
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "none"
+        raise InputError(
+            f"{str(folder)!r} must hold at least two class folders with images in them. Found: {found}."
+        )
+    return names
+
+
+def _list_files(folder: pathlib.Path, class_names: tuple[str, ...]) -> list[_File]:
+    unknown = [child.name for child in _folders(folder) if child.name not in class_names]
+    if unknown:
+        raise InputError(
+            f"{str(folder)!r} has classes that the training folder has not: {', '.join(unknown)}."
+        )
+    files = []
+    for label, name in enumerate(class_names):
+        for parent, folders, names in os.walk(folder / name, followlinks=True, onerror=_raise):
+            folders[:] = sorted(f for f in folders if not f.startswith("."))
+            files += [_File(pathlib.Path(parent, n), label) for n in sorted(names) if n[0] != "."]
+    return files
+
+
+def _raise(error: OSError) -> None:
+    raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
+
+
+def _check_files(files: list[_File]) -> list[_File]:
+    def check(file: _File) -> _File:
+        try:
+            contents = file.path.read_bytes()
+            check_image(contents)
+        except OSError as error:
+            return dataclasses.replace(file, fault=error.strerror or str(error))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            return dataclasses.replace(file, fault=_in_words(error, contents))
+        return dataclasses.replace(file, digest=hashlib.blake2b(contents, digest_size=16).digest())
+
+    with concurrent.futures.ThreadPoolExecutor(CHECKING_THREADS) as pool:
+        return list(pool.map(check, files))
+
+
+def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
+    if not contents:
+        return "the file is empty"
+    if contents[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "HEIC and AVIF cannot be read: save it as JPEG"
+    if "Unknown image file format" in error.message:
+        return "not a JPEG, PNG, GIF, BMP or WebP image"
+    return "damaged or cut short"
+
+
+def _without_contradictions(files: list[_File]) -> list[_File]:
+    first: dict[bytes, _File] = {}
+    for file in files:
+        if file.digest:
+            first.setdefault(file.digest, file)
+    contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
+
+    def fault(file: _File) -> str:
+        if file.digest not in contradicted:
+            return file.fault
+        ends = (first[file.digest], contradicted[file.digest])
+        other = ends[0] if ends[0].label != file.label else ends[1]
+        return f"the same picture is in another class too: {other.path}"
+
+    return [dataclasses.replace(file, fault=fault(file)) for file in files]
+
+
+def _report_bad(bad: list[_File], root: pathlib.Path, on_bad_image: str) -> list[str]:
+    if bad and on_bad_image == "error":
+        more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
+        raise InputError(
+            f"{str(bad[0].path)!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
+            "the files, or leave them out with on_bad_image='skip'."
+        )
+    return [f"left out {file.path.relative_to(root)}: {file.fault}" for file in bad]
+
+
+def _report_copies(files: dict[str, list[_File]], groups: np.ndarray) -> list[str]:
+    notes = []
+    copies = len(groups) - len(np.unique(groups))
+    if copies:
+        notes.append(f"{copies} images are copies of others: copies are kept in one split")
+    train = {file.digest for file in files["train"]}
+    for split in ("validation", "test"):
+        shared = sum(file.digest in train for file in files.get(split, ()))
+        if shared:
+            notes.append(f"{shared} {split} images are in the training folder too: figures flatter")
+    return notes

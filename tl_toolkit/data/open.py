@@ -1,0 +1,130 @@
+"""`open_dataset`: from a data URI to three splits."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
+from tl_toolkit.data.digits import load_digits
+from tl_toolkit.data.folder import load_folder
+from tl_toolkit.data.mnist5k import load_mnist5k
+from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
+from tl_toolkit.data.tfds import load_tfds
+from tl_toolkit.errors import InputError, unknown_name
+
+# A source of your own: a function that returns an ImageSource, and a line here. One that takes an
+# argument gets what stands behind the URI's colon.
+SOURCES: dict[str, Callable[..., ImageSource]] = {
+    "digits": load_digits,
+    "mnist5k": load_mnist5k,
+    "folder": load_folder,
+    "tfds": load_tfds,
+}
+DEFAULT_VALIDATION_FRACTION = 0.2
+
+
+def open_dataset(
+    uri: str,
+    *,
+    labels_per_class: int | None = None,
+    test_fraction: float = 0.2,
+    validation_fraction: float | None = None,
+    seed: int = 0,
+    split_seed: int = 0,
+    on_bad_image: str = "error",
+) -> ImageDataset:
+    """Opens labelled images and makes the splits that they lack.
+
+    The test split is made first and depends on `split_seed` alone, so that runs with other seeds, and
+    runs that start from an earlier run's weights, never see its images.
+
+    Args:
+        uri: `"digits"`, `"mnist5k"`, `"folder:PATH"` or `"tfds:NAME[:CONFIG]"`.
+        labels_per_class: Few-shot: this many images of each class for training and validation
+            together; all else that is not test data goes unused. None: use all.
+        test_fraction: Of all images, where the source has no test split.
+        validation_fraction: Of the images left after that, where the source has no validation split;
+            0 for none. None: 0.2, or 0 with `labels_per_class`.
+        seed: Chooses the images of `labels_per_class`.
+        split_seed: Chooses the test and validation images.
+        on_bad_image: For folders: `"error"`, or `"skip"` to leave files out and list them in `notes`.
+
+    Raises:
+        InputError: The URI, a fraction or the images are not as described.
+    """
+    if on_bad_image not in ("error", "skip"):
+        raise unknown_name("on_bad_image", on_bad_image, ("error", "skip"))
+    if not 0 < test_fraction < 1:
+        raise InputError(f"`test_fraction` must be between 0 and 1. Received: {test_fraction}")
+    if validation_fraction is not None and not 0 <= validation_fraction < 1:
+        raise InputError(
+            f"`validation_fraction` must be at least 0 and under 1. Received: {validation_fraction}"
+        )
+    if labels_per_class is not None and labels_per_class < 1:
+        raise InputError(f"`labels_per_class` must be at least 1. Received: {labels_per_class}")
+    if validation_fraction is None:
+        validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
+
+    source = _load(uri, on_bad_image)
+    pool, groups, notes = source.train, source.groups, list(source.notes)
+    few_shot = labels_per_class is not None
+    if few_shot and source.validation is not None:
+        notes.append("labels_per_class covers validation too: the source's own split is not used")
+    makes_validation = validation_fraction > 0 and (few_shot or source.validation is None)
+    sides = ["train"]
+    sides += ["validate"] if makes_validation else []
+    sides += ["test"] if source.test is None else []
+    check_class_sizes(pool.labels, source.class_names, sides, groups)
+
+    test = source.test
+    if test is None:
+        test, pool, groups = _part(pool, groups, test_fraction, (split_seed, 0))
+    if few_shot:
+        chosen = sample_per_class(
+            pool.labels, labels_per_class, (seed, 2), source.class_names, groups
+        )
+        if makes_validation and labels_per_class < 2:
+            raise InputError(
+                "`labels_per_class=1` leaves nothing to validate with: use validation_fraction=0, "
+                "or at least 2 labels a class."
+            )
+        pool, groups = pool.take(chosen), None
+    validation = None if few_shot else source.validation
+    if makes_validation:
+        validation, pool, _ = _part(pool, groups, validation_fraction, (split_seed, 1))
+    return ImageDataset(
+        uri=uri,
+        class_names=source.class_names,
+        train=pool,
+        validation=validation,
+        test=test,
+        licence=source.licence,
+        augmentation=source.augmentation,
+        notes=tuple(notes),
+    )
+
+
+def _load(uri: str, on_bad_image: str) -> ImageSource:
+    name, _, argument = uri.partition(":")
+    if name not in SOURCES:
+        raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
+    load = SOURCES[name]
+    parameters = inspect.signature(load).parameters
+    takes_argument = any(p.default is p.empty for p in parameters.values())
+    if takes_argument != bool(argument):
+        expected = f"{name}:…" if takes_argument else name
+        raise InputError(f"The data URI {uri!r} should be {expected!r}.")
+    options = {"on_bad_image": on_bad_image} if "on_bad_image" in parameters else {}
+    return load(argument, **options) if takes_argument else load(**options)
+
+
+def _part(
+    pool: Split, groups: np.ndarray | None, fraction: float, seed: tuple[int, int]
+) -> tuple[Split, Split, np.ndarray | None]:
+    """Returns the chosen part, the rest, and the rest's groups."""
+    chosen = stratified_split(pool.labels, fraction, seed, groups)
+    rest = None if groups is None else groups[~chosen]
+    return pool.take(np.flatnonzero(chosen)), pool.take(np.flatnonzero(~chosen)), rest

@@ -1,0 +1,145 @@
+"""Batches as a pure function of (seed, epoch, step)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.augment import Augmentation, augment_and_resize
+from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.resize import resize_for_evaluation
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Batches that an epoch takes: every example once, in batches of `batch_size` at the most."""
+    return -(-examples // batch_size)
+
+
+def batch_sizes(examples: int, batch_size: int) -> list[int]:
+    """Sizes of an epoch's batches, as even as can be: 50 examples by 32 are 25 and 25.
+
+    A remainder of two or three images as a batch of its own would spoil batch normalisation's
+    statistics; dropping it would drop images.
+    """
+    steps = steps_per_epoch(examples, batch_size)
+    size, larger = divmod(examples, steps)
+    return [size + 1] * larger + [size] * (steps - larger)
+
+
+def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool = False) -> np.ndarray:
+    """Positions of an epoch's examples in the order that they are trained on.
+
+    Args:
+        labels: int64[n].
+        seed: Of the run.
+        epoch: The first is 0.
+        balanced: Repeat the images of smaller classes until all classes are as large as the largest;
+            every image comes at least once.
+
+    Returns:
+        int64[m]; m is n, or classes x the largest class.
+    """
+    rng = np.random.default_rng((seed, epoch, 0x4F52))
+    if not balanced:
+        return rng.permutation(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    members = [np.flatnonzero(labels == label) for label in classes]
+    repeated = [np.resize(rng.permutation(m), counts.max()) for m in members]
+    return rng.permutation(np.concatenate(repeated))
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """float32[classes], n / (classes x size of the class): every class weighs the same in the loss."""
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def training_batches(
+    split: Split,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    *,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    balanced: bool = False,
+    weights: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """All batches of a training run, from any point of it on.
+
+    Args:
+        split: The examples.
+        preprocessing: Gives the image size and the interpolation.
+        augmentation: See `augment_and_resize`; the epoch is the view.
+        batch_size: The largest batch; see `batch_sizes`.
+        epochs: Where the run ends.
+        seed: Of the run.
+        first_epoch: Where to start.
+        first_step: Where to start in that epoch.
+        balanced: See `epoch_order`.
+        weights: float32[classes], the loss weight of each class; 1 by default.
+
+    Returns:
+        A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
+        weights). The batches depend on the arguments alone.
+    """
+    load = split.images.loader()
+    labels = tf.constant(split.labels)
+    ids = tf.constant(split.ids)
+    example_weights = np.ones(len(split)) if weights is None else weights[split.labels]
+    example_weights = tf.constant(example_weights, tf.float32)
+
+    def orders():
+        for epoch in range(first_epoch, epochs):
+            order = epoch_order(split.labels, seed, epoch, balanced)
+            sizes = batch_sizes(len(order), batch_size)
+            skip = first_step if epoch == first_epoch else 0
+            larger = sum(size == sizes[0] for size in sizes[skip:]) if skip < len(sizes) else 0
+            yield epoch, order[sum(sizes[:skip]) :], larger, sizes[0], sizes[-1]
+
+    def example(position, epoch):
+        pixels = augment_and_resize(
+            load(position), augmentation, preprocessing, seed, ids[position], epoch
+        )
+        return pixels, labels[position], example_weights[position]
+
+    def batches_of_epoch(epoch, order, larger, larger_size, smaller_size):
+        examples = tf.data.Dataset.from_tensor_slices(order).map(
+            lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True
+        )
+        first = examples.take(larger * larger_size).batch(larger_size)
+        return first.concatenate(examples.skip(larger * larger_size).batch(smaller_size))
+
+    whole = tf.TensorSpec([], tf.int64)
+    return (
+        tf.data.Dataset.from_generator(
+            orders, output_signature=(whole, tf.TensorSpec([None], tf.int64), whole, whole, whole)
+        )
+        .flat_map(batches_of_epoch)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def evaluation_batches(
+    split: Split, preprocessing: Preprocessing, batch_size: int
+) -> tf.data.Dataset:
+    """The examples in order, without augmentation.
+
+    Returns:
+        A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels); the last batch
+        may be smaller.
+    """
+    load = split.images.loader()
+    return (
+        tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
+        .map(
+            lambda position, label: (resize_for_evaluation(load(position), preprocessing), label),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
