@@ -69,8 +69,10 @@ def augment_and_resize(
     """
     if augmentation is None:
         return resize_for_evaluation(image, preprocessing)
-    key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x4155], tf.int64), image_id)
-    key = tf.random.experimental.stateless_fold_in(key, view)
+    key = tf.constant([seed, 0x4155], tf.int64)
+    for number in (image_id, view):
+        # Cast, because an int32 of the same value folds to another key.
+        key = tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64))
     u = tf.unstack(tf.random.stateless_uniform([5], key))
     height, width = tf.cast(tf.shape(image)[0], tf.float32), tf.cast(tf.shape(image)[1], tf.float32)
 

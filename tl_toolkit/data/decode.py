@@ -10,6 +10,8 @@ GIF_MAGIC = b"GIF8"
 BMP_MAGIC = b"BM"
 ORIENTATION_TAG = 0x0112
 START_OF_SCAN, APP1 = 0xDA, 0xE1
+WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10
+BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette 1024
 # EXIF comes before the picture; no camera was seen to write more than this ahead of it.
 EXIF_SEARCH_BYTES = 1 << 17
 
@@ -18,7 +20,9 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one image, told apart by its first bytes.
 
     JPEG (EXIF orientation applied, CMYK converted), PNG (16 bits a channel reduced to 8, transparency
-    laid on white), GIF (first frame), BMP, and WebP (first frame, transparency laid on white).
+    laid on white, but a colour that stands for transparent is kept), GIF (first frame, transparency
+    ignored), BMP (24 and 32 bits, or 8 with a palette), and WebP (first frame, transparency laid on
+    white).
 
     Args:
         encoded: string[], the file's contents.
@@ -42,9 +46,8 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
             (starts_with(JPEG_MAGIC), lambda: _decode_jpeg(encoded)),
             (starts_with(PNG_MAGIC), lambda: _to_rgb(tf.io.decode_png(encoded))),
             (starts_with(GIF_MAGIC), lambda: tf.io.decode_gif(encoded)[0]),
-            # A fourth channel of a BMP is padding more often than transparency.
-            (starts_with(BMP_MAGIC), lambda: _to_rgb(tf.io.decode_bmp(encoded), alpha=False)),
-            (is_webp, lambda: _to_rgb(tf.io.decode_webp(encoded)[0])),
+            (starts_with(BMP_MAGIC), lambda: _decode_bmp(encoded)),
+            (is_webp, lambda: _to_rgb(tf.io.decode_webp(_with_alpha_if_animated(encoded))[0])),
         ],
         # Not an image that is known: this operation's error says so.
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
@@ -62,14 +65,50 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _to_rgb(image: tf.Tensor, alpha: bool = True) -> tf.Tensor:
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    def colours(indices):
+        # Blue, green, red and a zero for each colour, between the header and the pixels.
+        header = tf.io.decode_raw(tf.strings.substr(encoded, 0, BMP_HEADER_BYTES), tf.uint8)
+        pixels_start, header_size = (tf.bitcast(header[at : at + 4], tf.int32) for at in (10, 14))
+        palette = tf.reshape(header[14 + header_size : pixels_start], (-1, 4))
+        return tf.gather(palette[:, 2::-1], tf.cast(indices, tf.int32))
+
+    # TensorFlow hands out a palette's indices as they are. A fourth channel of a BMP is padding more
+    # often than transparency.
+    image = tf.io.decode_bmp(encoded)
+    has_palette = tf.equal(tf.shape(image)[-1], 1)
+    return tf.cond(has_palette, lambda: colours(image[..., 0]), lambda: image[..., :3])
+
+
+def _with_alpha_if_animated(webp: tf.Tensor) -> tf.Tensor:
+    """Sets the alpha flag in the header of an animation.
+
+    Frames always come with alpha; TensorFlow 2.21 makes room for it only where the header says so, and
+    otherwise writes past the end of its memory.
+    """
+    header = tf.io.decode_raw(
+        tf.strings.join([tf.strings.substr(webp, 0, 21), b"\0" * 21]), tf.uint8
+    )
+    flags = header[20]
+    is_extended = tf.reduce_all(tf.equal(header[12:16], list(b"VP8X")))
+    is_animated = is_extended & tf.not_equal(flags & WEBP_ANIMATION_FLAG, 0)
+
+    def set_flag():
+        start, end = tf.strings.substr(webp, 0, 20), tf.strings.substr(webp, 21, -1)
+        with_alpha = tf.constant([bytes([byte | WEBP_ALPHA_FLAG]) for byte in range(256)])
+        return tf.strings.join([start, with_alpha[tf.cast(flags, tf.int32)], end])
+
+    return tf.cond(is_animated, set_flag, lambda: webp)
+
+
+def _to_rgb(image: tf.Tensor) -> tf.Tensor:
     """Grey, grey with alpha, RGB or RGBA to RGB; what is transparent becomes white.
 
     The channels are looked at here, not asked of the decoder: TensorFlow's gives a PNG of under 8 bits a
     wrong alpha, and a WebP only the channels that it has.
     """
     channels = tf.shape(image)[-1]
-    is_grey, has_alpha = channels < 3, tf.equal(channels % 2, 0) & alpha
+    is_grey, has_alpha = channels < 3, tf.equal(channels % 2, 0)
     colour = tf.cond(is_grey, lambda: tf.tile(image[..., :1], (1, 1, 3)), lambda: image[..., :3])
     return tf.cond(has_alpha, lambda: _on_white(colour, image[..., -1:]), lambda: colour)
 

@@ -52,13 +52,8 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
         InputError: No folder, no classes, one class, an empty class, or a bad image.
     """
     root = pathlib.Path(path).expanduser()
-    children = _folders(root)
-    splits = {SPLIT_NAMES[c.name.lower()]: c for c in children if c.name.lower() in SPLIT_NAMES}
-    if len(splits) == len(children) and "train" in splits:
-        class_names = _class_names(splits["train"])
-    else:
-        splits = {"train": root}
-        class_names = _class_names(root)
+    splits = _split_folders(root)
+    class_names = _class_names(splits["train"])
 
     bad: list[_File] = []
     files: dict[str, list[_File]] = {}
@@ -68,9 +63,11 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
         bad += [file for file in checked if file.fault]
         files[split] = [file for file in checked if not file.fault]
     notes = _report_bad(bad, root, on_bad_image)
-    for label, name in enumerate(class_names):
-        if not any(file.label == label for file in files["train"]):
-            raise InputError(f"Class {name!r} in {str(splits['train'])!r} has no readable image.")
+    for split, checked in files.items():
+        present = {file.label for file in checked}
+        for label, name in enumerate(class_names):
+            if label not in present:
+                raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
     _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
     notes += _report_copies(files, groups)
 
@@ -80,6 +77,23 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
         made[split] = Split.of(FileImages(paths), [file.label for file in checked], first_id)
         first_id += len(checked)
     return ImageSource(class_names=class_names, groups=groups, notes=tuple(notes), **made)
+
+
+def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The folder of each split; the root is the only one where it holds the classes' folders."""
+    children = _folders(root)
+    named = [child for child in children if child.name.lower() in SPLIT_NAMES]
+    splits = {SPLIT_NAMES[child.name.lower()]: child for child in named}
+    if "train" in splits and len(splits) == len(children):
+        # Training first, so that its images' ids do not depend on what else there is.
+        return {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    # One class may well be called "train"; two such names are no chance.
+    if "train" in splits and len(named) > 1:
+        raise InputError(
+            f"{str(root)!r} must hold classes, or one folder each for training, validation and test "
+            f"and no others. Found: {', '.join(child.name for child in children)}."
+        )
+    return {"train": root}
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

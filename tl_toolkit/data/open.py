@@ -55,8 +55,6 @@ def open_dataset(
     Raises:
         InputError: The URI, a fraction or the images are not as described.
     """
-    if on_bad_image not in ("error", "skip"):
-        raise unknown_name("on_bad_image", on_bad_image, ("error", "skip"))
     if not 0 < test_fraction < 1:
         raise InputError(f"`test_fraction` must be between 0 and 1. Received: {test_fraction}")
     if validation_fraction is not None and not 0 <= validation_fraction < 1:
@@ -68,7 +66,7 @@ def open_dataset(
     if validation_fraction is None:
         validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
 
-    source = _load(uri, on_bad_image)
+    source = open_images(uri, on_bad_image)
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
     if few_shot and source.validation is not None:
@@ -107,7 +105,10 @@ def open_dataset(
     )
 
 
-def _load(uri: str, on_bad_image: str) -> ImageSource:
+def open_images(uri: str, on_bad_image: str = "error") -> ImageSource:
+    """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
+    if on_bad_image not in ("error", "skip"):
+        raise unknown_name("on_bad_image", on_bad_image, ("error", "skip"))
     name, _, argument = uri.partition(":")
     if name not in SOURCES:
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")

@@ -24,17 +24,16 @@ def stratified_split(
     Args:
         labels: int64[n].
         fraction: Of every class, rounded; at least one image of it and never the last one.
-        seed: The same seed gives the same choice.
+        seed: The same seed gives the same choice, in each class whatever the others hold.
         groups: int64[n]; images of one group (all of one class) stay together.
 
     Returns:
         bool[n], True for the chosen ones.
     """
     groups = np.arange(len(labels)) if groups is None else groups
-    rng = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
-        units = rng.permutation(np.unique(groups[labels == label]))
+        units = _class_rng(seed, label).permutation(np.unique(groups[labels == label]))
         count = int(np.clip(round(fraction * len(units)), 1, max(len(units) - 1, 0)))
         chosen |= np.isin(groups, units[:count]) & (labels == label)
     return chosen
@@ -56,7 +55,6 @@ def sample_per_class(
         InputError: A class has fewer distinct images.
     """
     groups = np.arange(len(labels)) if groups is None else groups
-    rng = np.random.default_rng(seed)
     chosen = []
     for label, name in enumerate(class_names):
         positions = np.flatnonzero(labels == label)
@@ -67,8 +65,12 @@ def sample_per_class(
                 f"Class {name!r} has {len(distinct)} distinct images to train on, fewer than "
                 f"labels_per_class={per_class}: lower it, or add images."
             )
-        chosen.append(rng.permutation(distinct)[:per_class])
+        chosen.append(_class_rng(seed, label).permutation(distinct)[:per_class])
     return np.sort(np.concatenate(chosen))
+
+
+def _class_rng(seed: int | Sequence[int], label: int) -> np.random.Generator:
+    return np.random.default_rng([*np.atleast_1d(seed), label])
 
 
 def check_class_sizes(

@@ -25,15 +25,16 @@ def load_tfds(name: str) -> ImageSource:
     try:
         builder = tfds.builder(name.replace(":", "/"))
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        reason, *others = str(error).splitlines()
+        nearest = [line for line in others if line.startswith("Did you mean")]
         raise InputError(
-            f"TensorFlow Datasets knows no data set {name!r}: {str(error).splitlines()[0]}"
+            " ".join([f"TensorFlow Datasets knows no data set {name!r}:", reason, *nearest])
         ) from error
-    features = builder.info.features
-    image_key = _only_key(features, tfds.features.Image, name)
-    label_key = _only_key(features, tfds.features.ClassLabel, name)
+    image_key = _only_key(builder.info, tfds.features.Image, name)
+    label_key = _only_key(builder.info, tfds.features.ClassLabel, name)
     builder.download_and_prepare()
 
-    splits, first_id = {}, 0
+    splits, notes, first_id = {}, [], 0
     for split, aliases in SPLIT_NAMES.items():
         found = next((alias for alias in aliases if alias in builder.info.splits), None)
         if found is None:
@@ -42,22 +43,30 @@ def load_tfds(name: str) -> ImageSource:
             split=found, decoders={image_key: tfds.decode.SkipDecoding()}, shuffle_files=False
         )
         rows = [(row[image_key], row[label_key]) for row in examples.as_numpy_iterator()]
+        if any(label < 0 for _, label in rows):  # how TFDS marks what its authors keep secret
+            notes.append(f"the split {found!r} has images without a label: it is not used")
+            continue
         contents = np.array([image for image, _ in rows], object)
         splits[split] = Split.of(EncodedImages(contents), [label for _, label in rows], first_id)
         first_id += len(rows)
     if "train" not in splits:
         raise InputError(
-            f"The data set {name!r} has no split 'train'. It has: {', '.join(builder.info.splits)}."
+            f"The data set {name!r} has no split 'train' with a label for every image. "
+            f"It has: {', '.join(builder.info.splits)}."
         )
     return ImageSource(
-        class_names=tuple(features[label_key].names),
+        class_names=tuple(builder.info.features[label_key].names),
         licence=str(builder.info.redistribution_info.license or "").strip(),
+        notes=tuple(notes),
         **splits,
     )
 
 
-def _only_key(features, kind: type, name: str) -> str:
+def _only_key(info, kind: type, name: str) -> str:
+    features = info.features
     keys = [key for key, feature in features.items() if isinstance(feature, kind)]
+    # Of several, such as the coarse and the fine labels of CIFAR-100, the one that its authors chose.
+    keys = [key for key in info.supervised_keys or () if key in keys] or keys
     if len(keys) != 1:
         raise InputError(
             f"The data set {name!r} must have exactly one {kind.__name__} feature to be classified; "

@@ -118,13 +118,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Runs TensorFlow's kernel: output, mean and variance as it computes them."""
         x = tf.convert_to_tensor(inputs)
         channels = x.shape[-1]
-        gamma = tf.ones([channels]) if self.gamma is None else tf.convert_to_tensor(self.gamma)
-        beta = tf.zeros([channels]) if self.beta is None else tf.convert_to_tensor(self.beta)
+        gamma = tf.ones([channels]) if self.gamma is None else _float32(self.gamma)
+        beta = tf.zeros([channels]) if self.beta is None else _float32(self.beta)
         is_vector = len(x.shape) == 2
         output = tf.raw_ops.FusedBatchNormV3(
             x=x[:, None, None, :] if is_vector else x,
-            scale=tf.cast(gamma, tf.float32),
-            offset=tf.cast(beta, tf.float32),
+            scale=gamma,
+            offset=beta,
             mean=mean,
             variance=variance,
             epsilon=self.epsilon,
@@ -136,34 +136,37 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _normalise_by_batch(self, inputs):
         y, mean, variance = self._fused(inputs, mean=[], variance=[], is_training=True)
         # The kernel's variance has Bessel's correction n / (n - 1); Keras' moving average has not.
-        n = tf.cast(tf.size(inputs) // tf.maximum(tf.shape(inputs)[-1], 1), tf.float32)
+        n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
         variance = variance * (tf.maximum(n - 1.0, 1.0) / n)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(
-                moving * self.momentum + tf.cast(batch, moving.dtype) * (1 - self.momentum)
-            )
+            moving.assign(_float32(moving) * self.momentum + batch * (1 - self.momentum))
         return y
 
     def _normalise_by_moving_averages(self, inputs):
         return self._fused(
             inputs,
-            mean=tf.cast(tf.convert_to_tensor(self.moving_mean), tf.float32),
-            variance=tf.cast(tf.convert_to_tensor(self.moving_variance), tf.float32),
+            mean=_float32(self.moving_mean),
+            variance=_float32(self.moving_variance),
             is_training=False,
         )[0]
 
     def _scale_and_shift(self, inputs):
         # Not the fused kernel: with is_training=False its gradient is not deterministic on a GPU.
-        scale = tf.math.rsqrt(tf.convert_to_tensor(self.moving_variance) + self.epsilon)
+        scale = tf.math.rsqrt(_float32(self.moving_variance) + self.epsilon)
         if self.gamma is not None:
-            scale = scale * self.gamma
-        shift = -tf.convert_to_tensor(self.moving_mean) * scale
+            scale = scale * _float32(self.gamma)
+        shift = -_float32(self.moving_mean) * scale
         if self.beta is not None:
-            shift = shift + self.beta
-        return tf.cast(tf.cast(inputs, scale.dtype) * scale + shift, self.compute_dtype)
+            shift = shift + _float32(self.beta)
+        return tf.cast(tf.cast(inputs, tf.float32) * scale + shift, self.compute_dtype)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "mode": self._mode}
+
+
+def _float32(variable) -> tf.Tensor:
+    # Under a policy such as "bfloat16" the variables are in half precision too.
+    return tf.cast(tf.convert_to_tensor(variable), tf.float32)
 
 
 def _checked_mode(mode: str) -> str:

@@ -1,0 +1,59 @@
+"""Small pictures: in memory, as files' contents, and as folders of class folders."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def random_photo(seed, width=17, height=13, mode="RGB"):
+    channels = {"1": (), "L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}[mode]
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, *channels), np.uint8)
+    if mode == "1":
+        return Image.fromarray(pixels).point(lambda grey: 255 * (grey > 127)).convert("1")
+    return Image.frombytes(mode, (width, height), pixels.tobytes())
+
+
+def encode(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras_state():
+    """Nothing here holds Keras state, and clearing it takes a third of a second a test."""
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A function from (seed, width, height, mode) to a picture of random pixels."""
+    return random_photo
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """A function from (image, format, options of PIL) to a file's contents."""
+    return encode
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """A function that writes `{"cat": 3, "train/dog": 2}`, numbers of pictures by folder.
+
+    No two pictures are the same. Returns the root.
+    """
+    root = tmp_path / "photos"
+
+    def write(counts, suffix=".jpg"):
+        seed = 0
+        for folder, count in counts.items():
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                contents = encode(random_photo(seed), "JPEG" if suffix == ".jpg" else "PNG")
+                (root / folder / f"{number}{suffix}").write_bytes(contents)
+                seed += 1
+        return root
+
+    return write

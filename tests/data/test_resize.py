@@ -1,0 +1,120 @@
+"""The evaluation view is PIL's: shorter side resized, centre cut out."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.resize import decode_and_resize, resample_window, resize_for_evaluation
+
+SIZES = {
+    "landscape": (300, 400),
+    "portrait": (400, 300),
+    "square": (256, 256),
+    "tiny": (10, 13),
+    "odd": (97, 131),
+    "strip": (64, 640),
+}
+PIL_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def noise(height, width):
+    """Random pixels from 90 to 165: bicubic stays inside 0-255, where PIL cuts after each pass."""
+    return np.random.default_rng(0).integers(90, 166, (height, width, 3), np.uint8)
+
+
+def torchvision_view(pixels, preprocessing):
+    """`Resize` and `CenterCrop` of torchvision, on PIL images."""
+    size = preprocessing.image_size
+    shorter = round(size / preprocessing.crop_fraction)
+    height, width = pixels.shape[:2]
+    longer = int(shorter * max(height, width) / min(height, width))
+    resized = Image.fromarray(pixels).resize(
+        (shorter, longer) if width <= height else (longer, shorter),
+        PIL_FILTERS[preprocessing.interpolation],
+    )
+    left, top = (round((side - size) / 2) for side in resized.size)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+@pytest.mark.parametrize("image_size", [64, 97])
+@pytest.mark.parametrize("crop_fraction", [0.875, 1.0])
+@pytest.mark.parametrize("interpolation", PIL_FILTERS)
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_the_evaluation_view_is_torchvisions_but_for_pils_rounding(
+    size, interpolation, crop_fraction, image_size
+):
+    preprocessing = Preprocessing(
+        image_size=image_size, crop_fraction=crop_fraction, interpolation=interpolation
+    )
+    pixels = noise(*size)
+    view = resize_for_evaluation(pixels, preprocessing).numpy()
+    difference = np.abs(view - torchvision_view(pixels, preprocessing))
+    assert view.shape == (image_size, image_size, 3)
+    assert view.dtype == np.float32
+    # PIL rounds to whole grey levels twice: half a level each, and a little more of it where the
+    # second pass is bicubic, whose weights add up to over 1 in size.
+    assert difference.max() <= (1.001 if interpolation == "bilinear" else 1.2)
+    assert difference.mean() <= 0.32
+
+
+@pytest.mark.parametrize("interpolation", PIL_FILTERS)
+def test_an_image_of_the_right_size_is_left_as_it_is(interpolation):
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    preprocessing = Preprocessing(image_size=64, interpolation=interpolation)
+    np.testing.assert_array_equal(resize_for_evaluation(pixels, preprocessing), pixels)
+
+
+def test_a_traced_function_gives_the_eager_view_bit_for_bit():
+    preprocessing = Preprocessing(image_size=64, crop_fraction=0.875, interpolation="bicubic")
+    traced = tf.function(
+        lambda pixels: resize_for_evaluation(pixels, preprocessing),
+        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
+    )
+    for size in SIZES.values():
+        pixels = noise(*size)
+        np.testing.assert_array_equal(traced(pixels), resize_for_evaluation(pixels, preprocessing))
+
+
+def test_bicubic_overshoot_is_cut_to_the_range_of_pixels():
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:, 20:] = 255
+    preprocessing = Preprocessing(image_size=97, interpolation="bicubic")
+    uncut = resample_window(pixels, (0.0, 0.0, 40.0, 40.0), 97, "bicubic").numpy()
+    view = resize_for_evaluation(pixels, preprocessing).numpy()
+    assert (uncut.min(), uncut.max()) == pytest.approx((-18.4, 273.4), abs=1)
+    assert (view.min(), view.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_file_and_its_pixels_give_the_same_view(photo, encoded, kind):
+    contents = encoded(photo(2, 57, 43), kind)
+    pixels = tf.io.decode_image(contents)
+    if kind == "JPEG":
+        pixels = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
+    preprocessing = Preprocessing(image_size=32, crop_fraction=0.875)
+    np.testing.assert_array_equal(
+        decode_and_resize(contents, preprocessing), resize_for_evaluation(pixels, preprocessing)
+    )
+
+
+@pytest.mark.parametrize("interpolation", PIL_FILTERS)
+def test_a_window_of_whole_pixels_is_cut_out_exactly(interpolation):
+    pixels = noise(30, 40)
+    window = resample_window(pixels, (5.0, 7.0, 16.0, 16.0), 16, interpolation)
+    np.testing.assert_array_equal(window, pixels[5:21, 7:23])
+
+
+@pytest.mark.parametrize("interpolation", PIL_FILTERS)
+def test_a_window_over_the_border_is_filled_with_zeros(interpolation):
+    pixels = np.full((8, 8, 3), 200, np.uint8)
+    window = resample_window(pixels, (-4.0, -8.0, 16.0, 16.0), 16, interpolation).numpy()
+    expected = np.zeros((16, 16, 3), np.float32)
+    expected[4:12, 8:16] = 200
+    np.testing.assert_allclose(window, expected, atol=1e-4)
+
+
+def test_a_window_beside_the_image_is_all_zeros():
+    pixels = np.full((8, 8, 3), 200, np.uint8)
+    assert not resample_window(pixels, (20.0, 0.0, 8.0, 8.0), 16, "bilinear").numpy().any()

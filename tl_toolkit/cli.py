@@ -1,0 +1,304 @@
+"""The command line. TensorFlow is imported by the command that needs it, not by `--help`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tl_toolkit.catalog import BLOCK_COUNTS, list_weights
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
+
+STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
+        trainable_from: For last-layers: the first block that is trained, such as conv5_block1.
+        on: What the new head sits on: features (pooled) or logits (the original last layer's output).
+        bn_mode: Batch normalisation of the trained layers: adapt, affine or frozen; default by strategy.
+"""
+STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
+
+
+def _recipe_flags() -> type:
+    """A flag a field of `Recipe`, all optional, with the strategy and its options as plain words."""
+    fields: list[Any] = [("data", "str | None", None), ("strategy", "str | None", None)]
+    fields += [(name, "str | None", None) for name in STRATEGY_FIELDS[1:]]
+    for field in dataclasses.fields(Recipe):
+        if field.name not in ("data", "strategy"):
+            kind = str(field.type).removesuffix(" | None")
+            fields.append((field.name, f"{kind} | None", None))
+    flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
+    attributes = Recipe.__doc__.partition("Attributes:\n")[2]
+    kept = [line for line in attributes.splitlines() if "strategy: What is trained." not in line]
+    flags.__doc__ = "Flags.\n\n    Attributes:\n" + STRATEGY_HELP + "\n".join(kept)
+    return flags
+
+
+RecipeFlags = _recipe_flags()
+app = tyro.extras.SubcommandApp()
+
+
+@app.command(name="train")
+def train(
+    flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
+    recipe: pathlib.Path | None = None,
+    output: pathlib.Path | None = None,
+    overwrite: bool = False,
+    plan: bool = False,
+) -> None:
+    """Trains one recipe: from images to a tested, exported classifier in one folder.
+
+    Ctrl-C stops after the step; the same command goes on.
+
+    Args:
+        flags: The recipe's fields.
+        recipe: A recipe.json to start from; flags given beside it win.
+        output: The run's folder; by default one under saved_models/.
+        overwrite: Replace a finished run of that name.
+        plan: Print what would be trained and what frozen, and stop.
+    """
+    chosen = _recipe_from(flags, recipe)
+    console = Console()
+    if plan:
+        _print_plan(chosen, console)
+        return
+    from tl_toolkit.runs import run
+
+    result = run(chosen, output, overwrite=overwrite, console=console)
+    _print_result(result, console)
+
+
+@app.command(name="compare")
+def compare_strategies(
+    data: str = "digits",
+    weights: str = "digits",
+    labels_per_class: int | None = 5,
+    test_fraction: float = 0.5,
+    seeds: int = 3,
+    output: pathlib.Path = pathlib.Path("saved_models/comparison"),
+    overwrite: bool = False,
+) -> None:
+    """Compares the three transfer strategies and training from scratch on the same images.
+
+    Args:
+        data: As for train.
+        weights: What the three strategies start from; from scratch has the same network.
+        labels_per_class: Images of each class to learn from; None for all.
+        test_fraction: Share of the images to test on, where the source has no test split.
+        seeds: Runs of each strategy; each draws its own images to learn from.
+        output: Folder for the table, the plot and the best SavedModel.
+        overwrite: Replace an earlier comparison there.
+    """
+    from tl_toolkit.comparison import run_comparison
+
+    run_comparison(
+        data=data,
+        weights=weights,
+        labels_per_class=labels_per_class,
+        test_fraction=test_fraction,
+        seeds=seeds,
+        output=output,
+        overwrite=overwrite,
+        console=Console(),
+    )
+
+
+@app.command(name="predict")
+def predict(
+    model: str,
+    images: tyro.conf.Positional[tuple[str, ...]],
+    top: int = 3,
+    json: bool = False,
+) -> None:
+    """Classifies image files.
+
+    Args:
+        model: A finished run's folder, or the SavedModel in it.
+        images: Image files.
+        top: Classes to show for each image.
+        json: Print JSON, with the probabilities of all classes.
+    """
+    if not images:
+        raise InputError("Name at least one image file.")
+    from tl_toolkit.export.classifier import load_classifier
+
+    predictions = load_classifier(model).predict(images)
+    if json:
+        rows = [
+            {"image": image, **dataclasses.asdict(prediction)}
+            for image, prediction in zip(images, predictions, strict=True)
+        ]
+        _print_json(rows)
+        return
+    table = Table(
+        "image", *(f"{n + 1}." for n in range(min(top, len(predictions[0].probabilities))))
+    )
+    for image, prediction in zip(images, predictions, strict=True):
+        best = list(prediction.probabilities.items())[:top]
+        table.add_row(escape(image), *(f"{escape(name)} {score:.3f}" for name, score in best))
+    Console().print(table)
+
+
+@app.command(name="evaluate")
+def evaluate_model(
+    model: str,
+    data: str,
+    on_bad_image: str = "error",
+    json: bool = False,
+) -> None:
+    """Measures an exported classifier on labelled images.
+
+    On the data that it was trained on, its test images alone are used; on other data, all images.
+
+    Args:
+        model: A finished run's folder, or the SavedModel in it.
+        data: As for train; the classes must be among the model's.
+        on_bad_image: error, or skip.
+        json: Print JSON.
+    """
+    from tl_toolkit.evaluation import evaluate_classifier
+
+    metrics = evaluate_classifier(model, data, on_bad_image)
+    if json:
+        _print_json(metrics)
+        return
+    console = Console()
+    _print_metrics(metrics, console)
+    for note in metrics["notes"]:
+        console.print(f"note: {escape(note)}")
+
+
+@app.command(name="models")
+def show_models(name: tyro.conf.Positional[str | None] = None, image_size: int = 224) -> None:
+    """Shows the networks, or the architecture table of one of them.
+
+    Args:
+        name: Such as resnet50; all, in short, without it.
+        image_size: Side of the images in pixels.
+    """
+    if name is not None and name not in BLOCK_COUNTS:
+        raise unknown_name("backbone", name, BLOCK_COUNTS)
+    from tl_toolkit.catalog import Architecture
+    from tl_toolkit.models.architecture_table import costs, stage_rows
+
+    console = Console()
+    if name is not None:
+        table = Table("stage", "output", "layers", "shortcut", title=f"{name} at {image_size} px")
+        for row in stage_rows(Architecture.named(name), side=image_size):
+            output = f"{row.output_size}x{row.output_size}"
+            table.add_row(row.stage, output, escape(row.layers), row.shortcut)
+        console.print(table)
+    table = Table("network", "variant", "parameters", "multiply-adds", "He et al. 2015")
+    for network in [name] if name is not None else BLOCK_COUNTS:
+        for cost in costs(network, image_size):
+            paper = f"{cost.paper / 1e9:.1f} G" if cost.paper else "–"
+            count = f"{cost.multiply_adds / 1e9:.2f} G"
+            table.add_row(cost.name, cost.variant, f"{cost.parameters:,}", count, paper)
+    console.print(table)
+
+
+@app.command(name="weights")
+def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bool = False) -> None:
+    """Lists the weights that can be named.
+
+    Args:
+        architecture: Such as resnet18; all of them without it.
+        json: Print JSON.
+    """
+    specs = list_weights(architecture)
+    if json:
+        _print_json([spec.to_json() for spec in specs])
+        return
+    table = Table("name", "network", "trained on", "image", "top-1", "licence")
+    for spec in specs:
+        network = f"{spec.architecture.name}, width {spec.architecture.width}"
+        top1 = f"{spec.top1:.3f}" if spec.top1 is not None else "–"
+        side = f"{spec.preprocessing.image_size} px" if spec.preprocessing else "–"
+        table.add_row(spec.name, network, spec.trained_on, side, top1, spec.licence)
+    Console().print(table)
+
+
+def _recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
+    given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    given = {name: value for name, value in given.items() if value is not None}
+    values = Recipe.load(path).to_json() if path is not None else {}
+    options = {name: given.pop(name) for name in STRATEGY_FIELDS[1:] if name in given}
+    before = values.get("strategy", {})
+    name = given.pop("strategy", before.get("name"))
+    if name is None:
+        raise InputError(f"Name a strategy with --strategy: {', '.join(STRATEGIES)}.")
+    if before.get("name") == strategy_named(name).name:
+        options = {**{k: v for k, v in before.items() if k != "name"}, **options}
+    strategy = strategy_named(name, **options)
+    values |= given
+    values["strategy"] = {"name": strategy.name, **dataclasses.asdict(strategy)}
+    if "data" not in values:
+        raise InputError("Name the images with --data, such as --data folder:photos.")
+    return Recipe.from_json(values)
+
+
+def _print_plan(recipe: Recipe, console: Console) -> None:
+    from tl_toolkit.experiment import prepare
+    from tl_toolkit.report.summary import plan_table
+
+    experiment = prepare(recipe)
+    console.print(escape(experiment.dataset.summary()))
+    console.print(
+        plan_table(experiment.plan, f"{recipe.strategy.name} from {experiment.spec.name}")
+    )
+    for field in dataclasses.fields(experiment.numbers):
+        if field.name != "notes":
+            console.print(f"{field.name}: {getattr(experiment.numbers, field.name)}")
+    for note in experiment.notes:
+        console.print(f"note: {escape(note)}")
+
+
+def _print_result(result: Any, console: Console) -> None:
+    _print_metrics({"test": result.test, "validation": result.validation}, console)
+    for note in result.notes:
+        console.print(f"note: {escape(note)}")
+    console.print(f"{result.seconds:.1f} s of training. Everything is in {result.folder}:")
+    console.print(f"  tl-toolkit predict {result.folder} PHOTO.jpg")
+
+
+def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
+    table = Table("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")
+    for split, values in metrics.items():
+        if isinstance(values, dict):
+            low, high = values["top1_interval"]
+            table.add_row(
+                split,
+                str(values["examples"]),
+                f"{values['top1']:.3f}",
+                f"{low:.3f}–{high:.3f}",
+                f"{values['balanced_accuracy']:.3f}",
+                f"{values['log_loss']:.3f}",
+            )
+    console.print(table)
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=2))
+
+
+def main() -> None:
+    """Runs the command line; the exit code is 2 for wrong input and 130 after Ctrl-C."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app.cli(prog="tl-toolkit", description=__doc__)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The three transfer strategies and training from scratch on the same images, over several seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiment import (
+    Context,
+    TrainedModel,
+    evaluate,
+    open_recipe_data,
+    train_and_validate,
+)
+from tl_toolkit.export.classifier import load_classifier
+from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe, Strategy
+from tl_toolkit.report.plots import plot_comparison
+from tl_toolkit.runs import check_output, finish_output, partial_folder, write_run
+from tl_toolkit.training.progress import ProgressBar
+from tl_toolkit.weights.resolve import open_weights
+
+STRATEGIES: tuple[Strategy, ...] = (NewHead(), LastLayers(), FullFineTune(), FromScratch())
+
+
+@dataclasses.dataclass(frozen=True)
+class StrategyResult:
+    """What one strategy gave over the seeds.
+
+    Attributes:
+        strategy: Its name.
+        test_top1: Test accuracy of each seed's run.
+        selection_top1: Accuracy of each seed's run on images that may choose between strategies.
+        seconds: Training time of each run.
+        trained_parameters: Parameters that the strategy trains.
+    """
+
+    strategy: str
+    test_top1: tuple[float, ...]
+    selection_top1: tuple[float, ...]
+    seconds: tuple[float, ...]
+    trained_parameters: int
+
+
+def run_comparison(
+    data: str,
+    weights: str,
+    *,
+    labels_per_class: int | None,
+    test_fraction: float,
+    seeds: int,
+    output: str | pathlib.Path,
+    overwrite: bool = False,
+    strategies: tuple[Strategy, ...] = STRATEGIES,
+    console: Console | None = None,
+    **recipe_fields,
+) -> list[StrategyResult]:
+    """Trains every strategy with every seed, and exports the best strategy's first model.
+
+    Which strategy is best is decided without test images: by the validation images, or with
+    `labels_per_class` by the images that the other seeds learned from.
+
+    Args:
+        data: What `open_dataset` takes.
+        weights: What the transfers start from; from scratch trains the same network.
+        labels_per_class: Images of each class that a run learns from; None for all.
+        test_fraction: Share of the images to test on, where the source has no test split.
+        seeds: Runs a strategy.
+        output: Folder for `comparison.json`, `comparison.png` and `best/`, a run's folder.
+        overwrite: Replace an earlier one.
+        strategies: To compare.
+        console: Where to show progress and the table; None: nowhere.
+        recipe_fields: Other fields of the recipes, the same for all.
+
+    Raises:
+        InputError: Something given is wrong.
+    """
+    output = pathlib.Path(output)
+    check_output(output, overwrite)
+    if seeds < 1 or (labels_per_class is not None and seeds < 2):
+        raise InputError(
+            f"`seeds` must be at least 1, and 2 with labels_per_class, where each seed's images choose "
+            f"between the others' strategies. Received: {seeds}"
+        )
+    console = console or Console(quiet=True)
+    fields = {
+        "data": data,
+        "labels_per_class": labels_per_class,
+        "test_fraction": test_fraction,
+        **recipe_fields,
+    }
+    recipes = [[_recipe(s, weights, seed, fields) for seed in range(seeds)] for s in strategies]
+    datasets = [open_recipe_data(recipe) for recipe in recipes[0]]
+    first_models: dict[str, TrainedModel] = {}
+    results = []
+    for recipes_of_strategy in recipes:
+        runs = []
+        for recipe, dataset in zip(recipes_of_strategy, datasets, strict=True):
+            trained = _train(recipe, dataset, console)
+            first_models.setdefault(recipe.strategy.name, trained)
+            runs.append(_measure(trained, datasets))
+        results.append(_result(first_models[recipe.strategy.name], runs))
+
+    best = max(results, key=lambda result: np.mean(result.selection_top1))
+    partial = partial_folder(output)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_run(first_models[best.strategy], partial / "best")
+    _write(results, f"{data}, {labels_per_class or 'all'} labels a class", partial)
+    finish_output(output)
+    _show(results, best, datasets[0].test, output, console)
+    return results
+
+
+def _train(recipe: Recipe, dataset: ImageDataset, console: Console) -> TrainedModel:
+    bar = ProgressBar(console, f"{recipe.strategy.name}, seed {recipe.seed}")
+    try:
+        return train_and_validate(recipe, Context(dataset=dataset, callbacks=(bar,)))
+    finally:
+        bar.close()
+
+
+def _recipe(strategy: Strategy, weights: str, seed: int, fields: dict[str, Any]) -> Recipe:
+    if not isinstance(strategy, FromScratch):
+        return Recipe(strategy=strategy, weights=weights, seed=seed, **fields)
+    spec = open_weights(weights).spec
+    if spec is None:
+        raise InputError(
+            f"The weights {weights!r} do not say which network they are for, so that none can be trained "
+            "from scratch beside them. Give a catalogue name or a finished run's folder."
+        )
+    network = spec.architecture
+    same_network = {
+        "backbone": network.name,
+        "variant": network.variant,
+        "width": network.width,
+        "stem": network.stem,
+        "bn_epsilon": network.bn_epsilon,
+        "image_size": spec.preprocessing.image_size if spec.preprocessing else None,
+    }
+    return Recipe(strategy=strategy, seed=seed, **{**same_network, **fields})
+
+
+def _measure(trained: TrainedModel, datasets: list[ImageDataset]) -> tuple[float, float, float]:
+    """Returns test accuracy, accuracy on images that may select, and seconds."""
+    test = evaluate(trained.experiment, trained.experiment.dataset.test)
+    return test["top1"], _selection_top1(trained, datasets), trained.progress.seconds
+
+
+def _selection_top1(trained: TrainedModel, datasets: list[ImageDataset]) -> float:
+    if trained.validation is not None:
+        return trained.validation["top1"]
+    own = trained.experiment.dataset.train.ids
+    others = [d.train.take(np.flatnonzero(~np.isin(d.train.ids, own))) for d in datasets]
+    measured = [evaluate(trained.experiment, split) for split in others if len(split)]
+    if not measured:
+        raise InputError(
+            "All seeds learn from the same images and none are left to choose a strategy by: set "
+            "validation_fraction, or labels_per_class to fewer than the classes have."
+        )
+    right = sum(metrics["top1"] * metrics["examples"] for metrics in measured)
+    return right / sum(metrics["examples"] for metrics in measured)
+
+
+def _result(trained: TrainedModel, runs: list[tuple[float, float, float]]) -> StrategyResult:
+    test_top1, selection_top1, seconds = zip(*runs, strict=True)
+    return StrategyResult(
+        strategy=trained.experiment.recipe.strategy.name,
+        test_top1=test_top1,
+        selection_top1=selection_top1,
+        seconds=seconds,
+        trained_parameters=trained.experiment.plan.trained_parameters,
+    )
+
+
+def _write(results: list[StrategyResult], title: str, folder: pathlib.Path) -> None:
+    rows = [dataclasses.asdict(result) for result in results]
+    (folder / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n")
+    accuracies = {result.strategy: result.test_top1 for result in results}
+    plot_comparison(accuracies, title, folder / "comparison.png")
+
+
+def _show(
+    results: list[StrategyResult],
+    best: StrategyResult,
+    test: Split,
+    output: pathlib.Path,
+    console: Console,
+) -> None:
+    table = Table("strategy")
+    for heading in ("test accuracy", "range", "seconds", "trained parameters"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(
+            result.strategy,
+            f"{np.mean(result.test_top1):.3f}",
+            f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
+            f"{np.median(result.seconds):.1f}",
+            f"{result.trained_parameters:,}",
+        )
+    console.print(table)
+    saved_model = output / "best" / "saved_model"
+    console.print(
+        f"Best, by images that are no test images: {best.strategy}. Its SavedModel: {saved_model}"
+    )
+    classifier = load_classifier(saved_model)
+    prediction = classifier.predict(test.images.encoded(0))[0]
+    console.print(
+        f"It takes the first test image, a {classifier.class_names[test.labels[0]]!r}, for "
+        f"{prediction.class_name!r} with probability {prediction.score:.3f}."
+    )

@@ -1,0 +1,352 @@
+"""The walk from a recipe to a served classifier, once, left to right.
+
+photos -> data -> [preprocessing -> backbone -> head] -> training -> evaluation -> SavedModel + report
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
+from tl_toolkit.data.augment import Augmentation, augmentation_named
+from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.open import open_dataset
+from tl_toolkit.data.pipeline import (
+    class_weights,
+    epoch_order,
+    evaluation_batches,
+    training_batches,
+)
+from tl_toolkit.errors import InputError
+from tl_toolkit.models.head import assemble_classifier, new_head
+from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.training.loop import Progress, Schedule, train
+from tl_toolkit.training.optimizers import make_optimizer
+from tl_toolkit.training.step import TrainingStep, make_predictor
+from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
+from tl_toolkit.transfer.plan import (
+    FOLLOWING,
+    STATE,
+    TRAINED,
+    FreezePlan,
+    apply_plan,
+    fingerprints,
+    make_plan,
+    verify_plan,
+)
+from tl_toolkit.weights.load import assign_tensors, check_architecture
+from tl_toolkit.weights.resolve import WeightSource, open_weights
+
+EVALUATION_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What trainings may share, and where one writes; nothing in it changes the result.
+
+    Attributes:
+        dataset: Opened already, as the recipe would open it; None: the training opens it.
+        checkpoints: Folder that a training can be gone on from; None: it cannot.
+        checkpoint_seconds: Least time between two checkpoints.
+        callbacks: Keras callbacks.
+        distribute: A `tf.distribute` strategy; None: one device.
+    """
+
+    dataset: ImageDataset | None = None
+    checkpoints: pathlib.Path | None = None
+    checkpoint_seconds: float = 10.0
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    distribute: tf.distribute.Strategy | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that a training needs, made from a recipe.
+
+    Attributes:
+        recipe: What it was made from.
+        dataset: The images.
+        spec: What the network is and how it wants its images.
+        model: Images to logits, with the weights loaded and the plan applied.
+        plan: What training does to every variable.
+        numbers: Every number of the training.
+        augmentation: Of the training images.
+        notes: What the user should know.
+    """
+
+    recipe: Recipe
+    dataset: ImageDataset
+    spec: WeightSpec
+    model: keras.Model
+    plan: FreezePlan
+    numbers: Hyperparameters
+    augmentation: Augmentation | None
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A training's result, selected by validation data alone.
+
+    Attributes:
+        experiment: What was trained.
+        progress: History, best epoch, time.
+        validation: `classification_metrics` on the validation images; None where there are none.
+        verified: Variables that were compared, bit by bit, with what they were before.
+    """
+
+    experiment: Experiment
+    progress: Progress
+    validation: dict[str, Any] | None
+    verified: int
+
+    @property
+    def model(self) -> keras.Model:
+        """Images to logits, with the weights that were selected."""
+        return self.experiment.model
+
+
+def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
+    """Opens the data, builds the model, loads the weights, makes and applies the plan."""
+    context = context or Context()
+    keras.utils.set_random_seed(recipe.seed)
+    weights = open_weights(recipe.weights) if recipe.weights is not None else None
+    spec = _network(recipe, weights)
+    dataset = context.dataset or open_recipe_data(recipe)
+    distribute = context.distribute or tf.distribute.get_strategy()
+
+    with distribute.scope():
+        model, notes = _assemble(recipe, spec, weights, len(dataset.class_names))
+        examples = len(_epoch_order(recipe, dataset.train, epoch=0))
+        numbers = hyperparameters(recipe, examples, distribute.num_replicas_in_sync)
+        plan = make_plan(model, recipe.strategy, numbers.bn_mode)
+        apply_plan(model, plan, numbers.bn_momentum)
+    return Experiment(
+        recipe=recipe,
+        dataset=dataset,
+        spec=spec,
+        model=model,
+        plan=plan,
+        numbers=numbers,
+        augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
+        notes=(*dataset.notes, *notes, *numbers.notes),
+    )
+
+
+def train_and_validate(recipe: Recipe, context: Context | None = None) -> TrainedModel:
+    """Trains a recipe's model and selects its weights. Test images are never read.
+
+    Args:
+        recipe: What to do.
+        context: What trainings share, and where this one writes.
+
+    Raises:
+        InputError: The recipe, the data or the weights are not right, or the loss diverged.
+        RuntimeError: A variable moved that the plan calls frozen.
+    """
+    context = context or Context()
+    experiment = prepare(recipe, context)
+    model, plan, numbers, dataset = (
+        experiment.model,
+        experiment.plan,
+        experiment.numbers,
+        experiment.dataset,
+    )
+    before = fingerprints(model, plan)
+    distribute = context.distribute or tf.distribute.get_strategy()
+    with distribute.scope():
+        optimizer = make_optimizer(model, numbers)
+    step = TrainingStep(model, optimizer, numbers.label_smoothing, distribute)
+    validate = _make_validation(experiment)
+    moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
+    progress = train(
+        model,
+        step,
+        optimizer,
+        moving_variables=[v for v in model.variables if v.path in moving],
+        batches_from=functools.partial(_training_batches, experiment, distribute),
+        schedule=Schedule(
+            numbers.epochs, numbers.steps_per_epoch, recipe.patience, context.checkpoint_seconds
+        ),
+        validate=validate,
+        folder=context.checkpoints,
+        identity={"recipe": recipe.to_json(), "data": _data_identity(dataset)},
+        callbacks=context.callbacks,
+    )
+    verified = verify_plan(model, plan, before)
+    validation = None
+    if dataset.validation is not None:
+        validation = evaluate(experiment, dataset.validation)
+    return TrainedModel(experiment, progress, validation, verified)
+
+
+def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
+    """Returns `classification_metrics` of the experiment's model on a split."""
+    logits, labels = predict_logits(experiment, split)
+    return classification_metrics(logits, labels, experiment.dataset.class_names)
+
+
+def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
+    batches = evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+    return make_predictor(experiment.model)(batches)
+
+
+def open_recipe_data(recipe: Recipe) -> ImageDataset:
+    """Opens the data as the recipe says."""
+    return open_dataset(
+        recipe.data,
+        labels_per_class=recipe.labels_per_class,
+        test_fraction=recipe.test_fraction,
+        validation_fraction=recipe.validation_fraction,
+        seed=recipe.seed,
+        split_seed=recipe.split_seed,
+        on_bad_image=recipe.on_bad_image,
+    )
+
+
+def _network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
+    """Decides the architecture and the preprocessing: what the weights say, and else the recipe."""
+    stated = weights.spec if weights is not None else None
+    changes = {
+        field: getattr(recipe, field)
+        for field in ("variant", "width", "stem", "bn_epsilon")
+        if getattr(recipe, field) is not None
+    }
+    if recipe.backbone is not None:
+        known = dataclasses.asdict(stated.architecture) if stated else {}
+        known = {k: v for k, v in known.items() if k not in ("block", "block_counts")}
+        architecture = Architecture.named(recipe.backbone, **{**known, **changes})
+    elif stated is not None:
+        architecture = dataclasses.replace(stated.architecture, **changes)
+    else:
+        raise InputError(
+            f"The weights {recipe.weights!r} do not say which network they are for: name it with "
+            "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` where they are not the usual."
+        )
+    spec = stated or WeightSpec(name=recipe.weights or "random", architecture=architecture)
+    if stated is not None:
+        check_architecture(stated, architecture)
+    preprocessing = _preprocessing(recipe, stated)
+    return dataclasses.replace(spec, architecture=architecture, preprocessing=preprocessing)
+
+
+def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
+    if recipe.preprocessing is not None:
+        preprocessing = PREPROCESSING[recipe.preprocessing]
+        own = stated.preprocessing if stated else None
+        preprocessing = (
+            dataclasses.replace(preprocessing, image_size=own.image_size) if own else preprocessing
+        )
+        if own is not None and own != preprocessing:
+            raise InputError(
+                f"The weights {stated.name!r} were trained with another preprocessing than "
+                f"{recipe.preprocessing!r}: leave `preprocessing` out. Theirs is {own}."
+            )
+    elif isinstance(recipe.strategy, FromScratch):
+        preprocessing = PREPROCESSING["rescale"]
+    elif stated is not None and stated.preprocessing is not None:
+        preprocessing = stated.preprocessing
+    else:
+        raise InputError(
+            f"The weights {recipe.weights!r} do not say how their images were preprocessed, and a guess "
+            f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
+        )
+    if recipe.image_size is not None:
+        preprocessing = dataclasses.replace(preprocessing, image_size=recipe.image_size)
+    return preprocessing
+
+
+def _assemble(
+    recipe: Recipe, spec: WeightSpec, weights: WeightSource | None, classes: int
+) -> tuple[keras.Model, list[str]]:
+    on = getattr(recipe.strategy, "on", "features")
+    if on == "logits" and not spec.classes:
+        raise InputError(
+            f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
+            "none: use on='features'."
+        )
+    from_scratch = weights is None
+    model = assemble_classifier(
+        spec.architecture,
+        spec.preprocessing,
+        classes,
+        on=on,
+        original_classes=spec.classes,
+        zero_init_head=not from_scratch,
+        zero_init_residual=from_scratch,
+    )
+    notes = []
+    if weights is not None:
+        notes = assign_tensors(model, weights, new_head=new_head(model).name)
+    return model, notes
+
+
+def _epoch_order(recipe: Recipe, split: Split, epoch: int) -> np.ndarray:
+    return epoch_order(split.labels, recipe.seed, epoch, recipe.class_balance == "sampling")
+
+
+def _training_batches(
+    experiment: Experiment, distribute: tf.distribute.Strategy, epoch: int, step: int
+) -> tf.data.Dataset:
+    recipe, numbers, dataset = experiment.recipe, experiment.numbers, experiment.dataset
+    weights = None
+    if recipe.class_balance == "weights":
+        weights = class_weights(dataset.train.labels, len(dataset.class_names))
+    return distribute.experimental_distribute_dataset(
+        training_batches(
+            dataset.train,
+            experiment.spec.preprocessing,
+            experiment.augmentation,
+            batch_size=numbers.batch_size,
+            epochs=numbers.epochs,
+            seed=recipe.seed,
+            first_epoch=epoch,
+            first_step=step,
+            balanced=recipe.class_balance == "sampling",
+            weights=weights,
+        )
+    )
+
+
+def _make_validation(experiment: Experiment):
+    """Returns a function that gives an epoch's validation figures and its score, or None."""
+    dataset, recipe = experiment.dataset, experiment.recipe
+    if dataset.validation is None:
+        return None
+    predict = make_predictor(experiment.model)
+    batches = evaluation_batches(
+        dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
+    )
+    selected_by = "top1" if recipe.class_balance == "none" else "balanced_accuracy"
+
+    def validate() -> tuple[dict[str, float], list[float]]:
+        metrics = classification_metrics(*predict(batches), dataset.class_names)
+        figures = {
+            "val_loss": metrics["log_loss"],
+            "val_top1": metrics["top1"],
+            "val_balanced_accuracy": metrics["balanced_accuracy"],
+        }
+        return figures, [metrics[selected_by], -metrics["log_loss"]]
+
+    return validate
+
+
+def _data_identity(dataset: ImageDataset) -> dict[str, Any]:
+    """What must be equal for a checkpoint to belong to the data: classes, and which images train."""
+    return {
+        "class_names": list(dataset.class_names),
+        "train": [
+            len(dataset.train),
+            int(dataset.train.ids.sum()),
+            int(dataset.train.labels.sum()),
+        ],
+    }

@@ -1,0 +1,177 @@
+"""A served classifier: loaded from a SavedModel, asked with files, bytes or pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.data.decode import check_image
+from tl_toolkit.errors import InputError
+from tl_toolkit.export.saved_model import CARD
+
+Image = str | pathlib.Path | bytes | np.ndarray
+BATCH_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one image.
+
+    Attributes:
+        class_name: The most probable class.
+        score: Its probability.
+        probabilities: Of every class, most probable first.
+    """
+
+    class_name: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class Classifier:
+    """Predicts classes of images. Made by `load_classifier`.
+
+    Attributes:
+        path: The SavedModel's folder.
+        card: What is known of the model: `recipe`, `weights`, `licences`, `metrics` and more.
+    """
+
+    def __init__(self, path: pathlib.Path, loaded: Any, card: dict[str, Any]) -> None:
+        self.path = path
+        self.card = card
+        self._loaded = loaded  # its signatures alone would not hold the variables
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the model's outputs."""
+        return tuple(self.card["class_names"])
+
+    def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
+        """Classifies images.
+
+        Args:
+            images: One or many of: a path, a file's contents as bytes, or pixels as uint8 or
+                float32[height, width, 3], RGB, 0-255. A uint8 or float32 array of rank 4 is a batch.
+
+        Returns:
+            One prediction an image, in order.
+
+        Raises:
+            InputError: A file cannot be read or is no image; the message names it.
+        """
+        if isinstance(images, (str, pathlib.Path, bytes)) or getattr(images, "ndim", 0) == 3:
+            images = [images]
+        predictions = []
+        for image_batch in _batches(list(images)):
+            predictions += self._predict_batch(image_batch)
+        return predictions
+
+    def predict_probabilities(self, images: Iterable[Image]) -> np.ndarray:
+        """float32[n, classes] probabilities, in the order of `class_names`."""
+        predictions = self.predict(images)
+        return np.array(
+            [[p.probabilities[name] for name in self.class_names] for p in predictions], np.float32
+        )
+
+    def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        if isinstance(images[0], np.ndarray):
+            name = "serve_images" if images[0].dtype == np.uint8 else "serve_float_images"
+            answers = self._loaded.signatures[name](images=tf.constant(np.stack(images)))
+        else:
+            contents = [_contents(image) for image in images]
+            try:
+                answers = self._loaded.signatures["serving_default"](
+                    image_bytes=tf.constant(contents)
+                )
+            except tf.errors.OpError as error:
+                raise _unreadable(images, contents) from error
+        rows = zip(answers["classes"].numpy(), answers["scores"].numpy(), strict=True)
+        return [
+            Prediction(classes[0].decode(), float(scores[0]), _by_name(classes, scores))
+            for classes, scores in rows
+        ]
+
+
+def load_classifier(path: str | pathlib.Path) -> Classifier:
+    """Loads a classifier that `run` exported.
+
+    Args:
+        path: A run's folder, or the SavedModel in it.
+
+    Raises:
+        InputError: There is none.
+
+    Example:
+        >>> classifier = tl.load_classifier("saved_models/my_run")
+        >>> classifier.predict("photo.jpg")[0].class_name
+        'cat'
+    """
+    folder = pathlib.Path(path).expanduser()
+    if (folder / "saved_model").is_dir():
+        folder = folder / "saved_model"
+    if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
+        raise InputError(
+            f"{str(path)!r} is no exported classifier. Expected a finished run's folder, or the "
+            "saved_model folder in it."
+        )
+    card = json.loads((folder / CARD).read_text())
+    return Classifier(folder, tf.saved_model.load(str(folder)), card)
+
+
+def _batches(images: list[Image]) -> Iterable[list[Image]]:
+    """Parts the images where their kind or shape changes, and every 32."""
+    batch: list[Image] = []
+    for image in images:
+        if isinstance(image, np.ndarray):
+            image = _checked_pixels(image)
+        if batch and (len(batch) == BATCH_SIZE or _kind(image) != _kind(batch[0])):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch
+
+
+def _kind(image: Image) -> Any:
+    return (image.shape, image.dtype) if isinstance(image, np.ndarray) else None
+
+
+def _checked_pixels(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[-1] != 3:
+        raise InputError(f"Pixels must be [height, width, 3], RGB. Received: {image.shape}")
+    if image.dtype == np.uint8:
+        return image
+    if not np.issubdtype(image.dtype, np.floating):
+        raise InputError(f"Pixels must be uint8 or float, 0-255. Received: {image.dtype}")
+    return image.astype(np.float32)
+
+
+def _contents(image: str | pathlib.Path | bytes) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    try:
+        return pathlib.Path(image).read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read the image {str(image)!r}: {error.strerror}.") from error
+
+
+def _unreadable(images: Sequence[Image], contents: Sequence[bytes]) -> InputError:
+    for position, (image, content) in enumerate(zip(images, contents, strict=True)):
+        try:
+            check_image(content)
+        except tf.errors.OpError:
+            name = f"number {position + 1}" if isinstance(image, bytes) else repr(str(image))
+            return InputError(
+                f"The image {name} is damaged, or not a JPEG, PNG, GIF, BMP or WebP image."
+            )
+    return InputError("An image could not be decoded.")
+
+
+def _by_name(classes: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    return {name.decode(): float(score) for name, score in zip(classes, scores, strict=True)}

@@ -1,0 +1,66 @@
+"""What a ResNet is, read off its layers: the architecture, the preprocessing, the head."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tl_toolkit.catalog import Architecture, Preprocessing
+from tl_toolkit.errors import InputError
+
+BLOCK_NAME = re.compile(r"(conv(\d+)_block(\d+))_.*")
+
+
+def block_of(layer_name: str) -> str | None:
+    """Returns the block that a layer belongs to, such as `"conv3_block1"`, or None for stem and head."""
+    match = BLOCK_NAME.fullmatch(layer_name)
+    return match.group(1) if match else None
+
+
+def describe_architecture(config: dict[str, Any]) -> Architecture:
+    """Reads the architecture off a Functional model's config.
+
+    Args:
+        config: Of `model.get_config()`, or the same from a `.keras` file.
+
+    Raises:
+        InputError: The layers are not those of a ResNet with this toolkit's names.
+    """
+    layers = _layers_by_name(config)
+    blocks = sorted({(int(m[2]), int(m[3])) for m in map(BLOCK_NAME.fullmatch, layers) if m})
+    stages = [stage for stage, _ in blocks]
+    counts = [stages.count(stage) for stage in sorted(set(stages))]
+    try:
+        bottleneck = "conv2_block1_3_conv" in layers
+        strided = layers.get("conv3_block1_2_conv", {}).get("strides", (1, 1))
+        return Architecture(
+            block="bottleneck" if bottleneck else "basic",
+            block_counts=tuple(counts),
+            variant="v1" if bottleneck and _first(strided) == 1 and len(counts) > 1 else "v1.5",
+            width=layers["conv1_conv"]["filters"],
+            stem="imagenet" if _first(layers["conv1_conv"]["kernel_size"]) == 7 else "cifar",
+            bn_epsilon=layers["conv1_bn"]["epsilon"],
+        )
+    except KeyError as error:
+        raise InputError(
+            f"The model {config.get('name')!r} is not a ResNet with this toolkit's layer names: it has "
+            f"no layer {error.args[0]!r}. Build it with tl.ResNet… or keras.applications."
+        ) from error
+
+
+def describe_preprocessing(config: dict[str, Any]) -> Preprocessing | None:
+    """Reads the preprocessing off a Functional model's config; None where it has no such layer."""
+    record = _layers_by_name(config).get("preprocessing", {}).get("record")
+    return Preprocessing(**record) if record else None
+
+
+def _layers_by_name(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        layer["config"]["name"]: layer["config"]
+        for layer in config.get("layers", ())
+        if "name" in layer.get("config", {})
+    }
+
+
+def _first(value: Any) -> int:
+    return value if isinstance(value, int) else value[0]

@@ -1,0 +1,76 @@
+"""Plots of a run, as PNG files."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+DOTS_PER_INCH = 120
+LARGEST_LABELLED_MATRIX = 20  # classes; with more, numbers in the cells cannot be read
+
+
+def plot_training_curves(history: Sequence[dict[str, float]], path: pathlib.Path) -> None:
+    """Draws loss and accuracy of each epoch, in training and in validation where there is one."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(history) == 1 else None
+    for axes, key, title in ((loss_axes, "loss", "Loss"), (accuracy_axes, "top1", "Accuracy")):
+        axes.plot(
+            epochs, [row[key] for row in history], marker=marker, label="training (augmented)"
+        )
+        if f"val_{key}" in history[0]:
+            axes.plot(
+                epochs, [row[f"val_{key}"] for row in history], marker=marker, label="validation"
+            )
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    loss_axes.set_ylim(bottom=0)
+    accuracy_axes.set_ylim(0, 1.02)
+    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def plot_confusion_matrix(
+    matrix: Sequence[Sequence[int]], class_names: Sequence[str], path: pathlib.Path
+) -> None:
+    """Draws how many images of each class (rows) were taken for which (columns)."""
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(4 + 0.35 * len(counts), 14)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(
+        image, ax=axes, shrink=0.8, format=PercentFormatter(1), label="share of the class"
+    )
+    ticks = range(len(class_names))
+    axes.set_xticks(ticks, class_names, rotation=0 if max(map(len, class_names)) < 4 else 90)
+    axes.set_yticks(ticks, class_names)
+    axes.set(xlabel="predicted", ylabel="true")
+    if len(counts) <= LARGEST_LABELLED_MATRIX:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def plot_comparison(rows: dict[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
+    """Draws the accuracies of each strategy's runs, and their mean, one line a strategy."""
+    figure = Figure(figsize=(7, 1 + 0.6 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for position, (_, accuracies) in enumerate(reversed(rows.items())):
+        axes.plot(accuracies, [position] * len(accuracies), "o", color="tab:blue", alpha=0.5)
+        axes.plot(np.mean(accuracies), position, "|", color="tab:red", markersize=22, mew=2.5)
+    axes.set_yticks(range(len(rows)), list(reversed(rows)))
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(title=title, xlabel="test accuracy; each dot is a run, the bar their mean")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=DOTS_PER_INCH)

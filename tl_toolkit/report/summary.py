@@ -1,0 +1,84 @@
+"""The page that a run leaves to read, and the plan as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from tl_toolkit.transfer.plan import FreezePlan
+
+
+def plan_rows(plan: FreezePlan) -> list[tuple[str, str, str, str]]:
+    """(stage, trained parameters, frozen parameters, batch normalisation modes) of every stage."""
+    rows = [
+        (stage.stage, f"{stage.trained:,}", f"{stage.frozen:,}", " + ".join(stage.bn_modes) or "–")
+        for stage in plan.stages
+    ]
+    frozen = sum(stage.frozen for stage in plan.stages)
+    return [*rows, ("all", f"{plan.trained_parameters:,}", f"{frozen:,}", "")]
+
+
+def plan_table(plan: FreezePlan, title: str) -> Table:
+    """The plan for the terminal."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("stage")
+    table.add_column("trained parameters", justify="right")
+    table.add_column("frozen parameters", justify="right")
+    table.add_column("batch normalisation")
+    for row in plan_rows(plan):
+        table.add_row(*row, end_section=row[0] == plan.stages[-1].stage)
+    return table
+
+
+def write_summary(
+    title: str,
+    dataset_line: str,
+    plan: FreezePlan,
+    metrics: dict[str, Any],
+    facts: dict[str, str],
+    notes: Sequence[str],
+) -> str:
+    """Returns a Markdown page: figures, what moved in training, and what the reader should know."""
+    test, validation = metrics["test"], metrics.get("validation")
+    low, high = test["top1_interval"]
+    lines = [
+        f"# {title}",
+        "",
+        dataset_line + ".",
+        "",
+        "| | top-1 | 95% interval | balanced accuracy | log loss | images |",
+        "|---|---|---|---|---|---|",
+        f"| test | {test['top1']:.3f} | {low:.3f}–{high:.3f} | {test['balanced_accuracy']:.3f} "
+        f"| {test['log_loss']:.3f} | {test['examples']} |",
+    ]
+    if validation:
+        low, high = validation["top1_interval"]
+        lines.append(
+            f"| validation | {validation['top1']:.3f} | {low:.3f}–{high:.3f} "
+            f"| {validation['balanced_accuracy']:.3f} | {validation['log_loss']:.3f} "
+            f"| {validation['examples']} |"
+        )
+    lines += [
+        "",
+        "## Classes",
+        "",
+        "| class | precision | recall | F1 | images |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |"
+        for name, c in test["classes"].items()
+    ]
+    lines += [
+        "",
+        "## What was trained",
+        "",
+        "| stage | trained parameters | frozen parameters | batch normalisation |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {' | '.join(row)} |" for row in plan_rows(plan)]
+    lines += ["", "## Facts", ""] + [f"- {name}: {value}" for name, value in facts.items() if value]
+    lines += ["", "## Notes", ""] + [f"- {note}" for note in notes or ["none"]]
+    return "\n".join(lines) + "\n"

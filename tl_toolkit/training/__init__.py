@@ -1,0 +1,1 @@
+"""The step loop: one training run, from any checkpoint to its end."""

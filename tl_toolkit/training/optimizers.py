@@ -1,0 +1,44 @@
+"""Optimizer and schedule from a run's numbers."""
+
+from __future__ import annotations
+
+import keras
+
+from tl_toolkit.models.batch_norm import BatchNormalization
+from tl_toolkit.transfer.defaults import Hyperparameters
+
+
+def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimizers.Optimizer:
+    """Returns a built optimizer for the trainable variables of `model`.
+
+    The learning rate rises linearly to its peak and falls along half a cosine to 0 (Loshchilov and
+    Hutter 2017). Weight decay is decoupled and leaves batch normalisation and biases alone (He et al.
+    2019, "Bag of Tricks", section 3.1).
+    """
+    total_steps = numbers.epochs * numbers.steps_per_epoch
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if numbers.warmup_steps else numbers.learning_rate,
+        warmup_target=numbers.learning_rate if numbers.warmup_steps else None,
+        warmup_steps=numbers.warmup_steps,
+        decay_steps=max(total_steps - numbers.warmup_steps, 1),
+    )
+    weight_decay = numbers.weight_decay or None
+    if numbers.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay or 0.0)
+    else:
+        optimizer = keras.optimizers.SGD(
+            schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
+        )
+    if weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _not_decayed(model: keras.Model) -> list:
+    return [
+        variable
+        for layer in model.layers
+        for variable in layer.trainable_variables
+        if isinstance(layer, BatchNormalization) or variable.name == "bias"
+    ]

@@ -1,0 +1,141 @@
+"""The numbers of a training run, by strategy and data size. One place, tested.
+
+In the manner of BiT-HyperRule (Kolesnikov et al. 2020, section 3.3): chosen once for all tasks, so that
+nobody has to search before the first result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe
+
+# Below this, a batch's mean and variance say little of the data's (Wu and He 2018, figure 1).
+SMALLEST_BATCH_FOR_STATISTICS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class StrategyDefaults:
+    """What a strategy uses unless the recipe says otherwise.
+
+    Attributes:
+        optimizer: `"adamw"` or `"sgd"` (Nesterov momentum 0.9).
+        learning_rate: Peak of the schedule.
+        weight_decay: Decoupled; not on batch normalisation and biases.
+        batch_size: Largest batch.
+        fewest_steps: Steps that even the smallest data set is trained for.
+        fewest_epochs: Epochs that even the largest data set is trained for.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    fewest_steps: int
+    fewest_epochs: int
+
+
+DEFAULTS: dict[type, StrategyDefaults] = {
+    NewHead: StrategyDefaults("adamw", 1e-2, 1e-4, 32, 200, 20),
+    LastLayers: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 200, 20),
+    FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 200, 20),
+    FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 600, 60),
+}
+WARMUP_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """The numbers of one run, every one decided.
+
+    Attributes:
+        optimizer: `"adamw"` or `"sgd"`.
+        learning_rate: Peak of the schedule: linear warm-up, then half a cosine down to 0.
+        weight_decay: Decoupled; not on batch normalisation and biases.
+        batch_size: Largest batch; an epoch's batches are as even as can be.
+        smallest_batch: Smallest batch that occurs, on each replica.
+        epochs: Times that every image is seen.
+        steps_per_epoch: Batches of an epoch.
+        warmup_steps: Steps until the peak.
+        bn_mode: Of the batch normalisations in the trained part.
+        bn_momentum: Of their moving averages.
+        label_smoothing: From 0 to under 1.
+        notes: What was decided otherwise than usual, and why.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    smallest_batch: int
+    epochs: int
+    steps_per_epoch: int
+    warmup_steps: int
+    bn_mode: str
+    bn_momentum: float
+    label_smoothing: float
+    notes: tuple[str, ...] = ()
+
+
+def hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperparameters:
+    """Decides every number that the recipe leaves open.
+
+    Args:
+        recipe: What it says wins.
+        examples: Images of an epoch.
+        replicas: Devices that share a batch.
+    """
+    defaults = DEFAULTS[type(recipe.strategy)]
+    batch_size = min(recipe.batch_size or defaults.batch_size, examples)
+    steps = -(-examples // batch_size)
+    smallest_batch = examples // steps // replicas
+    epochs = recipe.epochs or max(defaults.fewest_epochs, -(-defaults.fewest_steps // steps))
+    bn_mode, notes = _bn_mode(recipe, smallest_batch)
+    return Hyperparameters(
+        optimizer=recipe.optimizer or defaults.optimizer,
+        learning_rate=_given(recipe.learning_rate, defaults.learning_rate),
+        weight_decay=_given(recipe.weight_decay, defaults.weight_decay),
+        batch_size=batch_size,
+        smallest_batch=smallest_batch,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        warmup_steps=round(WARMUP_SHARE * epochs * steps),
+        bn_mode=bn_mode,
+        bn_momentum=bn_momentum(steps),
+        label_smoothing=recipe.label_smoothing,
+        notes=notes,
+    )
+
+
+def bn_momentum(steps_per_epoch: int) -> float:
+    """Momentum with which a moving average forgets the old data within about an epoch, at least 0.9.
+
+    Reference: Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
+    Representations", appendix B.8.
+    """
+    return max(1 - 10 / steps_per_epoch, 0.9)
+
+
+def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]:
+    strategy = recipe.strategy
+    too_small = smallest_batch < SMALLEST_BATCH_FOR_STATISTICS
+    small = (
+        f"batches of {smallest_batch} images on a replica are too small for batch normalisation's "
+        f"statistics (under {SMALLEST_BATCH_FOR_STATISTICS})"
+    )
+    if isinstance(strategy, NewHead):
+        return "frozen", ()
+    chosen = "adapt" if isinstance(strategy, FromScratch) else strategy.bn_mode
+    if chosen is None:
+        chosen = "affine"
+        if isinstance(strategy, FullFineTune) and not too_small:
+            chosen = "adapt"
+        elif isinstance(strategy, FullFineTune):
+            return chosen, (f"{small}: the pretrained ones are kept (affine mode)",)
+    if chosen == "adapt" and too_small:
+        return chosen, (f"{small}: a larger batch_size helps, or bn_mode='affine' with weights",)
+    return chosen, ()
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value

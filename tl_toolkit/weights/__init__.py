@@ -1,0 +1,1 @@
+"""From a weight source's name to the variables of a model."""

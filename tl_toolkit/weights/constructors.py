@@ -1,0 +1,132 @@
+"""`tl.ResNet50(weights=…)` and its kin: the builder with keras.applications' arguments, and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+
+from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
+from tl_toolkit.models.resnet import build_resnet
+from tl_toolkit.weights.load import load_weights
+from tl_toolkit.weights.resolve import open_weights
+
+
+def ResNet(  # noqa: N802  named as the builders of keras.applications are
+    block_counts: Sequence[int],
+    block: str,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor=None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+    *,
+    variant: str | None = None,
+    width: int = 64,
+    stem: str = "imagenet",
+    bn_epsilon: float | None = None,
+    zero_init_residual: bool = False,
+) -> keras.Model:
+    """Builds a ResNet of any depth on preprocessed images, and loads weights.
+
+    Args:
+        block_counts: Blocks in each stage, such as (3, 4, 6, 3).
+        block: `"basic"` (two 3x3 convolutions) or `"bottleneck"` (1x1, 3x3, 1x1).
+        include_top: Whether global average pooling and a dense layer of `classes` outputs follow.
+        weights: None for random values, or what `tl.load_weights` takes.
+        input_tensor: Keras tensor to build on; a new `keras.Input` where None.
+        input_shape: (height, width, 3) of the new input; sides may be None. By default (224, 224, 3)
+            with the top and (None, None, 3) without.
+        pooling: Without the top: None (the last feature map), `"avg"` or `"max"`.
+        classes: Outputs of the dense layer.
+        classifier_activation: Its activation; None for logits.
+        name: Of the model.
+        variant: `"v1"` (a stage's stride on the first 1x1: He et al. 2015, keras.applications) or
+            `"v1.5"` (on the 3x3: torchvision, timm, KerasHub). None: what the weights need, else v1.5.
+        width: Filters of the first stage.
+        stem: `"imagenet"` (7x7, stride 2, then max pooling) or `"cifar"` (3x3, stride 1).
+        bn_epsilon: ε of batch normalisation. None: what the weights need, else 1e-5.
+        zero_init_residual: Start γ of each block's last batch normalisation at 0.
+
+    Returns:
+        A `keras.Model` from float[batch, height, width, 3], preprocessed as the weights want it, to
+        float[batch, classes], or to features without the top.
+
+    Raises:
+        InputError: An argument is not as described, or the weights do not fit.
+
+    Example:
+        >>> backbone = tl.ResNet50(include_top=False, pooling="avg")
+        >>> backbone.output_shape
+        (None, 2048)
+    """
+    spec = open_weights(weights).spec if weights is not None else None
+    architecture = Architecture(
+        block,
+        tuple(block_counts),
+        variant=variant or (spec.architecture.variant if spec else "v1.5"),
+        width=width,
+        stem=stem,
+        bn_epsilon=bn_epsilon or (spec.architecture.bn_epsilon if spec else 1e-5),
+    )
+    model = build_resnet(
+        architecture,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        zero_init_residual=zero_init_residual,
+    )
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def _constructor(name: str, public_name: str) -> Callable[..., keras.Model]:
+    block, block_counts = BLOCK_COUNTS[name]
+
+    def constructor(
+        include_top: bool = True,
+        weights: str | None = None,
+        input_tensor=None,
+        input_shape: tuple[int | None, int | None, int] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | None = "softmax",
+        name: str | None = None,
+        **options,
+    ) -> keras.Model:
+        return ResNet(
+            block_counts,
+            block,
+            include_top,
+            weights,
+            input_tensor,
+            input_shape,
+            pooling,
+            classes,
+            classifier_activation,
+            name,
+            **options,
+        )
+
+    constructor.__name__ = constructor.__qualname__ = public_name
+    constructor.__doc__ = (
+        f"Builds {public_name.replace('ResNet', 'ResNet-')}: {block} blocks, {block_counts} of them. "
+        "All arguments are those of `tl.ResNet`, without `block_counts` and `block`.\n\n"
+        + ResNet.__doc__.partition("\n\n")[2]
+    )
+    return constructor
+
+
+ResNet18 = _constructor("resnet18", "ResNet18")
+ResNet34 = _constructor("resnet34", "ResNet34")
+ResNet50 = _constructor("resnet50", "ResNet50")
+ResNet101 = _constructor("resnet101", "ResNet101")
+ResNet152 = _constructor("resnet152", "ResNet152")

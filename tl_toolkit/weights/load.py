@@ -1,0 +1,138 @@
+"""Named tensors into a model: all of them, checked before any variable changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+
+from tl_toolkit.catalog import Architecture, WeightSpec
+from tl_toolkit.errors import InputError
+from tl_toolkit.models.describe import describe_architecture
+from tl_toolkit.models.head import HEADS
+from tl_toolkit.weights.resolve import WeightSource, open_weights
+
+LISTED = 8  # names that an error lists before it says how many more there are
+
+
+def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
+    """Loads weights into a model that was built.
+
+    A head of another size is left out, with a warning; everything else must match.
+
+    Args:
+        model: A ResNet of this toolkit, or of plain Keras with the same layer names.
+        source: A catalogue name, a `.safetensors`, `.keras` or `.weights.h5` file, or a finished run's
+            folder.
+
+    Returns:
+        What is known of the weights; for a file that says nothing, what the model says.
+
+    Raises:
+        InputError: The source cannot be read or does not fit. The model is then as it was.
+    """
+    weights = open_weights(source)
+    architecture = describe_architecture(model.get_config())
+    spec = weights.spec or WeightSpec(name=str(source), architecture=architecture)
+    check_architecture(spec, architecture)
+    left_out = assign_tensors(model, weights)
+    if left_out:
+        warnings.warn(f"Weights {spec.name!r}: {'; '.join(left_out)}", stacklevel=2)
+    return spec
+
+
+def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
+    """Raises `InputError` where weights and network differ in a way that shapes may not show."""
+    for field in dataclasses.fields(Architecture):
+        theirs, ours = getattr(spec.architecture, field.name), getattr(architecture, field.name)
+        equal = (
+            np.isclose(theirs, ours, rtol=1e-3, atol=0)
+            if field.name == "bn_epsilon"
+            else theirs == ours
+        )
+        if not equal:
+            raise InputError(
+                f"Weights {spec.name!r} are for a {spec.architecture.name} with "
+                f"{field.name}={theirs!r}, the network has {field.name}={ours!r}: build it with "
+                f"{field.name}={theirs!r}, or choose other weights."
+            )
+
+
+def assign_tensors(
+    model: keras.Model, weights: WeightSource, new_head: str | None = None
+) -> list[str]:
+    """Assigns all tensors of a source, or none.
+
+    Args:
+        model: Its variables are named `layer/variable`.
+        weights: The source.
+        new_head: Name of the model's head that stays as it is, whatever the source holds.
+
+    Returns:
+        A line for each head that was left out because its size is another.
+
+    Raises:
+        InputError: Anything but a head is missing, left over or of another shape.
+    """
+    tensors = weights.read_tensors()
+    variables = {variable.path: variable for variable in model.weights}
+    heads = [head for head in HEADS if head != new_head]
+    for name in [name for name in tensors if _layer(name) == new_head]:
+        del tensors[name]
+    for name in [name for name in variables if _layer(name) == new_head]:
+        del variables[name]
+
+    left_out = []
+    for head in heads:
+        theirs = {name: t.shape for name, t in tensors.items() if _layer(name) == head}
+        ours = {name: tuple(v.shape) for name, v in variables.items() if _layer(name) == head}
+        if theirs == ours:
+            continue
+        if theirs and ours:
+            sizes = (theirs[f"{head}/bias"][0], ours[f"{head}/bias"][0])
+            left_out.append(
+                f"the head {head!r} of {sizes[0]} classes is left out; ours has {sizes[1]}"
+            )
+        elif ours:
+            left_out.append(f"there is no head {head!r} to load; it stays as it is")
+        for name in theirs:
+            del tensors[name]
+        for name in ours:
+            del variables[name]
+
+    _check_names_and_shapes(tensors, variables, weights.path)
+    for name, variable in variables.items():
+        variable.assign(tensors[name].astype(np.float32))
+    return left_out
+
+
+def _layer(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _check_names_and_shapes(tensors: dict, variables: dict, path: pathlib.Path) -> None:
+    misshapen = [
+        f"{name} is {tensors[name].shape}, expected {tuple(variables[name].shape)}"
+        for name in variables
+        if name in tensors and tensors[name].shape != tuple(variables[name].shape)
+    ]
+    faults = [
+        _listed("missing", [name for name in variables if name not in tensors]),
+        _listed("not used by the model", [name for name in tensors if name not in variables]),
+        _listed("of another shape", misshapen),
+    ]
+    if any(faults):
+        raise InputError(
+            f"The weights {str(path)!r} do not fit the model, which is as it was. "
+            + " ".join(fault for fault in faults if fault)
+        )
+
+
+def _listed(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{len(names)} {what}: {', '.join(names[:LISTED])}{more}."

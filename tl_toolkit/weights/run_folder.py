@@ -1,0 +1,29 @@
+"""Weights of a finished run of this toolkit."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import numpy as np
+
+from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.weights import keras_file
+
+MODEL_FILE = "model.keras"
+SPEC_FILE = "weights.json"
+
+
+def accepts(path: pathlib.Path) -> bool:
+    """Whether this is a run's folder."""
+    return path.is_dir() and (path / MODEL_FILE).is_file() and (path / SPEC_FILE).is_file()
+
+
+def read_spec(path: pathlib.Path) -> WeightSpec:
+    """Returns the spec that the run wrote."""
+    return WeightSpec.from_json(json.loads((path / SPEC_FILE).read_text()))
+
+
+def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns every tensor of the run's model by its `layer/variable` name."""
+    return keras_file.read_tensors(path / MODEL_FILE)

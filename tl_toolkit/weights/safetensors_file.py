@@ -1,0 +1,52 @@
+"""Weights in a safetensors file of this toolkit: `layer/variable` names, the spec in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.errors import InputError
+
+SPEC_KEY = "tl_toolkit.weight_spec"
+
+
+def accepts(path: pathlib.Path) -> bool:
+    """Whether this converter reads such a file."""
+    return path.is_file() and path.suffix == ".safetensors"
+
+
+def read_spec(path: pathlib.Path) -> WeightSpec | None:
+    """Returns the spec in the file's header, or None where it has none."""
+    with _open(path) as file:
+        metadata = file.metadata() or {}
+    return WeightSpec.from_json(json.loads(metadata[SPEC_KEY])) if SPEC_KEY in metadata else None
+
+
+def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns every tensor by its `layer/variable` name."""
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+
+
+def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) -> None:
+    """Writes the file aside and moves it into place, so that it is whole or absent."""
+    aside = path.with_name(path.name + ".partial")
+    metadata = {SPEC_KEY: json.dumps(spec.to_json())}
+    try:
+        safetensors.numpy.save_file(tensors, aside, metadata)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _open(path: pathlib.Path):
+    try:
+        return safetensors.safe_open(path, "numpy")
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{str(path)!r} is not a whole safetensors file: {error}.") from error
