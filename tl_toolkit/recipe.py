@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any, ClassVar
 
@@ -14,6 +15,26 @@ ON = ("features", "logits")
 TAIL_BN_MODES = ("adapt", "affine", "frozen")
 CLASS_BALANCE = ("none", "weights", "sampling")
 OPTIMIZERS = ("adamw", "sgd")
+TYPES = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a finite number"),
+}
+
+
+def _check_types(values: Any) -> None:
+    """Checks a dataclass's fields against their annotations: JSON and callers may give anything."""
+    for field in dataclasses.fields(values):
+        kind, _, none = field.type.partition(" | ")
+        value = getattr(values, field.name)
+        if kind not in TYPES or (none and value is None):
+            continue
+        types, words = TYPES[kind]
+        is_right = isinstance(value, types) and not isinstance(value, bool)
+        if not is_right or (kind == "float" and not math.isfinite(value)):
+            raise InputError(
+                f"`{field.name}` must be {words}{' or None' if none else ''}. Received: {value!r}"
+            )
 
 
 def _check_choice(
@@ -38,6 +59,7 @@ class FullFineTune:
     bn_mode: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_choice("on", self.on, ON)
         _check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
 
@@ -59,6 +81,7 @@ class LastLayers:
     bn_mode: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_choice("on", self.on, ON)
         _check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
 
@@ -75,6 +98,7 @@ class NewHead:
     on: str = "features"
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_choice("on", self.on, ON)
 
 
@@ -97,7 +121,7 @@ def strategy_named(name: str, **options: Any) -> Strategy:
     Raises:
         InputError: There is none of that name, or it has no such option.
     """
-    key = name.replace("-", "_")
+    key = str(name).replace("-", "_")
     if key not in STRATEGIES:
         raise unknown_name("strategy", name, STRATEGIES)
     fields = [field.name for field in dataclasses.fields(STRATEGIES[key])]
@@ -167,6 +191,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if not isinstance(self.strategy, Strategy):
             raise InputError(
                 f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead() and "
@@ -257,15 +282,11 @@ class Recipe:
     def load(cls, path: str | pathlib.Path) -> Recipe:
         """Reads the JSON that `save` wrote, such as `recipe.json` in a run's folder."""
         try:
-            return cls.from_json(json.loads(pathlib.Path(path).read_text()))
+            return cls.from_json(json.loads(pathlib.Path(path).read_bytes()))
         except OSError as error:
             raise InputError(f"Cannot read the recipe {str(path)!r}: {error.strerror}.") from error
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"The recipe {str(path)!r} is not JSON: {error}.") from error
-        except TypeError as error:
-            raise InputError(
-                f"The recipe {str(path)!r} has a value of the wrong type: {error}."
-            ) from error
 
 
 def _check_field(name: str) -> None:

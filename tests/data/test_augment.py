@@ -13,9 +13,11 @@ from tl_toolkit.errors import InputError
 
 SIZE = 32
 PREPROCESSING = Preprocessing(image_size=SIZE)
-RANDOM = ("photo", "shift")
-SHAPES = {"square": (60, 60), "4:3": (60, 80), "3:4": (80, 60)}
-# Every window of those is enlarged, so that a view of a ramp is one too.
+RANDOM = tuple(name for name, preset in AUGMENTATIONS.items() if preset is not None)
+CENTRED = tuple(name for name in RANDOM if AUGMENTATIONS[name].shift is not None)
+SIDED = tuple(name for name in RANDOM if not AUGMENTATIONS[name].mirror)
+SHAPES = {"square": (15, 15), "4:3": (15, 20), "3:4": (20, 15)}
+# Every window of those is enlarged, even at a quarter of the size: a view of a ramp is a ramp.
 LARGE = Preprocessing(image_size=128)
 VIEWS = 400
 TOLERANCE = 1e-3
@@ -41,16 +43,18 @@ def ramp(height, width):
 
 @functools.cache
 def windows(preset, height, width, seed):
-    """float[VIEWS, 4] (top, left, height, width) and bool[VIEWS] mirrored, read off a ramp's views."""
+    """float[VIEWS, 4] (top, left, height, width), bool[VIEWS] mirrored: read off a ramp's views."""
     pixels = tf.constant(ramp(height, width))
-    views = tf.data.Dataset.range(VIEWS).map(
-        lambda image_id: augment_and_resize(pixels, AUGMENTATIONS[preset], LARGE, seed, image_id, 0)
-    )
-    views = np.stack(list(views.as_numpy_iterator())).astype(float)
     # The middle half is linear in the place, whatever happens at the border.
     size = LARGE.image_size
     near, far, middle = size // 4, 3 * size // 4, size // 2
-    columns, rows = views[:, middle, [near, far], 0], views[:, [near, far], middle, 1]
+
+    def rows_and_columns(image_id):
+        view = augment_and_resize(pixels, AUGMENTATIONS[preset], LARGE, seed, image_id, 0)
+        return view[near :: far - near, middle, 1], view[middle, near :: far - near, 0]
+
+    views = tf.data.Dataset.range(VIEWS).map(rows_and_columns, tf.data.AUTOTUNE).batch(VIEWS)
+    rows, columns = (values.astype(float) for values in next(views.as_numpy_iterator()))
     mirrored = columns[:, 0] > columns[:, 1]
     columns = np.sort(columns, axis=1)
     scales = np.stack([rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0]], 1) / (far - near)
@@ -157,25 +161,45 @@ def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shap
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_half_of_the_photo_views_are_mirrored(seed):
-    _, mirrored = windows("photo", 60, 60, seed)
+    _, mirrored = windows("photo", 15, 15, seed)
     four_deviations = 4 * 0.5 / np.sqrt(VIEWS)
     assert abs(mirrored.mean() - 0.5) < four_deviations
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_shift_windows_fill_the_documented_ranges_and_are_never_mirrored(shape, seed):
-    found, mirrored = windows("shift", *shape, seed)
-    assert not mirrored.any()
-    top, left, height, width = found.T
+@pytest.mark.parametrize("preset", CENTRED)
+def test_shifted_windows_fill_the_documented_ranges(preset, shape):
+    augmentation = AUGMENTATIONS[preset]
+    top, left, height, width = windows(preset, *shape, seed=0)[0].T
     side = min(shape)
-    assert_covers(height * width / side**2, 0.8, 1.25)
-    assert_covers(width / height, 0.85, 1.18)
+    assert_covers(height * width / side**2, *augmentation.area)
+    assert_covers(width / height, *augmentation.aspect_ratio)
     for start, length, whole in ((top, height, shape[0]), (left, width, shape[1])):
-        assert_covers((start + length / 2 - whole / 2) / side, -0.1, 0.1)
+        shift = (start + length / 2 - whole / 2) / side
+        assert_covers(shift, -augmentation.shift, augmentation.shift)
 
 
-@pytest.mark.parametrize("shape", [(12, 120), (120, 12)], ids=["wide", "tall"])
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("preset", SIDED)
+def test_pictures_whose_sides_have_a_meaning_are_never_mirrored(preset, seed):
+    _, mirrored = windows(preset, 15, 15, seed)
+    assert mirrored.sum() == 0
+    assert "shift" in SIDED
+
+
+@pytest.mark.parametrize("preset", RANDOM)
+def test_the_parts_of_a_view_are_drawn_independently(preset):
+    shape = (15, 15)
+    found, mirrored = windows(preset, *shape, seed=0)
+    top, left, height, width = found.T
+    parts = [height * width, width / height, top + height / 2, left + width / 2]
+    parts += [mirrored] if AUGMENTATIONS[preset].mirror else []
+    correlations = np.corrcoef(np.array(parts, float)) - np.eye(len(parts))
+    four_deviations = 4 / np.sqrt(VIEWS)
+    assert np.abs(correlations).max() < four_deviations
+
+
+@pytest.mark.parametrize("shape", [(3, 30), (30, 3)], ids=["wide", "tall"])
 def test_the_window_of_a_strip_stays_inside_it(shape):
     assert_inside(windows("photo", *shape, seed=0)[0], shape)
 

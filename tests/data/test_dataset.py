@@ -1,4 +1,4 @@
-"""The three stores of pictures give the same pixels, and a split keeps labels and ids beside them."""
+"""The three stores of pictures give the same pixels; a split keeps labels and ids beside them."""
 
 import numpy as np
 import pytest

@@ -92,6 +92,12 @@ def test_without_groups_every_image_is_its_own():
     assert np.bincount(labels[chosen]).tolist() == [2, 6]
 
 
+def test_classes_of_one_size_are_not_split_alike():
+    labels = np.repeat(np.arange(8), 20)
+    sides = stratified_split(labels, 0.5, 0).reshape(8, 20)
+    assert len({side.tobytes() for side in sides}) == 8
+
+
 def test_seeds_and_their_parts_make_different_splits():
     labels = np.zeros(40, np.int64)
     splits = {

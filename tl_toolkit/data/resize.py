@@ -10,7 +10,7 @@ from tl_toolkit.data.decode import decode_image
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
-def resample_window(image, window, size: int, interpolation: str) -> tf.Tensor:
+def resample_window(image, window, size: int | tf.Tensor, interpolation: str) -> tf.Tensor:
     """Cuts a window out of an image and resizes it, antialiased, in one pass.
 
     Args:
@@ -24,17 +24,19 @@ def resample_window(image, window, size: int, interpolation: str) -> tf.Tensor:
         float32[size, size, 3].
     """
     top, left, height, width = window
-    scale = tf.cast(tf.stack([size / height, size / width]), tf.float32)
+    side = tf.cast(size, tf.float32)
+    scale = tf.stack([side / height, side / width])
     translation = -tf.cast(tf.stack([top, left]), tf.float32) * scale
     resampled = tf.raw_ops.ScaleAndTranslate(
         images=image[None],
-        size=(size, size),
+        size=tf.stack([size, size]),
         scale=scale,
         translation=translation,
         kernel_type=KERNELS[interpolation],
         antialias=True,
     )[0]
-    return tf.ensure_shape(resampled, (size, size, 3))
+    static_size = size if isinstance(size, int) else None
+    return tf.ensure_shape(resampled, (static_size, static_size, 3))
 
 
 def evaluation_window(image, preprocessing: Preprocessing):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 
 from tl_toolkit.catalog import Architecture, Preprocessing
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.models.preprocessing import ImagePreprocessing
 from tl_toolkit.models.resnet import build_resnet
 
@@ -41,7 +43,11 @@ def assemble_classifier(
     Returns:
         A model from float32[batch, height, width, 3] (RGB, 0-255), input `image`, to float32[batch,
         classes], the logits. The new head is `new_head(model)`.
+
+    Raises:
+        InputError: An argument is not as described.
     """
+    _check_arguments(classes, on, original_classes)
     images = keras.Input((None, None, 3), name="image")
     x = ImagePreprocessing(preprocessing, name="preprocessing")(images)
     initializer = "zeros" if zero_init_head else "glorot_uniform"
@@ -67,9 +73,22 @@ def assemble_classifier(
         dtype="float32",
         name=LOGITS_HEAD if on == "logits" else FEATURES_HEAD,
     )(backbone.output)
-    return keras.Model(images, logits, name=name or architecture.name)
+    with recursion_room(sum(architecture.block_counts)):
+        return keras.Model(images, logits, name=name or architecture.name)
 
 
 def new_head(model: keras.Model) -> keras.layers.Dense:
     """Returns the last dense layer of an assembled classifier."""
     return model.get_layer(model.layers[-1].name)
+
+
+def _check_arguments(classes: int, on: str, original_classes: int) -> None:
+    if on not in ("features", "logits"):
+        raise unknown_name("place of the head", on, ("features", "logits"))
+    if classes < 1:
+        raise InputError(f"`classes` must be at least 1. Received: {classes}")
+    if on == "logits" and original_classes < 1:
+        raise InputError(
+            "`original_classes` must be the outputs of the original last layer, at least 1, where the "
+            f"head sits on its logits. Received: {original_classes}"
+        )

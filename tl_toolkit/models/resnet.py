@@ -15,6 +15,10 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.deep_graph import recursion_room
 
+# With fewer input channels oneDNN's filter gradient of a strided 1x1 convolution crashes the process
+# once the batch size changes (TensorFlow 2.21); every second pixel is taken by pooling there instead.
+FEWEST_STRIDED_CHANNELS = 16
+
 
 def convolution(x, filters: int, kernel_size: int, stride: int, name: str):
     """Convolution without bias, padded alike on all sides, as PyTorch pads.
@@ -22,6 +26,9 @@ def convolution(x, filters: int, kernel_size: int, stride: int, name: str):
     At stride 1 Keras' "same" is symmetric already; at stride 2 it is not, so the padding is explicit.
     """
     padding = "same"
+    if kernel_size == 1 and stride > 1 and x.shape[-1] < FEWEST_STRIDED_CHANNELS:
+        x = keras.layers.MaxPooling2D(1, stride, name=f"{name}_subsample")(x)
+        stride = 1
     if stride > 1:
         padding = "valid"
         if kernel_size > 1:
@@ -202,7 +209,8 @@ def build_resnet(
         elif pooling == "max":
             x = keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
         if input_tensor is not None:
-            inputs = keras.utils.get_source_inputs(input_tensor)
+            sources = keras.utils.get_source_inputs(input_tensor)
+            inputs = sources[0] if len(sources) == 1 else sources
         return keras.Model(inputs, x, name=name or architecture.name)
 
 

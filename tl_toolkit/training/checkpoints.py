@@ -32,6 +32,15 @@ class Checkpoints:
         self._plain.assign(json.dumps(plain))
         self._manager.save(checkpoint_number=number)
 
+    def read_plain(self) -> dict[str, Any] | None:
+        """Returns the plain values of the newest one, and restores nothing; None where there is none."""
+        if self._manager.latest_checkpoint is None:
+            return None
+        value = tf.train.load_variable(
+            self._manager.latest_checkpoint, "plain/.ATTRIBUTES/VARIABLE_VALUE"
+        )
+        return json.loads(value)
+
     def restore(self) -> dict[str, Any] | None:
         """Restores the newest one and returns its plain values; None where there is none."""
         if self._manager.latest_checkpoint is None:

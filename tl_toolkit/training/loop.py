@@ -153,9 +153,11 @@ def train(
             progress.seconds += time.monotonic() - started
             progress.stopped = bool(model.stop_training)
             due = time.monotonic() - last_saved >= schedule.checkpoint_seconds
-            if due or _is_over(progress, schedule):
+            if due or _is_over(progress, schedule) or interrupted():
                 save()
                 last_saved = time.monotonic()
+            if interrupted():
+                raise StoppedError(f"after epoch {progress.epoch}")
     if best is not None and progress.best_epoch is not None:
         best.restore()
     elif in_memory_best is not None:
@@ -166,7 +168,8 @@ def train(
 
 
 def _resume(newest: Checkpoints, identity: dict[str, Any], folder: pathlib.Path) -> Progress | None:
-    state = newest.restore()
+    # Before anything is restored: another run's variables may have other shapes.
+    state = newest.read_plain()
     if state is None:
         return None
     theirs = state.pop("identity")
@@ -176,6 +179,7 @@ def _resume(newest: Checkpoints, identity: dict[str, Any], folder: pathlib.Path)
             f"{str(folder)!r} holds the checkpoint of another run: it differs in "
             f"{', '.join(different)}. Remove the folder, or choose another output."
         )
+    newest.restore()
     return Progress(**state)
 
 

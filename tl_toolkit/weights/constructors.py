@@ -64,13 +64,14 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
         (None, 2048)
     """
     spec = open_weights(weights).spec if weights is not None else None
+    usual = spec.architecture if spec is not None else Architecture(block, tuple(block_counts))
     architecture = Architecture(
         block,
         tuple(block_counts),
-        variant=variant or (spec.architecture.variant if spec else "v1.5"),
+        variant=usual.variant if variant is None else variant,
         width=width,
         stem=stem,
-        bn_epsilon=bn_epsilon or (spec.architecture.bn_epsilon if spec else 1e-5),
+        bn_epsilon=usual.bn_epsilon if bn_epsilon is None else bn_epsilon,
     )
     model = build_resnet(
         architecture,

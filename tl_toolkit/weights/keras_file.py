@@ -100,5 +100,6 @@ def _errors(path: pathlib.Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (zipfile.BadZipFile, OSError, KeyError, json.JSONDecodeError) as error:
+    # HDF5 finds damage inside a file with a RuntimeError, or where its bytes make no sense as values.
+    except (zipfile.BadZipFile, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{str(path)!r} is not a whole Keras file: {error}.") from error

@@ -46,7 +46,10 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
 
 def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
     """Raises `InputError` where weights and network differ in a way that shapes may not show."""
+    has_variants = architecture.block == "bottleneck" and len(architecture.block_counts) > 1
     for field in dataclasses.fields(Architecture):
+        if field.name == "variant" and not has_variants:
+            continue
         theirs, ours = getattr(spec.architecture, field.name), getattr(architecture, field.name)
         equal = (
             np.isclose(theirs, ours, rtol=1e-3, atol=0)
@@ -92,7 +95,9 @@ def assign_tensors(
         if theirs == ours:
             continue
         if theirs and ours:
-            sizes = (theirs[f"{head}/bias"][0], ours[f"{head}/bias"][0])
+            if not _differ_in_classes_alone(theirs, ours):
+                continue
+            sizes = (theirs[f"{head}/kernel"][-1], ours[f"{head}/kernel"][-1])
             left_out.append(
                 f"the head {head!r} of {sizes[0]} classes is left out; ours has {sizes[1]}"
             )
@@ -107,6 +112,12 @@ def assign_tensors(
     for name, variable in variables.items():
         variable.assign(tensors[name].astype(np.float32))
     return left_out
+
+
+def _differ_in_classes_alone(theirs: dict[str, tuple], ours: dict[str, tuple]) -> bool:
+    return set(theirs) == set(ours) and all(
+        shape[:-1] == ours[name][:-1] for name, shape in theirs.items()
+    )
 
 
 def _layer(name: str) -> str:

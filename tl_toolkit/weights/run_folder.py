@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import numpy as np
 
 from tl_toolkit.catalog import WeightSpec
-from tl_toolkit.weights import keras_file
+from tl_toolkit.weights import keras_file, safetensors_file
 
 MODEL_FILE = "model.keras"
 SPEC_FILE = "weights.json"
@@ -21,7 +20,7 @@ def accepts(path: pathlib.Path) -> bool:
 
 def read_spec(path: pathlib.Path) -> WeightSpec:
     """Returns the spec that the run wrote."""
-    return WeightSpec.from_json(json.loads((path / SPEC_FILE).read_text()))
+    return safetensors_file.parse_spec((path / SPEC_FILE).read_bytes(), path / SPEC_FILE)
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:

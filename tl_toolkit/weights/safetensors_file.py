@@ -25,7 +25,17 @@ def read_spec(path: pathlib.Path) -> WeightSpec | None:
     """Returns the spec in the file's header, or None where it has none."""
     with _open(path) as file:
         metadata = file.metadata() or {}
-    return WeightSpec.from_json(json.loads(metadata[SPEC_KEY])) if SPEC_KEY in metadata else None
+    return parse_spec(metadata[SPEC_KEY], path) if SPEC_KEY in metadata else None
+
+
+def parse_spec(text: str | bytes, path: pathlib.Path) -> WeightSpec:
+    """Reads the JSON of a spec; `path` is for the error that says where it does not make sense."""
+    try:
+        return WeightSpec.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(path)!r} holds no weight spec of this toolkit: {error!r}."
+        ) from error
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -38,8 +48,10 @@ def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) 
     """Writes the file aside and moves it into place, so that it is whole or absent."""
     aside = path.with_name(path.name + ".partial")
     metadata = {SPEC_KEY: json.dumps(spec.to_json())}
+    # The library writes the memory of an array as it lies, whatever its strides.
+    in_c_order = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     try:
-        safetensors.numpy.save_file(tensors, aside, metadata)
+        safetensors.numpy.save_file(in_c_order, aside, metadata)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,0 +1,249 @@
+"""Batches are a pure function of (seed, epoch, step), and every image gets its turn."""
+
+import collections
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.augment import AUGMENTATIONS
+from tl_toolkit.data.dataset import ArrayImages, Split
+from tl_toolkit.data.pipeline import (
+    batch_sizes,
+    class_weights,
+    epoch_order,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
+from tl_toolkit.data.resize import resize_for_evaluation
+
+SIZE = 8
+PREPROCESSING = Preprocessing(image_size=SIZE)
+SETTINGS = hypothesis.settings(max_examples=200, deadline=None)
+LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
+
+
+def numbered(labels):
+    """Images whose every pixel is their id."""
+    pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
+    return Split.of(ArrayImages(np.tile(pixels, (1, SIZE, SIZE, 3))), labels)
+
+
+def noise(labels):
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 12, 10, 3), np.uint8)
+    return Split.of(ArrayImages(pixels), labels)
+
+
+def batches_of(split, augmentation="none", **options):
+    options = {"batch_size": 3, "epochs": 1, "seed": 0} | options
+    dataset = training_batches(split, PREPROCESSING, AUGMENTATIONS[augmentation], **options)
+    return list(dataset.as_numpy_iterator())
+
+
+def ids_of(batches):
+    """The images' ids by batch, read off their pixels."""
+    assert all((np.ptp(batch[0], axis=(1, 2, 3)) == 0).all() for batch in batches)
+    return [batch[0][:, 0, 0, 0].astype(int).tolist() for batch in batches]
+
+
+def assert_same(some, others):
+    assert len(some) == len(others)
+    for batch, other in zip(some, others, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(part, other_part)
+
+
+@SETTINGS
+@hypothesis.given(st.integers(1, 5000), st.integers(1, 600))
+def test_batches_are_as_few_and_as_even_as_can_be(examples, batch_size):
+    sizes = batch_sizes(examples, batch_size)
+    assert sum(sizes) == examples
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
+    assert sizes == sorted(sizes, reverse=True)
+    assert (
+        len(sizes) == steps_per_epoch(examples, batch_size) == int(np.ceil(examples / batch_size))
+    )
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "expected"),
+    [(50, 32, [25, 25]), (7, 3, [3, 2, 2]), (64, 32, [32, 32]), (5, 32, [5]), (3, 1, [1, 1, 1])],
+)
+def test_batch_sizes_of_some_epochs(examples, batch_size, expected):
+    assert batch_sizes(examples, batch_size) == expected
+
+
+@SETTINGS
+@hypothesis.given(LABELS, st.integers(0, 2**32), st.integers(0, 100))
+def test_an_epoch_has_every_example_once(labels, seed, epoch):
+    order = epoch_order(np.array(labels), seed, epoch)
+    assert sorted(order) == list(range(len(labels)))
+    np.testing.assert_array_equal(order, epoch_order(np.array(labels), seed, epoch))
+
+
+@SETTINGS
+@hypothesis.given(LABELS, st.integers(0, 2**32), st.integers(0, 100))
+def test_a_balanced_epoch_has_all_classes_equally_often_and_every_image(labels, seed, epoch):
+    labels = np.array(labels)
+    order = epoch_order(labels, seed, epoch, balanced=True)
+    assert set(order) == set(range(len(labels)))
+    sizes = np.unique(labels, return_counts=True)[1]
+    assert np.unique(labels[order], return_counts=True)[1].tolist() == [sizes.max()] * len(sizes)
+    times = np.bincount(order)
+    for label in np.unique(labels):
+        assert np.ptp(times[labels == label]) <= 1  # no image stands in for its class
+    np.testing.assert_array_equal(order, epoch_order(labels, seed, epoch, balanced=True))
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_seeds_and_epochs_have_orders_of_their_own(balanced):
+    labels = np.repeat([0, 1], [30, 10])
+    orders = {
+        tuple(epoch_order(labels, seed, epoch, balanced)) for seed in range(5) for epoch in range(5)
+    }
+    assert len(orders) == 25
+
+
+def test_a_balanced_epoch_mixes_the_classes():
+    labels = np.repeat([0, 1, 2], [200, 20, 50])
+    firsts = labels[epoch_order(labels, 0, 0, balanced=True)][:300]
+    assert np.abs(np.bincount(firsts) - 100).max() < 40
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(("examples", "batch_size"), [(50, 32), (7, 3), (9, 3), (4, 9)])
+def test_the_batches_of_every_epoch_follow_its_order(examples, batch_size, balanced):
+    labels = np.arange(examples) % 3
+    split = numbered(labels)
+    epochs, seed = 3, 4
+    batches = batches_of(split, batch_size=batch_size, epochs=epochs, seed=seed, balanced=balanced)
+    orders = [epoch_order(labels, seed, epoch, balanced) for epoch in range(epochs)]
+    sizes = batch_sizes(len(orders[0]), batch_size)
+    assert [len(batch[1]) for batch in batches] == sizes * epochs
+    assert np.concatenate(ids_of(batches)).tolist() == np.concatenate(orders).tolist()
+    for batch, ids in zip(batches, ids_of(batches), strict=True):
+        np.testing.assert_array_equal(batch[1], labels[ids])
+
+
+def test_every_image_comes_once_an_epoch_and_epochs_differ():
+    split = numbered([0, 1] * 11)
+    ids = ids_of(batches_of(split, batch_size=8, epochs=2))
+    first, second = (np.concatenate(epoch).tolist() for epoch in (ids[:3], ids[3:]))
+    assert sorted(first) == sorted(second) == list(range(22))
+    assert first != second
+
+
+def test_the_batches_have_the_documented_types():
+    dataset = training_batches(
+        noise([0, 1, 0, 1]), PREPROCESSING, AUGMENTATIONS["photo"], batch_size=2, epochs=1, seed=0
+    )
+    pixels, labels, weights = dataset.element_spec
+    assert (pixels.dtype, pixels.shape.as_list()) == (np.float32, [None, SIZE, SIZE, 3])
+    assert (labels.dtype, labels.shape.as_list()) == (np.int64, [None])
+    assert (weights.dtype, weights.shape.as_list()) == (np.float32, [None])
+
+
+@pytest.mark.parametrize(("augmentation", "balanced"), [("photo", False), ("shift", True)])
+def test_a_run_resumed_anywhere_has_the_same_batches_bit_for_bit(augmentation, balanced):
+    split = noise([0, 0, 0, 1, 0, 1, 0])
+    options = {"epochs": 2, "batch_size": 3, "seed": 5, "balanced": balanced}
+    whole = batches_of(split, augmentation, **options)
+    steps = len(batch_sizes(10 if balanced else 7, 3))
+    assert len(whole) == 2 * steps
+    for epoch in range(2):
+        for step in range(steps + 1):
+            rest = batches_of(split, augmentation, first_epoch=epoch, first_step=step, **options)
+            assert_same(rest, whole[epoch * steps + step :])
+
+
+def test_a_finished_run_has_no_batches_left():
+    assert batches_of(noise([0, 1, 0]), epochs=2, first_epoch=2) == []
+
+
+@pytest.mark.parametrize("augmentation", ["photo", "shift"])
+def test_the_same_data_set_read_twice_gives_the_same_batches(augmentation):
+    dataset = training_batches(
+        noise([0, 1] * 8),
+        PREPROCESSING,
+        AUGMENTATIONS[augmentation],
+        batch_size=5,
+        epochs=2,
+        seed=0,
+    )
+    assert_same(list(dataset.as_numpy_iterator()), list(dataset.as_numpy_iterator()))
+
+
+def views_of(split, seed=0, epochs=1):
+    """float32[epochs, n, size, size, 3], each epoch's views in the split's own order."""
+    batches = batches_of(split, "photo", batch_size=len(split), seed=seed, epochs=epochs)
+    orders = [epoch_order(split.labels, seed, epoch) for epoch in range(epochs)]
+    return [batch[0][np.argsort(order)] for batch, order in zip(batches, orders, strict=True)]
+
+
+def test_an_image_looks_different_in_every_epoch_and_under_every_seed():
+    split = noise([0, 1] * 8)
+    views = views_of(split, epochs=2) + views_of(split, seed=1)
+    for some, others in ((0, 1), (0, 2), (1, 2)):
+        difference = np.abs(views[some] - views[others]).mean(axis=(1, 2, 3))
+        assert difference.min() > 1
+
+
+def test_a_view_follows_the_images_id_whatever_split_it_is_in():
+    split = noise([0, 1] * 8)
+    (whole,), (part,) = views_of(split), views_of(split.take([9, 4, 11]))
+    np.testing.assert_array_equal(part, whole[[9, 4, 11]])
+
+
+@SETTINGS
+@hypothesis.given(LABELS)
+def test_class_weights_make_every_class_weigh_the_same(labels):
+    labels = np.array(labels)
+    classes = labels.max() + 1
+    weights = class_weights(labels, classes)
+    assert (weights.dtype, weights.shape) == (np.float32, (classes,))
+    total = np.bincount(labels, weights[labels], minlength=classes)
+    present = np.bincount(labels) > 0
+    np.testing.assert_allclose(total[present], len(labels) / classes, rtol=1e-6)
+
+
+def test_class_weights_of_one_and_three_images_are_two_and_two_thirds():
+    np.testing.assert_allclose(class_weights(np.array([0, 1, 1, 1]), 2), [2, 2 / 3])
+
+
+def test_weights_arrive_with_their_examples():
+    labels = np.array([2, 0, 2, 1, 2, 1, 2])
+    weights = np.array([3.0, 0.5, 0.25], np.float32)
+    for _, batch_labels, batch_weights in batches_of(numbered(labels), weights=weights):
+        np.testing.assert_array_equal(batch_weights, weights[batch_labels])
+    for batch in batches_of(numbered(labels)):
+        np.testing.assert_array_equal(batch[2], np.ones(len(batch[1])))
+
+
+def test_evaluation_is_in_order_with_a_smaller_last_batch():
+    split = numbered(np.arange(8) % 3).take([7, 0, 3, 1, 2, 4, 6])
+    batches = list(evaluation_batches(split, PREPROCESSING, 3).as_numpy_iterator())
+    assert ids_of(batches) == [[7, 0, 3], [1, 2, 4], [6]]
+    assert [batch[1].tolist() for batch in batches] == [[1, 0, 0], [1, 2, 1], [0]]
+
+
+def test_evaluation_shows_every_image_as_it_is_and_the_same_twice():
+    split = noise([0, 1, 0, 1, 1])
+    dataset = evaluation_batches(split, PREPROCESSING, 2)
+    batches = list(dataset.as_numpy_iterator())
+    views = np.concatenate([pixels for pixels, _ in batches])
+    for view, pixels in zip(views, split.images.pixels, strict=True):
+        np.testing.assert_array_equal(view, resize_for_evaluation(pixels, PREPROCESSING))
+    assert_same(batches, list(dataset.as_numpy_iterator()))
+
+
+def test_a_balanced_run_shows_small_classes_as_often_as_large_ones():
+    split = numbered([0] * 12 + [1] * 3)
+    batches = batches_of(split, epochs=2, batch_size=8, balanced=True)
+    labels = np.concatenate([batch[1] for batch in batches])
+    assert np.bincount(labels).tolist() == [24, 24]
+    times = collections.Counter(np.concatenate(ids_of(batches)).tolist())
+    assert [times[number] for number in range(15)] == [2] * 12 + [8] * 3

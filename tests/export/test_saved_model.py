@@ -1,0 +1,170 @@
+"""The exported classifier: endpoints, files, and that it is the trained model."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tl_toolkit as tl
+from tl_toolkit.experiment import open_recipe_data, prepare
+from tl_toolkit.export.saved_model import check_saved_model
+
+
+@pytest.fixture(scope="module")
+def served(finished_run):
+    return tf.saved_model.load(str(finished_run.folder / "saved_model"))
+
+
+@pytest.fixture(scope="module")
+def test_split(photo_recipe):
+    return open_recipe_data(photo_recipe).test
+
+
+def jpeg(pixels, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def reference(finished_run, photo_recipe, split):
+    """Probabilities of model.keras, by the pipeline that evaluation uses."""
+    from tl_toolkit.data.pipeline import evaluation_batches
+
+    model = tl.load_model(finished_run.folder / "model.keras")
+    preprocessing = prepare(photo_recipe).spec.preprocessing
+    batches = evaluation_batches(split, preprocessing, 64)
+    return np.concatenate([tf.nn.softmax(model(images, training=False)) for images, _ in batches])
+
+
+def test_every_endpoint_agrees_with_the_model_to_train_on_from(
+    finished_run, photo_recipe, served, test_split
+):
+    expected = reference(finished_run, photo_recipe, test_split)
+    files = [test_split.images.encoded(index) for index in range(len(test_split))]
+    answers = served.signatures["serving_default"](image_bytes=tf.constant(files))
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-5)
+    for index, file in enumerate(files):
+        pixels = np.asarray(Image.open(io.BytesIO(file)))[None]
+        for endpoint, dtype in (("serve_images", np.uint8), ("serve_float_images", np.float32)):
+            answer = served.signatures[endpoint](images=tf.constant(pixels.astype(dtype)))
+            np.testing.assert_allclose(answer["probabilities"][0], expected[index], atol=1e-5)
+
+
+def test_classes_and_scores_are_sorted_and_belong_together(served, test_split):
+    files = [test_split.images.encoded(index) for index in range(4)]
+    answers = served.signatures["serving_default"](image_bytes=tf.constant(files))
+    names = np.array([b"blue", b"green", b"red"])
+    for classes, scores, probabilities in zip(
+        answers["classes"].numpy(),
+        answers["scores"].numpy(),
+        answers["probabilities"].numpy(),
+        strict=True,
+    ):
+        assert list(scores) == sorted(scores, reverse=True)
+        assert scores.sum() == pytest.approx(1, abs=1e-5)
+        for name, score in zip(classes, scores, strict=True):
+            assert probabilities[names == name][0] == score
+
+
+def test_nothing_random_is_exported(served, test_split):
+    files = tf.constant([test_split.images.encoded(0)])
+    first = served.signatures["serving_default"](image_bytes=files)["probabilities"].numpy()
+    for _ in range(3):
+        again = served.signatures["serving_default"](image_bytes=files)["probabilities"].numpy()
+        np.testing.assert_array_equal(first, again)
+
+
+def test_an_answer_does_not_depend_on_the_other_images_of_the_batch(served, test_split):
+    files = [test_split.images.encoded(index) for index in range(6)]
+    together = served.signatures["serving_default"](image_bytes=tf.constant(files))
+    for index, file in enumerate(files):
+        alone = served.signatures["serving_default"](image_bytes=tf.constant([file]))
+        np.testing.assert_allclose(
+            together["probabilities"][index], alone["probabilities"][0], atol=1e-6
+        )
+
+
+def test_the_orientation_of_a_camera_is_applied_when_served(finished_run):
+    classifier = tl.load_classifier(finished_run.folder)
+    pixels = np.zeros((40, 24, 3), np.uint8)
+    pixels[:20] = (220, 40, 30)  # the upper half is red, the lower blue
+    pixels[20:] = (30, 60, 220)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = jpeg(np.rot90(pixels), exif=exif, quality=95)  # stored lying down
+    upright = classifier.predict(np.asarray(Image.open(io.BytesIO(jpeg(pixels, quality=95)))))
+    np.testing.assert_allclose(
+        list(classifier.predict(turned)[0].probabilities.values()),
+        list(upright[0].probabilities.values()),
+        atol=0.02,
+    )
+
+
+def test_a_classifier_takes_paths_bytes_and_arrays_in_one_call(finished_run, photos):
+    classifier = tl.load_classifier(finished_run.folder)
+    path = photos / "red" / "0.jpg"
+    pixels = np.asarray(Image.open(path))
+    answers = classifier.predict(
+        [str(path), path, path.read_bytes(), pixels, pixels.astype(np.float64)]
+    )
+    assert classifier.class_names == ("blue", "green", "red")
+    assert [answer.class_name for answer in answers] == ["red"] * 5
+    for answer in answers:
+        assert answer.score == max(answer.probabilities.values())
+        assert answer.score == pytest.approx(answers[0].score, abs=1e-5)
+    assert classifier.predict(np.stack([pixels, pixels]))[1] == classifier.predict(pixels)[0]
+
+
+def test_more_images_than_a_batch_keep_their_order(finished_run, photos):
+    classifier = tl.load_classifier(finished_run.folder)
+    paths = sorted(photos.rglob("*.jpg"))
+    names = [answer.class_name for answer in classifier.predict(paths)]
+    assert len(names) == 60
+    assert np.mean([name == path.parent.name for name, path in zip(names, paths, strict=True)]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [(b"no picture", "bad.jpg' is damaged, or not a JPEG"), (b"", "bad.jpg' is damaged"), (None, "No such file")],
+)
+def test_the_file_that_cannot_be_read_is_named(finished_run, photos, tmp_path, contents, message):
+    bad = tmp_path / "bad.jpg"
+    if contents is not None:
+        bad.write_bytes(contents)
+    with pytest.raises(tl.InputError, match=message):
+        tl.load_classifier(finished_run.folder).predict([photos / "red" / "0.jpg", bad])
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), int)])
+def test_pixels_of_another_shape_or_type_are_refused(finished_run, pixels):
+    with pytest.raises(tl.InputError, match=r"Pixels must be .* Received"):
+        tl.load_classifier(finished_run.folder).predict([pixels])
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "plan.json"])
+def test_what_is_no_classifier_is_refused(finished_run, tmp_path, name):
+    path = tmp_path if not name else finished_run.folder / name
+    with pytest.raises(tl.InputError, match="is no exported classifier"):
+        tl.load_classifier(path)
+
+
+def test_a_saved_model_that_differs_from_the_model_is_an_error(finished_run, photo_recipe, test_split, photos):
+    expected = reference(finished_run, photo_recipe, test_split)
+    folder = finished_run.folder / "saved_model"
+    count, difference = check_saved_model(folder, test_split, expected)
+    assert count == 12
+    assert difference < 1e-5
+    off = expected.copy()
+    off[3, 1] += 3e-4
+    with pytest.raises(RuntimeError, match=r"differs from the trained model by 0\.0003"):
+        check_saved_model(folder, test_split, off)
+
+
+def test_the_card_holds_recipe_licences_and_figures(finished_run, photo_recipe):
+    card = tl.load_classifier(finished_run.folder / "saved_model").card
+    assert card["recipe"] == photo_recipe.to_json()
+    assert card["facts"]["licence of the weights"] == "MIT"
+    assert card["test"]["top1"] == finished_run.test["top1"]
+    assert card["preprocessing"]["image_size"] == 16

@@ -1,0 +1,184 @@
+"""The command line, as a person types it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tl_toolkit import cli
+from tl_toolkit.recipe import Recipe
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """A function that runs `tl-toolkit` with words and returns (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["tl-toolkit", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help", "weights", "weights resnet18 --json"])
+def test_help_and_lists_load_no_tensorflow(words):
+    script = (
+        "import sys; from tl_toolkit import cli; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), 'loaded too much'"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, *words.split()], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert len(process.stdout) > 50
+
+
+def test_every_command_is_in_the_help(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    for name in ("train", "compare", "predict", "evaluate", "models", "weights"):
+        assert f"• {name}" in out
+
+
+def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_path):
+    folder = tmp_path / "run"
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head"]
+    words += ["--weights", photo_recipe.weights, "--epochs", 8, "--learning-rate", 0.1]
+    words += ["--batch-size", 16, "--output", folder]
+    code, out, err = command(*words)
+    assert (code, err) == (0, "")
+    assert "test" in out
+    assert "validation" in out
+    assert str(folder) in out.replace("\n", "")
+    assert Recipe.load(folder / "recipe.json").learning_rate == 0.1
+
+    code, out, _ = command("predict", "--model", folder, photos / "red" / "0.jpg", "--json")
+    assert code == 0
+    (answer,) = json.loads(out)
+    assert answer["class_name"] == "red"
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+    code, out, _ = command("predict", "--model", folder, photos / "red" / "0.jpg")
+    assert code == 0
+    assert "red 0." in out or "red 1." in out
+
+    code, out, _ = command("evaluate", "--model", folder, "--data", photo_recipe.data, "--json")
+    metrics = json.loads(out)
+    written = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics) == ["test", "notes"]
+    assert metrics["test"]["confusion_matrix"] == written["test"]["confusion_matrix"]
+    assert metrics["test"]["log_loss"] == pytest.approx(written["test"]["log_loss"], rel=1e-3)
+
+
+def test_evaluate_on_other_data_uses_all_of_it_and_maps_classes_by_name(
+    command, finished_run, photos, tmp_path
+):
+    other = tmp_path / "other"
+    for name in ("red", "blue"):
+        (other / name).mkdir(parents=True)
+        for number in range(3):
+            source = photos / name / f"{number}.jpg"
+            (other / name / f"{number}.jpg").write_bytes(source.read_bytes())
+    code, out, _ = command(
+        "evaluate", "--model", finished_run.folder, "--data", f"folder:{other}", "--json"
+    )
+    assert code == 0
+    metrics = json.loads(out)["train"]
+    assert metrics["examples"] == 6
+    assert metrics["classes"]["green"]["support"] == 0
+    assert metrics["top1"] >= 5 / 6
+
+    (other / "purple").mkdir()
+    (other / "purple" / "0.jpg").write_bytes((photos / "red" / "5.jpg").read_bytes())
+    code, _, err = command("evaluate", "--model", finished_run.folder, "--data", f"folder:{other}")
+    assert code == 2
+    assert "does not know 1 classes" in err
+    assert "purple" in err
+
+
+def test_plan_prints_what_would_be_trained_and_writes_nothing(
+    command, photo_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", photo_recipe.data, "--weights", photo_recipe.weights, "--plan"]
+    code, out, _ = command(*words, "--strategy", "last-layers", "--trainable-from", "conv3")
+    assert code == 0
+    rows = [line.split("│") for line in out.splitlines() if "│" in line]
+    table = {row[1].strip(): [cell.strip() for cell in row[2:5]] for row in rows}
+    assert table["stem"] == ["0", "116", "frozen"]
+    assert table["conv2"] == ["0", "304", "frozen"]
+    assert table["conv3"] == ["944", "0", "affine"]
+    assert table["head"] == ["27", "0", "–"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
+    words = ["train", "--recipe", finished_run.folder / "recipe.json", "--epochs", 1]
+    code, _, err = command(*words, "--output", tmp_path / "run", "--strategy", "full-fine-tune")
+    assert (code, err) == (0, "")
+    recipe = Recipe.load(tmp_path / "run" / "recipe.json")
+    assert recipe.epochs == 1
+    assert recipe.strategy.name == "full_fine_tune"
+    assert recipe.seed == finished_run.recipe.seed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --data digits", "Name a strategy with --strategy"),
+        ("train --strategy new-head --weights x", "Name the images with --data"),
+        ("train --data digits --strategy newhead", "Did you mean 'new_head'"),
+        ("train --data digits --strategy new-head", "starts from weights"),
+        ("train --data digits --strategy new-head --trainable-from conv5", "option of strategy"),
+        ("train --data digits --strategy new-head --weights digts", "Did you mean 'digits'"),
+        ("train --recipe nowhere.json", "Cannot read the recipe"),
+        ("models resnet51", "Did you mean 'resnet50'"),
+        ("weights resnet51", "Did you mean 'resnet50'"),
+        ("predict --model nowhere x.jpg", "is no exported classifier"),
+        ("predict --model nowhere", "Name at least one image"),
+        ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
+    code, out, err = command(*words.split())
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_another_keras_backend_is_refused_with_the_way_out(backend):
+    process = subprocess.run(
+        [sys.executable, "-m", "tl_toolkit.cli", "train", "--data", "digits", "--strategy"]
+        + ["new-head", "--weights", "digits"],
+        env={"KERAS_BACKEND": backend, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert f"the backend is {backend!r}. Set KERAS_BACKEND=tensorflow" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_models_prints_the_paper_s_table(command):
+    code, out, _ = command("models", "resnet18")
+    assert code == 0
+    assert "[3x3, 128; 3x3, 128] x 2" in out
+    assert out.count("block 1 projection (size and channels)") == 3
+    assert "all identity" in out
+    assert "11,689,512" in out
+    assert "1.81 G" in out
+    assert "1.8 G" in out

@@ -1,0 +1,310 @@
+"""A recipe is plain data: what it holds goes through JSON, and what it cannot hold is refused."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from tl_toolkit.catalog import BLOCK_COUNTS, PREPROCESSING, STEMS, VARIANTS
+from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import (
+    CLASS_BALANCE,
+    ON,
+    OPTIMIZERS,
+    STRATEGIES,
+    TAIL_BN_MODES,
+    FromScratch,
+    FullFineTune,
+    LastLayers,
+    NewHead,
+    Recipe,
+    strategy_named,
+)
+
+PROBE = Recipe(data="digits", strategy=NewHead(), weights="digits.safetensors")
+SCRATCH = Recipe(data="digits", strategy=FromScratch(), backbone="resnet18")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras_state():
+    """Nothing here holds Keras state, and clearing it takes a third of a second a test."""
+
+
+def optional(strategy):
+    return st.none() | strategy
+
+
+def over_0(most=1e6):
+    return st.floats(0, most, exclude_min=True)
+
+
+TRANSFERS = st.one_of(
+    st.builds(
+        FullFineTune, on=st.sampled_from(ON), bn_mode=optional(st.sampled_from(TAIL_BN_MODES))
+    ),
+    st.builds(
+        LastLayers,
+        trainable_from=st.text(),
+        on=st.sampled_from(ON),
+        bn_mode=optional(st.sampled_from(TAIL_BN_MODES)),
+    ),
+    st.builds(NewHead, on=st.sampled_from(ON)),
+)
+COUNTS = optional(st.integers(1))
+OTHER_FIELDS = {
+    "data": st.text(),
+    "variant": optional(st.sampled_from(VARIANTS)),
+    "width": COUNTS,
+    "stem": optional(st.sampled_from(STEMS)),
+    "bn_epsilon": optional(over_0()),
+    "preprocessing": optional(st.sampled_from(sorted(PREPROCESSING))),
+    "image_size": COUNTS,
+    "labels_per_class": COUNTS,
+    "test_fraction": st.floats(0, 1),
+    "validation_fraction": optional(st.floats(0, 1)),
+    "split_seed": st.integers(0),
+    "on_bad_image": st.sampled_from(("error", "skip")),
+    "class_balance": st.sampled_from(CLASS_BALANCE),
+    "augmentation": optional(st.text()),
+    "optimizer": optional(st.sampled_from(OPTIMIZERS)),
+    "learning_rate": optional(over_0()),
+    "weight_decay": optional(st.floats(0, 1e6)),
+    "batch_size": COUNTS,
+    "epochs": COUNTS,
+    "label_smoothing": st.floats(0, 1, exclude_max=True),
+    "patience": COUNTS,
+    "seed": st.integers(0),
+}
+BACKBONES = st.sampled_from(sorted(BLOCK_COUNTS))
+RECIPES = st.one_of(
+    st.builds(
+        Recipe, strategy=TRANSFERS, weights=st.text(), backbone=optional(BACKBONES), **OTHER_FIELDS
+    ),
+    st.builds(Recipe, strategy=st.builds(FromScratch), backbone=BACKBONES, **OTHER_FIELDS),
+)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(RECIPES)
+def test_every_recipe_comes_back_from_json_as_it_was(recipe):
+    text = json.dumps(recipe.to_json())
+    assert Recipe.from_json(json.loads(text)) == recipe
+    assert set(json.loads(text)) == {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_the_round_trip_covers_every_field_and_every_strategy():
+    fields = {*OTHER_FIELDS, "strategy", "weights", "backbone"}
+    assert fields == {field.name for field in dataclasses.fields(Recipe)}
+    assert set(STRATEGIES) == {"full_fine_tune", "last_layers", "new_head", "from_scratch"}
+    assert SCRATCH.to_json()["strategy"] == {"name": "from_scratch"}
+    assert PROBE.replace(strategy=LastLayers("conv4", bn_mode="frozen")).to_json()["strategy"] == {
+        "name": "last_layers",
+        "trainable_from": "conv4",
+        "on": "features",
+        "bn_mode": "frozen",
+    }
+
+
+@pytest.mark.parametrize("recipe", [PROBE.replace(data="folder:Füße 足", epochs=3), SCRATCH])
+def test_a_saved_recipe_loads_as_it_was(recipe, tmp_path):
+    recipe.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+    assert Recipe.load(str(tmp_path / "recipe.json")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (None, r"Cannot read the recipe '.*recipe\.json': No such file"),
+        (b"{", r"'.*recipe\.json' is not JSON: "),
+        (b"\x80\x81\xff", r"'.*recipe\.json' is not JSON: "),
+        (b"[]", "must be a JSON object. Received: list"),
+        (b'{"strategy": {"name": "new_head"}}', "needs the field 'data'"),
+        (b'{"data": "digits"}', "needs the field 'strategy'"),
+    ],
+    ids=["absent", "half", "binary", "list", "without data", "without strategy"],
+)
+def test_a_file_that_is_no_recipe_is_refused(contents, message, tmp_path):
+    path = tmp_path / "recipe.json"
+    if contents is not None:
+        path.write_bytes(contents)
+    with pytest.raises(InputError, match=message):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unknown", "nearest"),
+    [
+        ({"learning_rat": 0.1}, "recipe field 'learning_rat'", "learning_rate"),
+        ({"backbone": "resnet19"}, "backbone 'resnet19'", "resnet18"),
+        ({"variant": "v15"}, "variant 'v15'", "v1.5"),
+        ({"stem": "cifar10"}, "stem 'cifar10'", "cifar"),
+        ({"preprocessing": "cafe"}, "preprocessing 'cafe'", "caffe"),
+        ({"class_balance": "weight"}, "class_balance 'weight'", "weights"),
+        ({"optimizer": "adam"}, "optimizer 'adam'", "adamw"),
+    ],
+    ids=str,
+)
+def test_an_unknown_name_is_refused_with_the_nearest_right_one(changes, unknown, nearest):
+    message = f"Unknown {re.escape(unknown)}. Did you mean '{re.escape(nearest)}'"
+    with pytest.raises(InputError, match=message):
+        Recipe.from_json(PROBE.to_json() | changes)
+    with pytest.raises(InputError, match=message):
+        PROBE.replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "unknown", "nearest"),
+    [
+        ("newhead", {}, "strategy 'newhead'", "new_head"),
+        ("last_layer", {}, "strategy 'last_layer'", "last_layers"),
+        ("new_head", {"onn": "logits"}, "option of strategy 'new_head' 'onn'", "on"),
+        ("new_head", {"on": "logit"}, "on 'logit'", "logits"),
+        ("full_fine_tune", {"on": "feature"}, "on 'feature'", "features"),
+        ("full_fine_tune", {"bn_mode": "adapted"}, "bn_mode 'adapted'", "adapt"),
+        ("last_layers", {"bn_mode": "afine"}, "bn_mode 'afine'", "affine"),
+        ("last_layers", {"on": "pixels"}, "on 'pixels'", None),
+        ("last_layers", {"trainable": "conv4"}, "option of .*'trainable'", "trainable_from"),
+        ("from_scratch", {"on": "logits"}, "option of strategy 'from_scratch' 'on'", None),
+    ],
+    ids=str,
+)
+def test_an_unknown_strategy_or_option_is_refused_with_the_nearest_right_one(
+    name, options, unknown, nearest
+):
+    suggestion = f" Did you mean '{nearest}'" if nearest else " Known: "
+    with pytest.raises(InputError, match=f"Unknown {unknown}.{suggestion}"):
+        Recipe.from_json(PROBE.to_json() | {"strategy": {"name": name, **options}})
+
+
+def test_hyphens_in_a_strategy_count_as_underscores():
+    assert strategy_named("last-layers", trainable_from="conv3") == LastLayers("conv3")
+    assert strategy_named("full-fine-tune", on="logits") == FullFineTune("logits")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((f, v) for f in ("epochs", "batch_size", "patience", "width") for v in (0, -1)),
+        *((f, v) for f in ("learning_rate", "bn_epsilon") for v in (0, -0.1)),
+        ("weight_decay", -1e-9),
+        ("label_smoothing", -0.01),
+        ("label_smoothing", 1),
+        ("seed", -1),
+        ("split_seed", -1),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_its_value(field, value):
+    with pytest.raises(InputError, match=rf"`{field}`.*Received: .*{re.escape(str(value))}"):
+        PROBE.replace(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("weight_decay", 0),
+        ("label_smoothing", 0),
+        ("label_smoothing", 0.999),
+        ("seed", 0),
+        ("split_seed", 0),
+        ("epochs", 1),
+        ("learning_rate", 1e-30),
+    ],
+)
+def test_the_edge_of_a_range_is_taken(field, value):
+    assert getattr(PROBE.replace(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": "ten"}, "`epochs` must be a whole number or None. Received: 'ten'"),
+        ({"epochs": 2.5}, "`epochs` must be a whole number or None. Received: 2.5"),
+        ({"batch_size": True}, "`batch_size` must be a whole number or None. Received: True"),
+        ({"seed": None}, "`seed` must be a whole number. Received: None"),
+        ({"seed": "1"}, "`seed` must be a whole number. Received: '1'"),
+        ({"learning_rate": [0.1]}, r"`learning_rate` must be a finite number or None.*\[0.1\]"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be a finite number.*inf"),
+        ({"bn_epsilon": float("nan")}, "`bn_epsilon` must be a finite number.*nan"),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be a finite number.*inf"),
+        ({"label_smoothing": None}, "`label_smoothing` must be a finite number. Received: None"),
+        ({"test_fraction": "0.2"}, "`test_fraction` must be a finite number. Received: '0.2'"),
+        ({"labels_per_class": "5"}, "`labels_per_class` must be a whole number or None.*'5'"),
+        ({"data": 5}, "`data` must be text. Received: 5"),
+        ({"weights": 5}, "`weights` must be text or None. Received: 5"),
+        ({"backbone": ["resnet18"]}, r"`backbone` must be text or None.*\['resnet18'\]"),
+        ({"class_balance": {}}, "`class_balance` must be text. Received: {}"),
+        ({"strategy": "new_head"}, "'strategy' must be an object such as .*'new_head'"),
+        ({"strategy": None}, "'strategy' must be an object such as .*None"),
+        ({"strategy": {"on": "logits"}}, "'strategy' must be an object such as .*'on'"),
+        ({"strategy": {"name": ["new_head"]}}, "Unknown strategy .*new_head"),
+        ({"strategy": {"name": "new_head", "on": 1}}, "`on` must be text. Received: 1"),
+        (
+            {"strategy": {"name": "last_layers", "trainable_from": 4}},
+            "`trainable_from` must be text. Received: 4",
+        ),
+        (
+            {"strategy": {"name": "full_fine_tune", "bn_mode": False}},
+            "`bn_mode` must be text or None. Received: False",
+        ),
+    ],
+    ids=str,
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(changes, message, tmp_path):
+    values = PROBE.to_json() | changes
+    with pytest.raises(InputError, match=message):
+        Recipe.from_json(values)
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message):
+        Recipe.load(path)
+
+
+def test_a_whole_number_will_do_for_a_number():
+    assert PROBE.replace(learning_rate=1, test_fraction=0).learning_rate == 1
+
+
+@pytest.mark.parametrize("strategy", ["new_head", NewHead, None], ids=str)
+def test_a_strategy_must_be_made(strategy):
+    with pytest.raises(InputError, match=r"`strategy` must be one of tl.FullFineTune\(\), .*"):
+        Recipe(data="digits", strategy=strategy, weights="digits.safetensors")
+
+
+def test_training_from_scratch_takes_a_backbone_and_no_weights():
+    with pytest.raises(InputError, match=r"`weights` must be None. Received: 'a.keras'.*`backbone`"):
+        SCRATCH.replace(weights="a.keras")
+    with pytest.raises(InputError, match="needs `backbone`, such as 'resnet18'"):
+        SCRATCH.replace(backbone=None)
+
+
+@pytest.mark.parametrize("strategy", [FullFineTune(), LastLayers(), NewHead()], ids=str)
+def test_transfer_takes_weights(strategy):
+    with pytest.raises(
+        InputError, match=rf"'{strategy.name}' starts from weights.*FromScratch\(\)"
+    ):
+        Recipe(data="digits", strategy=strategy, backbone="resnet18")
+
+
+def test_replace_changes_what_it_names_and_nothing_else():
+    changed = PROBE.replace(epochs=7, strategy=FullFineTune())
+    assert (changed.epochs, changed.strategy, PROBE.epochs) == (7, FullFineTune(), None)
+    assert changed.replace(epochs=None, strategy=NewHead()) == PROBE
+
+
+@pytest.mark.parametrize("name", ["tl_toolkit", "tl_toolkit.recipe", "tl_toolkit.catalog"])
+def test_importing_loads_no_tensorflow(name):
+    probe = (
+        f"import sys, {name}, tl_toolkit; "
+        "tl_toolkit.Recipe(data='d', strategy=tl_toolkit.NewHead(), weights='w'); "
+        "tl_toolkit.list_weights(); "
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'numpy'}))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == "[]\n"

@@ -1,0 +1,429 @@
+"""`run`: what it leaves, that it repeats, that it goes on, and that bad input leaves nothing."""
+
+import csv
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tl_toolkit as tl
+from tl_toolkit import runs
+from tl_toolkit.experiment import Context, prepare, train_and_validate
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.training.loop import DivergedError, StoppedError
+
+FILES = {
+    "confusion_matrix.png",
+    "history.csv",
+    "metrics.json",
+    "model.keras",
+    "plan.json",
+    "recipe.json",
+    "saved_model",
+    "summary.md",
+    "training_curves.png",
+    "versions.json",
+    "weights.json",
+}
+
+
+def weights_of(model):
+    return {variable.path: variable.numpy() for variable in model.variables}
+
+
+def assert_same_bits(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for path in ours:
+        np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
+
+
+def test_a_finished_run_is_one_folder_with_everything_in_it(finished_run):
+    assert {path.name for path in finished_run.folder.iterdir()} == FILES
+    assert [p.name for p in finished_run.folder.parent.iterdir()] == [finished_run.folder.name]
+
+
+def test_the_classifier_learns_the_photos_and_the_figures_agree(finished_run):
+    metrics = json.loads((finished_run.folder / "metrics.json").read_text())
+    assert metrics["test"] == finished_run.test
+    assert finished_run.test["examples"] == 12
+    assert finished_run.test["top1"] >= 0.9
+    low, high = finished_run.test["top1_interval"]
+    assert low <= finished_run.test["top1"] <= high
+    confusion = np.array(finished_run.test["confusion_matrix"])
+    assert confusion.sum() == 12
+    assert np.trace(confusion) / 12 == pytest.approx(finished_run.test["top1"])
+    assert set(finished_run.test["classes"]) == {"blue", "green", "red"}
+
+
+def test_history_has_a_line_an_epoch_with_validation_beside(finished_run):
+    with (finished_run.folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[0]["loss"]) > float(rows[-1]["loss"]) > 0
+    assert {"val_loss", "val_top1", "val_balanced_accuracy", "learning_rate"} <= set(rows[0])
+
+
+def test_recipe_json_gives_the_recipe_back(finished_run, photo_recipe):
+    assert Recipe.load(finished_run.folder / "recipe.json") == photo_recipe
+
+
+def test_the_plan_written_names_every_variable_of_the_model_written(finished_run):
+    plan = json.loads((finished_run.folder / "plan.json").read_text())
+    model = tl.load_model(finished_run.folder / "model.keras")
+    assert set(plan["roles"]) == {variable.path for variable in model.variables}
+    trained = [path for path, role in plan["roles"].items() if role == "trained"]
+    assert trained == ["predictions/kernel", "predictions/bias"]
+
+
+def test_the_summary_says_the_mode_of_each_stage_and_the_licence(finished_run):
+    page = (finished_run.folder / "summary.md").read_text()
+    assert "| conv2 | 0 | " in page
+    assert page.count("| frozen |") == 3
+    assert "licence of the weights: MIT" in page
+    assert "no probability differs" in page
+
+
+@pytest.mark.parametrize("name", ["training_curves.png", "confusion_matrix.png"])
+def test_plots_are_pictures_with_something_on_them(finished_run, name):
+    with Image.open(finished_run.folder / name) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert min(pixels.shape) > 300
+    assert 0.01 < (pixels < 200).mean() < 0.9
+
+
+def test_the_frozen_backbone_is_the_one_that_was_loaded(finished_run, tiny_weights):
+    before = tl.load_model(finished_run.folder / "model.keras")
+    plan = finished_run.plan
+    tensors = runs_tensors(tiny_weights)
+    for variable in before.weights:
+        if plan.roles[variable.path] != "trained":
+            np.testing.assert_array_equal(variable.numpy(), tensors[variable.path])
+
+
+def runs_tensors(path):
+    from tl_toolkit.weights.resolve import open_weights
+
+    return open_weights(path).read_tensors()
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [tl.NewHead(), tl.LastLayers("conv3_block1"), tl.FullFineTune(), tl.FullFineTune(on="logits")],
+    ids=lambda s: f"{s.name}-{s.on}",
+)
+def test_two_trainings_of_one_recipe_are_equal_bit_for_bit(photo_recipe, strategy):
+    recipe = photo_recipe.replace(strategy=strategy, epochs=2, learning_rate=None)
+    first = train_and_validate(recipe)
+    second = train_and_validate(recipe)
+    assert_same_bits(weights_of(first.model), weights_of(second.model))
+    assert first.progress.history == second.progress.history
+    assert first.validation == second.validation
+
+
+def test_another_seed_trains_other_weights(photo_recipe):
+    first = train_and_validate(photo_recipe.replace(epochs=1))
+    second = train_and_validate(photo_recipe.replace(epochs=1, seed=4))
+    head = "predictions/kernel"
+    assert not np.array_equal(weights_of(first.model)[head], weights_of(second.model)[head])
+
+
+class UnreadableImages:
+    """A test split that must not be looked at."""
+
+    def __len__(self):
+        return 4
+
+    def take(self, indices):
+        raise AssertionError("the test split was taken from")
+
+    def loader(self):
+        raise AssertionError("the test split was read")
+
+    encoded = take
+
+
+def test_training_never_reads_a_test_image(photo_recipe):
+    dataset = prepare(photo_recipe).dataset
+    unreadable = dataclasses.replace(dataset.test, images=UnreadableImages())
+    context = Context(dataset=dataclasses.replace(dataset, test=unreadable))
+    trained = train_and_validate(photo_recipe.replace(epochs=1), context)
+    assert trained.validation["examples"] == len(dataset.validation)
+
+
+@pytest.mark.parametrize("on", ["features", "logits"])
+def test_a_finished_run_serves_as_starting_weights(finished_run, photo_recipe, on):
+    recipe = photo_recipe.replace(weights=str(finished_run.folder), strategy=tl.NewHead(on=on))
+    experiment = prepare(recipe)
+    theirs = weights_of(tl.load_model(finished_run.folder / "model.keras"))
+    ours = weights_of(experiment.model)
+    shared = [path for path in theirs if on == "logits" or not path.startswith("predictions")]
+    for path in shared:
+        np.testing.assert_array_equal(ours[path], theirs[path])
+    if on == "logits":
+        assert ours["new_predictions/kernel"].shape == (3, 3)
+    else:
+        assert not ours["predictions/kernel"].any()
+
+
+def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
+    model = tl.ResNet((1, 1), "basic", weights=finished_run.folder, classes=3, width=4, stem="cifar")
+    theirs = weights_of(tl.load_model(finished_run.folder / "model.keras"))
+    assert_same_bits(weights_of(model), theirs)
+
+
+def test_class_weights_and_balanced_sampling_change_what_is_learned(photo_recipe):
+    plain = train_and_validate(photo_recipe.replace(epochs=1, validation_fraction=0.1))
+    for balance in ("weights", "sampling"):
+        trained = train_and_validate(
+            photo_recipe.replace(epochs=1, validation_fraction=0.1, class_balance=balance)
+        )
+        assert trained.progress.history[0]["loss"] == pytest.approx(
+            plain.progress.history[0]["loss"], rel=0.2
+        )
+
+
+def test_a_run_in_place_of_a_finished_one_is_refused_before_any_work(finished_run, photo_recipe):
+    with pytest.raises(tl.InputError, match=r"exists.*--overwrite"):
+        tl.run(photo_recipe.replace(data="folder:/nowhere"), finished_run.folder)
+
+
+def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
+    tmp_path, photo_recipe, monkeypatch
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("kept")
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("export failed")
+
+    recipe = photo_recipe.replace(epochs=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "export_saved_model", fail)
+        with pytest.raises(RuntimeError, match="export failed"):
+            tl.run(recipe, folder, overwrite=True)
+    assert (folder / "mine.txt").read_text() == "kept"
+    result = tl.run(recipe, folder, overwrite=True)
+    assert {path.name for path in result.folder.iterdir()} == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_diverged_run_names_the_step_and_leaves_nothing(tmp_path, photo_recipe):
+    recipe = photo_recipe.replace(
+        strategy=tl.FullFineTune(), optimizer="sgd", learning_rate=1e30, epochs=3
+    )
+    context = Context(checkpoint_seconds=0)
+    with pytest.raises(DivergedError, match=r"at step \d+ .*learning rate"):
+        tl.run(recipe, tmp_path / "run", context=context)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_explained_and_the_same_call_finishes(tmp_path, photo_recipe, monkeypatch):
+    recipe = photo_recipe.replace(epochs=2)
+    save = keras.Model.save
+
+    def full(self, path, *args, **kwargs):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    with pytest.raises(tl.InputError, match=r"disk is full.*run\.partial.*same command"):
+        tl.run(recipe, tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
+    monkeypatch.setattr(keras.Model, "save", save)
+    result = tl.run(recipe, tmp_path / "run")
+    assert len(result.history) == 2
+    assert_same_bits(
+        weights_of(tl.load_model(result.folder / "model.keras")),
+        weights_of(train_and_validate(recipe).model),
+    )
+
+
+def test_tensorflows_word_for_a_full_disk_is_understood_too(tmp_path, photo_recipe, monkeypatch):
+    def full(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    with pytest.raises(tl.InputError, match="disk is full"):
+        tl.run(photo_recipe.replace(epochs=1), tmp_path / "run")
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch, step):
+        super().__init__()
+        self.at = (epoch, step)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_been(
+    tmp_path, photo_recipe
+):
+    recipe = photo_recipe.replace(strategy=tl.FullFineTune(), learning_rate=None, epochs=3)
+    with pytest.raises(StoppedError, match="step 2 of epoch 2"):
+        tl.run(recipe, tmp_path / "run", context=Context(callbacks=(Interrupt(1, 1),)))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
+    result = tl.run(recipe, tmp_path / "run")
+    whole = train_and_validate(recipe)
+    assert result.history == whole.progress.history
+    assert_same_bits(
+        weights_of(tl.load_model(result.folder / "model.keras")), weights_of(whole.model)
+    )
+
+
+def test_another_recipe_does_not_go_on_from_a_stopped_run(tmp_path, photo_recipe):
+    with pytest.raises(StoppedError):
+        tl.run(photo_recipe, tmp_path / "run", context=Context(callbacks=(Interrupt(0, 1),)))
+    with pytest.raises(tl.InputError, match="another run: it differs in recipe"):
+        tl.run(photo_recipe.replace(epochs=13), tmp_path / "run")
+
+
+KILLED = """
+import sys
+import tl_toolkit as tl
+from tl_toolkit.experiment import Context
+from tl_toolkit.recipe import Recipe
+tl.run(Recipe.load(sys.argv[1]), sys.argv[2], context=Context(checkpoint_seconds=0))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_between_epochs_and_started_again_ends_as_one_that_was_not(
+    tmp_path, photo_recipe
+):
+    recipe = photo_recipe.replace(strategy=tl.FullFineTune(), learning_rate=None, epochs=400)
+    recipe.save(tmp_path / "recipe.json")
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "recipe.json"), str(folder)]
+    newest = tmp_path / "run.partial" / "checkpoints" / "newest"
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(newest.glob("*.index"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not folder.exists()
+    done = checkpointed_epochs(recipe, newest)
+    assert 1 <= done < 400
+
+    # The rest is compared over a few epochs: the point is where it was killed, not how far it goes.
+    stop = StopAfter(done + 3)
+    result = tl.run(recipe, folder, context=Context(checkpoint_seconds=0, callbacks=(stop,)))
+    whole = train_and_validate(recipe, Context(callbacks=(StopAfter(done + 3),)))
+    assert len(result.history) == done + 3
+    assert result.history == whole.progress.history
+    assert_same_bits(
+        weights_of(tl.load_model(result.folder / "model.keras")), weights_of(whole.model)
+    )
+
+
+def checkpointed_epochs(recipe, newest):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(newest))
+    plain = next(name for name in reader.get_variable_to_shape_map() if name.startswith("plain"))
+    return json.loads(reader.get_tensor(plain))["epoch"]
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends training after so many epochs."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch + 1 >= self.epochs
+
+
+def test_the_default_folder_follows_from_the_recipe(photo_recipe, photos):
+    folder = runs.default_folder(photo_recipe)
+    assert folder == runs.default_folder(Recipe.from_json(photo_recipe.to_json()))
+    assert folder != runs.default_folder(photo_recipe.replace(seed=4))
+    assert folder.parent == pathlib.Path("saved_models")
+    assert folder.name.startswith(photos.name + "-new_head-")
+
+
+def text_file(root):
+    (root / "red" / "x.jpg").write_text("not a picture")
+
+
+def truncated(root):
+    photo = root / "red" / "0.jpg"
+    photo.write_bytes(photo.read_bytes()[:-200])
+
+
+def empty(root):
+    for path in sorted(root.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+
+
+def one_class(root):
+    for name in ("blue", "green"):
+        for path in (root / name).iterdir():
+            path.unlink()
+        (root / name).rmdir()
+
+
+def one_image(root):
+    for path in sorted((root / "red").iterdir())[1:]:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (text_file, "x.jpg.*cannot be used: not a JPEG"),
+        (truncated, "0.jpg.*cannot be used: damaged or cut short"),
+        (empty, "must hold at least two class folders"),
+        (one_class, "at least two class folders.*only 'red'"),
+        (one_image, "Class 'red' has 1 image; it needs 3"),
+    ],
+)
+def test_bad_photos_are_named_and_leave_nothing_behind(
+    tmp_path, photos, photo_recipe, spoil, message
+):
+    import shutil
+
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    spoil(root)
+    with pytest.raises(tl.InputError, match=message):
+        tl.run(photo_recipe.replace(data=f"folder:{root}"), tmp_path / "out" / "run")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": "digts"}, "Unknown weights 'digts'"),
+        ({"strategy": tl.LastLayers("conv9_block1")}, "Unknown trainable_from 'conv9_block1'.*conv3"),
+        ({"backbone": "resnet34"}, "resnet6 with block_counts.*the network has"),
+        ({"augmentation": "photos"}, "Did you mean 'photo'"),
+        ({"data": "foldr:photos"}, "Did you mean 'folder'"),
+        ({"data": "folder:/no/such/folder"}, "Cannot read the folder"),
+        ({"preprocessing": "caffe"}, "trained with another preprocessing"),
+    ],
+)
+def test_wrong_names_are_answered_with_the_right_ones_and_leave_nothing_behind(
+    tmp_path, photo_recipe, changes, message
+):
+    with pytest.raises(tl.InputError, match=message):
+        tl.run(photo_recipe.replace(**changes), tmp_path / "out" / "run")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,165 @@
+"""A training step is the step of the textbook, and evaluation leaves everything alone."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+from tiny import assert_same_bits, batches, classifier, labelled_pixels, values
+
+from tl_toolkit.recipe import FullFineTune, LastLayers, NewHead
+from tl_toolkit.training.step import TrainingStep, cross_entropy, make_predictor
+from tl_toolkit.transfer.plan import apply_plan, make_plan
+
+
+def make_step(model, learning_rate=0.1, label_smoothing=0.0):
+    optimizer = keras.optimizers.SGD(learning_rate)
+    optimizer.build(model.trainable_variables)
+    return TrainingStep(model, optimizer, label_smoothing, tf.distribute.get_strategy())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
+@pytest.mark.parametrize("classes", [2, 7])
+def test_cross_entropy_is_that_of_keras(classes, smoothing):
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 5, (20, classes)).astype(np.float32)
+    labels = random.integers(0, classes, 20)
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=smoothing, reduction="none"
+    )
+    expected = loss(np.eye(classes)[labels], logits)
+    losses = cross_entropy(logits, labels, smoothing)
+    assert (losses.dtype, losses.shape) == (tf.float32, (20,))
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
+    if smoothing == 0:
+        sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+        np.testing.assert_allclose(losses, sparse(labels, logits), rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy_of_half_precision_logits_is_taken_in_float32():
+    logits = tf.constant([[9.0, -9.0, 0.5]], tf.bfloat16)
+    losses = cross_entropy(logits, [1], 0.0)
+    assert losses.dtype == tf.float32
+    np.testing.assert_allclose(losses, [18.0 + np.log1p(np.exp(-8.5))], rtol=1e-6)
+
+
+def test_a_new_head_moves_by_the_gradient_that_can_be_written_down():
+    model = classifier(classes=3)
+    apply_plan(model, make_plan(model, NewHead(), "frozen"))
+    images, labels, _ = labelled_pixels(6)
+    weights = np.array([2, 0.5, 1, 2, 0.5, 1], np.float32)
+    features = keras.Model(model.input, model.get_layer("avg_pool").output)(images).numpy()
+    before = values(model)
+    kernel, bias = (before[f"predictions/{name}"] for name in ("kernel", "bias"))
+    probabilities = scipy.special.softmax(features @ kernel + bias, axis=-1)
+
+    loss = make_step(model, learning_rate=0.1)((images, labels, weights))
+
+    of_label = probabilities[np.arange(6), labels]
+    assert loss == pytest.approx(np.mean(-np.log(of_label) * weights), rel=1e-5)
+    error = (probabilities - np.eye(3)[labels]) * weights[:, None] / 6
+    after = values(model)
+    np.testing.assert_allclose(
+        after["predictions/kernel"], kernel - 0.1 * features.T @ error, rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        after["predictions/bias"], bias - 0.1 * error.sum(axis=0), rtol=1e-5, atol=1e-6
+    )
+    assert np.abs(after["predictions/kernel"] - kernel).max() > 1e-3
+    head = {"predictions/kernel", "predictions/bias"}
+    assert_same_bits(
+        {n: v for n, v in after.items() if n not in head},
+        {n: v for n, v in before.items() if n not in head},
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("strategy", "bn_mode"),
+    [
+        (FullFineTune(), "adapt"),
+        (FullFineTune(), "affine"),
+        (FullFineTune(), "frozen"),
+        (LastLayers("conv3"), "affine"),
+        (LastLayers("conv3"), "adapt"),
+    ],
+    ids=str,
+)
+def test_an_update_is_the_learning_rate_times_the_gradient_of_the_weighted_mean(
+    strategy, bn_mode, smoothing
+):
+    ours, reference = classifier(), classifier()
+    for model in (ours, reference):
+        apply_plan(model, make_plan(model, strategy, bn_mode))
+    images, labels, _ = labelled_pixels(8)
+    weights = np.linspace(0.25, 2, 8, dtype=np.float32)
+    trained = reference.trainable_variables
+    targets = (np.eye(3)[labels] * (1 - smoothing) + smoothing / 3).astype(np.float32)
+    with tf.GradientTape() as tape:
+        logits = reference(images, training=True)
+        losses = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), axis=-1)
+        loss = tf.reduce_mean(losses * weights)
+    for variable, gradient in zip(trained, tape.gradient(loss, trained), strict=True):
+        assert np.abs(gradient).max() > 0
+        variable.assign(variable - 0.05 * gradient)
+
+    result = make_step(ours, 0.05, smoothing)((images, labels, weights))
+    assert isinstance(result, float)
+    assert result == pytest.approx(float(loss), rel=1e-5)
+    expected = values(reference)
+    for path, value in values(ours).items():
+        np.testing.assert_allclose(value, expected[path], rtol=1e-4, atol=2e-6, err_msg=path)
+
+
+def test_the_figures_of_an_epoch_are_means_over_its_examples():
+    model = classifier()
+    apply_plan(model, make_plan(model, NewHead(), "frozen"))
+    step = make_step(model, learning_rate=0.0)
+    parts = [labelled_pixels(count, seed=count) for count in (5, 3)]
+    losses, right = [], []
+    for images, labels, _ in parts:
+        weights = np.full(len(labels), 0.5, np.float32)
+        logits = model(images).numpy()
+        losses.append(0.5 * np.asarray(cross_entropy(logits, labels, 0.0)))
+        right.append(logits.argmax(axis=-1) == labels)
+        returned = step((images, labels, weights))
+        assert returned == pytest.approx(losses[-1].mean(), rel=1e-5)
+    assert float(step.loss.result()) == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
+    assert float(step.top1.result()) == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
+    assert len(step.metric_variables) == 4
+    assert float(step.loss.variables[1]) == 8.0
+    step.reset_metrics()
+    assert [float(variable) for variable in step.metric_variables] == [0.0] * 4
+
+
+def test_batches_of_another_size_train_on():
+    model = classifier()
+    apply_plan(model, make_plan(model, NewHead(), "frozen"))
+    step = make_step(model)
+    losses = [step(labelled_pixels(count)) for count in (4, 4, 3, 1, 4)]
+    assert losses[-1] < losses[0]
+    assert float(step.loss.variables[1]) == 16.0
+
+
+@pytest.mark.parametrize("bn_mode", ["adapt", "affine", "frozen"])
+def test_prediction_is_inference_and_moves_nothing(bn_mode):
+    model = classifier()
+    apply_plan(model, make_plan(model, FullFineTune(), bn_mode))
+    data = batches(count=10, batch_size=4)
+    expected = np.concatenate([model(images, training=False) for images, *_ in data])
+    before = values(model)
+    logits, labels = make_predictor(model)(data.map(lambda images, labels, _: (images, labels)))
+    assert_same_bits(values(model), before)
+    assert (logits.dtype, logits.shape) == (np.float32, (10, 3))
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(labels, labelled_pixels(10)[1])
+
+
+def test_prediction_follows_the_weights_as_they_are():
+    model = classifier()
+    data = batches(count=4).map(lambda images, labels, _: (images, labels))
+    predict = make_predictor(model)
+    first, _ = predict(data)
+    model.get_layer("predictions").bias.assign_add([1.0, 0.0, -1.0])
+    second, _ = predict(data)
+    np.testing.assert_allclose(second - first, np.tile([1.0, 0.0, -1.0], (4, 1)), atol=1e-5)

@@ -1,0 +1,179 @@
+"""How the numbers of a run are decided: the recipe's own win, the rest follows from the data's size."""
+
+import pytest
+
+from tl_toolkit.recipe import (
+    TAIL_BN_MODES,
+    FromScratch,
+    FullFineTune,
+    LastLayers,
+    NewHead,
+    Recipe,
+)
+from tl_toolkit.transfer import defaults
+from tl_toolkit.transfer.defaults import (
+    DEFAULTS,
+    SMALLEST_BATCH_FOR_STATISTICS,
+    WARMUP_SHARE,
+    StrategyDefaults,
+    bn_momentum,
+    hyperparameters,
+)
+
+STRATEGIES = [NewHead(), LastLayers(), FullFineTune(), FromScratch()]
+TABLE = StrategyDefaults("sgd", 0.5, 0.25, batch_size=32, fewest_steps=200, fewest_epochs=20)
+
+
+def recipe(strategy, **fields):
+    start = {"backbone": "resnet18"} if isinstance(strategy, FromScratch) else {"weights": "w"}
+    return Recipe(data="digits", strategy=strategy, **start, **fields)
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """Known numbers in place of the table's."""
+    monkeypatch.setattr(defaults, "DEFAULTS", dict.fromkeys(DEFAULTS, TABLE))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_what_the_recipe_leaves_open_comes_from_the_strategys_row(strategy):
+    row = DEFAULTS[type(strategy)]
+    decided = hyperparameters(recipe(strategy), examples=10_000)
+    assert (decided.optimizer, decided.learning_rate, decided.weight_decay) == (
+        (row.optimizer, row.learning_rate, row.weight_decay)
+    )
+    assert decided.batch_size == row.batch_size
+    assert decided.label_smoothing == 0.0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("optimizer", "sgd"),
+        ("optimizer", "adamw"),
+        ("learning_rate", 0.123),
+        ("weight_decay", 0.0456),
+        ("weight_decay", 0),
+        ("batch_size", 7),
+        ("epochs", 1),
+        ("epochs", 999),
+        ("label_smoothing", 0.1),
+    ],
+)
+def test_what_the_recipe_says_wins(field, value, strategy):
+    usual = hyperparameters(recipe(strategy), examples=100)
+    decided = hyperparameters(recipe(strategy, **{field: value}), examples=100)
+    assert getattr(decided, field) == value
+    if field in ("optimizer", "learning_rate", "weight_decay", "label_smoothing"):
+        assert decided.epochs == usual.epochs
+        assert decided.steps_per_epoch == usual.steps_per_epoch
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "steps", "smallest"),
+    [
+        (1, 1, 1, 1),
+        (31, 31, 1, 31),
+        (32, 32, 1, 32),
+        (33, 32, 2, 16),
+        (50, 32, 2, 25),
+        (64, 32, 2, 32),
+        (65, 32, 3, 21),
+        (1000, 32, 32, 31),
+    ],
+)
+def test_a_batch_is_capped_by_the_examples_and_an_epoch_takes_each_once(
+    examples, batch_size, steps, smallest, table
+):
+    decided = hyperparameters(recipe(NewHead()), examples)
+    assert (decided.batch_size, decided.steps_per_epoch) == (batch_size, steps)
+    assert decided.smallest_batch == smallest
+    capped = hyperparameters(recipe(NewHead(), batch_size=10_000), examples)
+    assert (capped.batch_size, capped.steps_per_epoch, capped.smallest_batch) == (
+        (examples, 1, examples)
+    )
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs"),
+    [
+        (10, 200),  # one step an epoch: 200 steps
+        (33, 100),  # two
+        (96, 67),  # three: 201 steps are the fewest that are not under 200
+        (320, 20),  # ten: the fewest epochs and the fewest steps agree
+        (352, 20),
+        (100_000, 20),
+    ],
+)
+def test_small_data_trains_for_the_fewest_steps_and_large_data_for_the_fewest_epochs(
+    examples, epochs, table
+):
+    decided = hyperparameters(recipe(FullFineTune()), examples)
+    assert decided.epochs == epochs
+    assert decided.epochs * decided.steps_per_epoch >= TABLE.fewest_steps
+    assert decided.warmup_steps == round(WARMUP_SHARE * epochs * decided.steps_per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "smallest"), [(1, 32), (2, 16), (3, 10), (4, 8), (32, 1), (64, 0)]
+)
+def test_replicas_share_a_batch(replicas, smallest, table):
+    decided = hyperparameters(recipe(FullFineTune()), 320, replicas)
+    assert (decided.batch_size, decided.smallest_batch) == (32, smallest)
+    assert decided.bn_mode == ("adapt" if smallest >= 16 else "affine")
+    assert any(f"batches of {smallest} images" in n for n in decided.notes) == (smallest < 16)
+
+
+@pytest.mark.parametrize("examples", [4, 1000])
+def test_a_new_head_keeps_every_statistic(examples):
+    decided = hyperparameters(recipe(NewHead()), examples)
+    assert (decided.bn_mode, decided.notes) == ("frozen", ())
+
+
+@pytest.mark.parametrize("examples", [4, 1000])
+def test_last_layers_train_on_the_pretrained_statistics(examples):
+    decided = hyperparameters(recipe(LastLayers()), examples)
+    assert (decided.bn_mode, decided.notes) == ("affine", ())
+
+
+@pytest.mark.parametrize("examples", [15, 16])
+def test_full_fine_tuning_adapts_where_a_batch_is_large_enough_and_says_where_it_is_not(examples):
+    decided = hyperparameters(recipe(FullFineTune()), examples)
+    if examples == SMALLEST_BATCH_FOR_STATISTICS:
+        assert (decided.bn_mode, decided.notes) == ("adapt", ())
+    else:
+        assert decided.bn_mode == "affine"
+        assert decided.notes == (
+            "batches of 15 images on a replica are too small for batch normalisation's statistics "
+            "(under 16): the pretrained ones are kept (affine mode)",
+        )
+
+
+@pytest.mark.parametrize("mode", TAIL_BN_MODES)
+@pytest.mark.parametrize("strategy", [LastLayers, FullFineTune])
+def test_a_mode_that_the_recipe_names_is_kept_and_a_risky_one_noted(strategy, mode):
+    decided = hyperparameters(recipe(strategy(bn_mode=mode)), 100)
+    assert (decided.bn_mode, decided.notes) == (mode, ())
+    small = hyperparameters(recipe(strategy(bn_mode=mode), batch_size=8), 100)
+    assert (small.bn_mode, small.smallest_batch) == (mode, 7)
+    if mode == "adapt":
+        (note,) = small.notes
+        assert note.startswith("batches of 7 images on a replica are too small")
+        assert note.endswith("a larger batch_size helps, or bn_mode='affine' with weights")
+    else:
+        assert small.notes == ()
+
+
+@pytest.mark.parametrize("batch_size", [8, 32])
+def test_training_from_scratch_has_no_statistics_to_keep(batch_size):
+    decided = hyperparameters(recipe(FromScratch(), batch_size=batch_size), 320)
+    assert decided.bn_mode == "adapt"
+    assert len(decided.notes) == (1 if batch_size == 8 else 0)
+
+
+@pytest.mark.parametrize(("steps", "momentum"), [(1, 0.9), (10, 0.9), (100, 0.9), (200, 0.95)])
+def test_a_moving_average_forgets_within_about_an_epoch(steps, momentum):
+    assert bn_momentum(steps) == pytest.approx(momentum, abs=1e-12)
+    decided = hyperparameters(recipe(FullFineTune(), batch_size=2), examples=2 * steps)
+    assert (decided.steps_per_epoch, decided.bn_momentum) == (steps, bn_momentum(steps))
