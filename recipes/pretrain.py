@@ -63,7 +63,9 @@ def main() -> None:
     card["seconds"] = round(trained.progress.seconds, 1)
     (FOLDER / "digits.json").write_text(json.dumps(card, indent=2) + "\n")
     low, high = test["top1_interval"]
-    print(f"Test accuracy {test['top1']:.3f} (95% {low:.3f}-{high:.3f}); {trained.progress.seconds:.0f} s")
+    print(
+        f"Test accuracy {test['top1']:.3f} (95% {low:.3f}-{high:.3f}); {trained.progress.seconds:.0f} s"
+    )
     print(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256}")
 
 

@@ -12,6 +12,7 @@ from tl_toolkit.catalog import PREPROCESSING, Architecture, WeightSpec
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.weights import safetensors_file
 
+
 @pytest.fixture(autouse=True)
 def _fresh_keras_state():
     keras.utils.set_random_seed(0)

@@ -276,7 +276,9 @@ def test_a_strategy_must_be_made(strategy):
 
 
 def test_training_from_scratch_takes_a_backbone_and_no_weights():
-    with pytest.raises(InputError, match=r"`weights` must be None. Received: 'a.keras'.*`backbone`"):
+    with pytest.raises(
+        InputError, match=r"`weights` must be None. Received: 'a.keras'.*`backbone`"
+    ):
         SCRATCH.replace(weights="a.keras")
     with pytest.raises(InputError, match="needs `backbone`, such as 'resnet18'"):
         SCRATCH.replace(backbone=None)

@@ -177,7 +177,9 @@ def test_a_finished_run_serves_as_starting_weights(finished_run, photo_recipe, o
 
 
 def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
-    model = tl.ResNet((1, 1), "basic", weights=finished_run.folder, classes=3, width=4, stem="cifar")
+    model = tl.ResNet(
+        (1, 1), "basic", weights=finished_run.folder, classes=3, width=4, stem="cifar"
+    )
     theirs = weights_of(tl.load_model(finished_run.folder / "model.keras"))
     assert_same_bits(weights_of(model), theirs)
 
@@ -413,7 +415,10 @@ def test_bad_photos_are_named_and_leave_nothing_behind(
     ("changes", "message"),
     [
         ({"weights": "digts"}, "Unknown weights 'digts'"),
-        ({"strategy": tl.LastLayers("conv9_block1")}, "Unknown trainable_from 'conv9_block1'.*conv3"),
+        (
+            {"strategy": tl.LastLayers("conv9_block1")},
+            "Unknown trainable_from 'conv9_block1'.*conv3",
+        ),
         ({"backbone": "resnet34"}, "resnet6 with block_counts.*the network has"),
         ({"augmentation": "photos"}, "Did you mean 'photo'"),
         ({"data": "foldr:photos"}, "Did you mean 'folder'"),

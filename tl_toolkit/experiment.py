@@ -23,6 +23,7 @@ from tl_toolkit.data.pipeline import (
     epoch_order,
     evaluation_batches,
     training_batches,
+    training_signature,
 )
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
@@ -164,7 +165,10 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
     distribute = context.distribute or tf.distribute.get_strategy()
     with distribute.scope():
         optimizer = make_optimizer(model, numbers)
-    step = TrainingStep(model, optimizer, numbers.label_smoothing, distribute)
+    # A batch that is spread over replicas is no tensor, and has no such signature.
+    is_one_device = distribute.num_replicas_in_sync == 1
+    signature = training_signature(experiment.spec.preprocessing) if is_one_device else None
+    step = TrainingStep(model, optimizer, numbers.label_smoothing, distribute, signature)
     validate = _make_validation(experiment)
     moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
     progress = train(

@@ -122,12 +122,18 @@ def test_more_images_than_a_batch_keep_their_order(finished_run, photos):
     paths = sorted(photos.rglob("*.jpg"))
     names = [answer.class_name for answer in classifier.predict(paths)]
     assert len(names) == 60
-    assert np.mean([name == path.parent.name for name, path in zip(names, paths, strict=True)]) > 0.9
+    assert (
+        np.mean([name == path.parent.name for name, path in zip(names, paths, strict=True)]) > 0.9
+    )
 
 
 @pytest.mark.parametrize(
     ("contents", "message"),
-    [(b"no picture", "bad.jpg' is damaged, or not a JPEG"), (b"", "bad.jpg' is damaged"), (None, "No such file")],
+    [
+        (b"no picture", "bad.jpg' is damaged, or not a JPEG"),
+        (b"", "bad.jpg' is damaged"),
+        (None, "No such file"),
+    ],
 )
 def test_the_file_that_cannot_be_read_is_named(finished_run, photos, tmp_path, contents, message):
     bad = tmp_path / "bad.jpg"
@@ -150,7 +156,9 @@ def test_what_is_no_classifier_is_refused(finished_run, tmp_path, name):
         tl.load_classifier(path)
 
 
-def test_a_saved_model_that_differs_from_the_model_is_an_error(finished_run, photo_recipe, test_split, photos):
+def test_a_saved_model_that_differs_from_the_model_is_an_error(
+    finished_run, photo_recipe, test_split, photos
+):
     expected = reference(finished_run, photo_recipe, test_split)
     folder = finished_run.folder / "saved_model"
     count, difference = check_saved_model(folder, test_split, expected)

@@ -145,36 +145,43 @@ def largest(one, other):
     return max(float(np.abs(one[name] - other[name]).max()) for name in one)
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-bn_mode = sys.argv[1]
-before, one, one_losses, one_figures = trained(tf.distribute.get_strategy(), bn_mode)
-_, two, two_losses, two_figures = trained(mirrored, bn_mode)
-print(json.dumps({
-    "replicas": mirrored.num_replicas_in_sync,
-    "moved": largest(one, before),
-    "apart": largest(one, two),
-    "losses": [one_losses, two_losses],
-    "figures": [one_figures, two_figures],
-    "fixed": all(one[n].tobytes() == two[n].tobytes() == before[n].tobytes()
-                 for n in one if "/moving_" in n),
-}))
+results = {"replicas": mirrored.num_replicas_in_sync}
+for bn_mode in sys.argv[1:]:
+    before, one, one_losses, one_figures = trained(tf.distribute.get_strategy(), bn_mode)
+    _, two, two_losses, two_figures = trained(mirrored, bn_mode)
+    results[bn_mode] = {
+        "moved": largest(one, before),
+        "apart": largest(one, two),
+        "losses": [one_losses, two_losses],
+        "figures": [one_figures, two_figures],
+        "fixed": all(one[n].tobytes() == two[n].tobytes() == before[n].tobytes()
+                     for n in one if "/moving_" in n),
+    }
+print(json.dumps(results))
 """
 
 
-@pytest.mark.parametrize("bn_mode", ["frozen", "affine"])
-def test_two_devices_train_like_one_where_statistics_are_fixed(bn_mode):
+@pytest.fixture(scope="module")
+def on_two_devices():
+    """What training on one and on two devices gave, by mode; in a process, which can split its CPU."""
     paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
     process = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, bn_mode],
+        [sys.executable, "-c", TWO_DEVICES, "frozen", "affine"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    printed = json.loads(process.stdout.splitlines()[-1])
-    assert printed["replicas"] == 2
-    assert printed["moved"] > 1e-2
-    assert printed["apart"] < 1e-6
-    assert printed["fixed"]
-    np.testing.assert_allclose(*printed["losses"], atol=1e-5)
-    np.testing.assert_allclose(*printed["figures"], atol=1e-5)
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("bn_mode", ["frozen", "affine"])
+def test_two_devices_train_like_one_where_statistics_are_fixed(bn_mode, on_two_devices):
+    assert on_two_devices["replicas"] == 2
+    result = on_two_devices[bn_mode]
+    assert result["moved"] > 1e-2
+    assert result["apart"] < 1e-6
+    assert result["fixed"]
+    np.testing.assert_allclose(*result["losses"], atol=1e-5)
+    np.testing.assert_allclose(*result["figures"], atol=1e-5)

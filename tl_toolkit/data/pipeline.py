@@ -55,6 +55,16 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+def training_signature(preprocessing: Preprocessing) -> tuple[tf.TensorSpec, ...]:
+    """What a batch of `training_batches` is, whatever its size."""
+    side = preprocessing.image_size
+    return (
+        tf.TensorSpec((None, side, side, 3), tf.float32),
+        tf.TensorSpec((None,), tf.int64),
+        tf.TensorSpec((None,), tf.float32),
+    )
+
+
 def training_batches(
     split: Split,
     preprocessing: Preprocessing,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +17,8 @@ class TrainingStep:
         optimizer: Built for them.
         label_smoothing: From 0 to under 1.
         distribute: The strategy in whose scope model and optimizer were made.
+        input_signature: Of (images, labels, weights), so that batches of two sizes are traced once; None:
+            each shape is traced as it comes.
 
     Attributes:
         loss: Mean of the epoch so far, a `keras.metrics.Mean`.
@@ -29,6 +31,7 @@ class TrainingStep:
         optimizer: keras.optimizers.Optimizer,
         label_smoothing: float,
         distribute: tf.distribute.Strategy,
+        input_signature: Sequence[tf.TensorSpec] | None = None,
     ) -> None:
         self._distribute = distribute
         trained = model.trainable_variables
@@ -47,7 +50,7 @@ class TrainingStep:
             self.top1.update_state(labels, logits)
             return loss
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(input_signature=input_signature, reduce_retracing=input_signature is None)
         def step(images, labels, weights):
             losses = distribute.run(replica_step, args=(images, labels, weights))
             return distribute.reduce("SUM", losses, axis=None)
@@ -91,7 +94,7 @@ def make_predictor(
 ) -> Callable[[tf.data.Dataset], tuple[np.ndarray, np.ndarray]]:
     """Returns a function from evaluation batches to (float32[n, classes] logits, int64[n] labels)."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)])
     def logits_of(images):
         return tf.cast(model(images, training=False), tf.float32)
 
