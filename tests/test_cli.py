@@ -160,9 +160,9 @@ def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_another_keras_backend_is_refused_with_the_way_out(backend):
+    words = ["train", "--data", "digits", "--strategy", "new-head", "--weights", "digits"]
     process = subprocess.run(
-        [sys.executable, "-m", "tl_toolkit.cli", "train", "--data", "digits", "--strategy"]
-        + ["new-head", "--weights", "digits"],
+        [sys.executable, "-m", "tl_toolkit.cli", *words],
         env={"KERAS_BACKEND": backend, "PATH": ""},
         capture_output=True,
         text=True,

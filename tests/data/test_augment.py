@@ -1,5 +1,6 @@
 """A view is a pure function of (seed, image, view), inside the ranges of its preset."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -224,3 +225,21 @@ def test_an_unknown_preset_is_refused_with_the_nearest_name():
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_a_preset_is_found_by_its_name(name):
     assert augmentation_named(name) is AUGMENTATIONS[name]
+
+
+def test_a_poorer_view_is_the_same_window_with_less_detail():
+    preset = AUGMENTATIONS["zoom"]
+    sharp = dataclasses.replace(preset, resolution=1.0)
+    pixels = noise(64, 64)
+    arguments = (Preprocessing(image_size=64), 0, 0)
+    detail = []
+    for view in range(40):
+        poorer = augment_and_resize(pixels, preset, *arguments, view).numpy()
+        whole = augment_and_resize(pixels, sharp, *arguments, view).numpy()
+        # Where the picture goes on, the local mean is the same and the variance is less.
+        middle = slice(16, 48)
+        assert abs(poorer[middle, middle].mean() - whole[middle, middle].mean()) < 6
+        detail.append(poorer[middle, middle].std() / whole[middle, middle].std())
+    assert max(detail) < 1.05
+    assert min(detail) < 0.4
+    assert np.std(detail) > 0.1

@@ -363,3 +363,12 @@ def test_every_file_is_checked_once(image_folder, monkeypatch):
     monkeypatch.setattr(folder_module, "check_image", checked.append)
     load_folder(str(root))
     assert len(checked) == len(set(checked)) == 7
+
+
+def test_files_beside_the_class_folders_are_counted_in_a_note(image_folder):
+    root = image_folder({"cat": 3, "dog": 3})
+    (root / "labels.csv").write_text("x")
+    (root / ".hidden").write_text("x")
+    source = load_folder(str(root))
+    assert source.notes == (f"not used, beside the class folders of {root}: 1 files",)
+    assert len(source.train) == 6

@@ -43,13 +43,20 @@ def test_a_network_is_described_as_it_was_built(name, variant, stem):
     assert described.name == name
 
 
-@pytest.mark.parametrize("changes", [{"width": 64}, {"bn_epsilon": 1e-3}, {"width": 1}], ids=str)
-@pytest.mark.parametrize("block", ["basic", "bottleneck"])
-@pytest.mark.parametrize("counts", [(1,), (12,), (1, 2, 3), (1,) * 6], ids=str)
-def test_any_depth_and_width_is_described_as_it_was_built(counts, block, changes):
-    if changes.get("width") == 64:
-        counts = counts[:2]
-    architecture = Architecture(block, counts, **{"variant": "v1", "width": 2, **changes})
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture("basic", (1,), width=1),
+        Architecture("bottleneck", (1,), width=64, variant="v1"),
+        Architecture("bottleneck", (12,), width=2),
+        Architecture("basic", (1, 2, 3), width=5, bn_epsilon=1e-3),
+        Architecture("bottleneck", (3, 1, 2), width=2, variant="v1", bn_epsilon=1.001e-5),
+        Architecture("bottleneck", (1,) * 6, width=1, stem="cifar"),
+        Architecture("basic", (11, 1), width=2, variant="v1"),
+    ],
+    ids=str,
+)
+def test_any_depth_and_width_is_described_as_it_was_built(architecture):
     described = read_back(build_resnet(architecture, include_top=False))
     assert described == one_where_they_are_the_same(architecture)
 

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from tiny import batches, classifier, labelled_pixels, numbers, values
 
+from tl_toolkit.models.batch_norm import BN_MODES
 from tl_toolkit.recipe import FullFineTune, LastLayers, NewHead
 from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
@@ -124,6 +125,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
 from tiny import batches, classifier, numbers, values
+from tl_toolkit.catalog import Architecture
 from tl_toolkit.recipe import FullFineTune
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
@@ -131,7 +133,7 @@ from tl_toolkit.transfer.plan import apply_plan, make_plan
 
 def trained(distribute, bn_mode):
     with distribute.scope():
-        model = classifier()
+        model = classifier(Architecture("basic", (1,), width=4, stem="cifar"))
         apply_plan(model, make_plan(model, FullFineTune(), bn_mode))
         optimizer = make_optimizer(model, numbers(learning_rate=0.1, weight_decay=0.01))
     before = values(model)
@@ -166,7 +168,7 @@ def on_two_devices():
     """What training on one and on two devices gave, by mode; in a process, which can split its CPU."""
     paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
     process = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, "frozen", "affine"],
+        [sys.executable, "-c", TWO_DEVICES, *BN_MODES],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
@@ -176,12 +178,12 @@ def on_two_devices():
     return json.loads(process.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("bn_mode", ["frozen", "affine"])
-def test_two_devices_train_like_one_where_statistics_are_fixed(bn_mode, on_two_devices):
+@pytest.mark.parametrize("bn_mode", BN_MODES)
+def test_two_devices_train_like_one(bn_mode, on_two_devices):
     assert on_two_devices["replicas"] == 2
     result = on_two_devices[bn_mode]
     assert result["moved"] > 1e-2
     assert result["apart"] < 1e-6
-    assert result["fixed"]
+    assert result["fixed"] == (bn_mode != "adapt")
     np.testing.assert_allclose(*result["losses"], atol=1e-5)
     np.testing.assert_allclose(*result["figures"], atol=1e-5)

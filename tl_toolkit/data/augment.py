@@ -38,9 +38,9 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     # Szegedy et al. 2015, section 6, with a larger least area: a small crop of a few photos misleads.
     "photo": Augmentation(area=(0.35, 1.0), aspect_ratio=(3 / 4, 4 / 3), shift=None, mirror=True),
     # For pictures whose sides have a meaning: digits, text, instruments.
+    "shift": Augmentation(area=(0.8, 1.25), aspect_ratio=(0.85, 1.18), shift=0.1, mirror=False),
     # For one thing at any distance and sharpness.
     "zoom": Augmentation((0.45, 1.2), (0.8, 1.25), shift=0.08, mirror=False, resolution=0.25),
-    "shift": Augmentation(area=(0.8, 1.25), aspect_ratio=(0.85, 1.18), shift=0.1, mirror=False),
 }
 
 

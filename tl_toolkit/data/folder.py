@@ -70,6 +70,7 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
     _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
     notes += _report_copies(files, groups)
+    notes += _report_loose(splits)
 
     made, first_id = {}, 0
     for split, checked in files.items():
@@ -185,6 +186,15 @@ def _report_bad(bad: list[_File], root: pathlib.Path, on_bad_image: str) -> list
             "the files, or leave them out with on_bad_image='skip'."
         )
     return [f"left out {file.path.relative_to(root)}: {file.fault}" for file in bad]
+
+
+def _report_loose(splits: dict[str, pathlib.Path]) -> list[str]:
+    notes = []
+    for folder in splits.values():
+        loose = [e for e in folder.iterdir() if e.is_file() and not e.name.startswith(".")]
+        if loose:
+            notes.append(f"not used, beside the class folders of {folder}: {len(loose)} files")
+    return notes
 
 
 def _report_copies(files: dict[str, list[_File]], groups: np.ndarray) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.batch_norm import BatchNormalization
@@ -110,15 +111,19 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
 def apply_plan(model: keras.Model, plan: FreezePlan, bn_momentum: float | None = None) -> None:
     """Sets the layers as the plan says, and checks that Keras then trains what the plan trains.
 
+    In the scope of a `tf.distribute` strategy of several replicas, batch statistics are those of all.
+
     Args:
         model: The one that the plan was made for.
         plan: The plan.
         bn_momentum: Of the batch normalisations that follow their batches; None: as it is.
     """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     model.trainable = True
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
             layer.mode = plan.bn_modes[layer.name]
+            layer.synchronized = replicas > 1  # else the replicas' moving averages drift apart
             if layer.mode == "adapt" and bn_momentum is not None:
                 layer.momentum = bn_momentum
         else:

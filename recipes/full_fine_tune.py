@@ -1,0 +1,22 @@
+"""Strategy 1: load the weights, put a new head on, train every parameter.
+
+    python recipes/full_fine_tune.py
+
+RESULT
+"""
+
+from rich.console import Console
+
+import tl_toolkit as tl
+
+RECIPE = tl.Recipe(
+    data="digits",
+    strategy=tl.FullFineTune(),
+    weights="digits",
+    labels_per_class=5,
+    test_fraction=0.5,
+)
+
+if __name__ == "__main__":
+    result = tl.run(RECIPE, overwrite=True, console=Console())
+    print(f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}")

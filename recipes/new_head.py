@@ -1,0 +1,22 @@
+"""Strategy 3: load the weights, train a new dense head alone.
+
+    python recipes/new_head.py
+
+RESULT
+"""
+
+from rich.console import Console
+
+import tl_toolkit as tl
+
+RECIPE = tl.Recipe(
+    data="digits",
+    strategy=tl.NewHead(),
+    weights="digits",
+    labels_per_class=5,
+    test_fraction=0.5,
+)
+
+if __name__ == "__main__":
+    result = tl.run(RECIPE, overwrite=True, console=Console())
+    print(f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}")
