@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
+from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.augment import Augmentation, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.open import open_dataset
@@ -25,14 +25,13 @@ from tl_toolkit.data.pipeline import (
     training_batches,
     training_signature,
 )
-from tl_toolkit.errors import InputError
-from tl_toolkit.models.head import assemble_classifier, new_head
-from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep, make_predictor
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
+from tl_toolkit.transfer.network import build_network, choose_network
 from tl_toolkit.transfer.plan import (
     FOLLOWING,
     STATE,
@@ -43,8 +42,7 @@ from tl_toolkit.transfer.plan import (
     make_plan,
     verify_plan,
 )
-from tl_toolkit.weights.load import assign_tensors, check_architecture
-from tl_toolkit.weights.resolve import WeightSource, open_weights
+from tl_toolkit.weights.resolve import open_weights
 
 EVALUATION_BATCH_SIZE = 64
 
@@ -120,12 +118,12 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
     context = context or Context()
     keras.utils.set_random_seed(recipe.seed)
     weights = open_weights(recipe.weights) if recipe.weights is not None else None
-    spec = _network(recipe, weights)
+    spec = choose_network(recipe, weights)
     dataset = context.dataset or open_recipe_data(recipe)
     distribute = context.distribute or tf.distribute.get_strategy()
 
     with distribute.scope():
-        model, notes = _assemble(recipe, spec, weights, len(dataset.class_names))
+        model, notes = build_network(recipe, spec, weights, len(dataset.class_names))
         examples = len(_epoch_order(recipe, dataset.train, epoch=0))
         numbers = hyperparameters(recipe, examples, distribute.num_replicas_in_sync)
         plan = make_plan(model, recipe.strategy, numbers.bn_mode)
@@ -215,83 +213,6 @@ def open_recipe_data(recipe: Recipe) -> ImageDataset:
         split_seed=recipe.split_seed,
         on_bad_image=recipe.on_bad_image,
     )
-
-
-def _network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
-    """Decides the architecture and the preprocessing: what the weights say, and else the recipe."""
-    stated = weights.spec if weights is not None else None
-    changes = {
-        field: getattr(recipe, field)
-        for field in ("variant", "width", "stem", "bn_epsilon")
-        if getattr(recipe, field) is not None
-    }
-    if recipe.backbone is not None:
-        known = dataclasses.asdict(stated.architecture) if stated else {}
-        known = {k: v for k, v in known.items() if k not in ("block", "block_counts")}
-        architecture = Architecture.named(recipe.backbone, **{**known, **changes})
-    elif stated is not None:
-        architecture = dataclasses.replace(stated.architecture, **changes)
-    else:
-        raise InputError(
-            f"The weights {recipe.weights!r} do not say which network they are for: name it with "
-            "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` where they are not the usual."
-        )
-    spec = stated or WeightSpec(name=recipe.weights or "random", architecture=architecture)
-    if stated is not None:
-        check_architecture(stated, architecture)
-    preprocessing = _preprocessing(recipe, stated)
-    return dataclasses.replace(spec, architecture=architecture, preprocessing=preprocessing)
-
-
-def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
-    if recipe.preprocessing is not None:
-        preprocessing = PREPROCESSING[recipe.preprocessing]
-        own = stated.preprocessing if stated else None
-        preprocessing = (
-            dataclasses.replace(preprocessing, image_size=own.image_size) if own else preprocessing
-        )
-        if own is not None and own != preprocessing:
-            raise InputError(
-                f"The weights {stated.name!r} were trained with another preprocessing than "
-                f"{recipe.preprocessing!r}: leave `preprocessing` out. Theirs is {own}."
-            )
-    elif isinstance(recipe.strategy, FromScratch):
-        preprocessing = PREPROCESSING["rescale"]
-    elif stated is not None and stated.preprocessing is not None:
-        preprocessing = stated.preprocessing
-    else:
-        raise InputError(
-            f"The weights {recipe.weights!r} do not say how their images were preprocessed, and a guess "
-            f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
-        )
-    if recipe.image_size is not None:
-        preprocessing = dataclasses.replace(preprocessing, image_size=recipe.image_size)
-    return preprocessing
-
-
-def _assemble(
-    recipe: Recipe, spec: WeightSpec, weights: WeightSource | None, classes: int
-) -> tuple[keras.Model, list[str]]:
-    on = getattr(recipe.strategy, "on", "features")
-    if on == "logits" and not spec.classes:
-        raise InputError(
-            f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
-            "none: use on='features'."
-        )
-    from_scratch = weights is None
-    model = assemble_classifier(
-        spec.architecture,
-        spec.preprocessing,
-        classes,
-        on=on,
-        original_classes=spec.classes,
-        zero_init_head=not from_scratch,
-        zero_init_residual=from_scratch,
-    )
-    notes = []
-    if weights is not None:
-        notes = assign_tensors(model, weights, new_head=new_head(model).name)
-    return model, notes
 
 
 def _epoch_order(recipe: Recipe, split: Split, epoch: int) -> np.ndarray:

@@ -178,6 +178,7 @@ def on_two_devices():
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bn_mode", BN_MODES)
 def test_two_devices_train_like_one(bn_mode, on_two_devices):
     assert on_two_devices["replicas"] == 2

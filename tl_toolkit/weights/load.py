@@ -52,7 +52,7 @@ def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
             continue
         theirs, ours = getattr(spec.architecture, field.name), getattr(architecture, field.name)
         equal = (
-            np.isclose(theirs, ours, rtol=1e-3, atol=0)
+            np.isclose(theirs, ours, rtol=1e-6, atol=0)
             if field.name == "bn_epsilon"
             else theirs == ours
         )

@@ -1,0 +1,107 @@
+"""From a recipe and its weights to the network: architecture, preprocessing, weights, new head."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+
+from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
+from tl_toolkit.errors import InputError
+from tl_toolkit.models.head import assemble_classifier, new_head
+from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.weights.load import assign_tensors, check_architecture
+from tl_toolkit.weights.resolve import WeightSource
+
+
+def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
+    """Decides the architecture and the preprocessing: what the weights say, and else the recipe.
+
+    Args:
+        recipe: What it says must agree with the weights.
+        weights: The source, opened; None from scratch.
+
+    Raises:
+        InputError: Recipe and weights disagree, or neither says what is needed.
+    """
+    stated = weights.spec if weights is not None else None
+    changes = {
+        field: getattr(recipe, field)
+        for field in ("variant", "width", "stem", "bn_epsilon")
+        if getattr(recipe, field) is not None
+    }
+    if recipe.backbone is not None:
+        known = dataclasses.asdict(stated.architecture) if stated else {}
+        known = {k: v for k, v in known.items() if k not in ("block", "block_counts")}
+        architecture = Architecture.named(recipe.backbone, **{**known, **changes})
+    elif stated is not None:
+        architecture = dataclasses.replace(stated.architecture, **changes)
+    else:
+        raise InputError(
+            f"The weights {recipe.weights!r} do not say which network they are for: name it with "
+            "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` where they are not the usual."
+        )
+    spec = stated or WeightSpec(name=recipe.weights or "random", architecture=architecture)
+    if stated is not None:
+        check_architecture(stated, architecture)
+    preprocessing = _preprocessing(recipe, stated)
+    return dataclasses.replace(spec, architecture=architecture, preprocessing=preprocessing)
+
+
+def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
+    if recipe.preprocessing is not None:
+        preprocessing = PREPROCESSING[recipe.preprocessing]
+        own = stated.preprocessing if stated else None
+        preprocessing = (
+            dataclasses.replace(preprocessing, image_size=own.image_size) if own else preprocessing
+        )
+        if own is not None and own != preprocessing:
+            raise InputError(
+                f"The weights {stated.name!r} were trained with another preprocessing than "
+                f"{recipe.preprocessing!r}: leave `preprocessing` out. Theirs is {own}."
+            )
+    elif isinstance(recipe.strategy, FromScratch):
+        preprocessing = PREPROCESSING["rescale"]
+    elif stated is not None and stated.preprocessing is not None:
+        preprocessing = stated.preprocessing
+    else:
+        raise InputError(
+            f"The weights {recipe.weights!r} do not say how their images were preprocessed, and a guess "
+            f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
+        )
+    if recipe.image_size is not None:
+        preprocessing = dataclasses.replace(preprocessing, image_size=recipe.image_size)
+    return preprocessing
+
+
+def build_network(
+    recipe: Recipe, spec: WeightSpec, weights: WeightSource | None, classes: int
+) -> tuple[keras.Model, list[str]]:
+    """Builds the classifier and loads the weights.
+
+    Returns:
+        The model, images to logits, with a new head; and what the user should know of the weights.
+
+    Raises:
+        InputError: The weights do not fit, or hold no head for `on="logits"`.
+    """
+    on = getattr(recipe.strategy, "on", "features")
+    if on == "logits" and not spec.classes:
+        raise InputError(
+            f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
+            "none: use on='features'."
+        )
+    from_scratch = weights is None
+    model = assemble_classifier(
+        spec.architecture,
+        spec.preprocessing,
+        classes,
+        on=on,
+        original_classes=spec.classes,
+        zero_init_head=not from_scratch,
+        zero_init_residual=from_scratch,
+    )
+    notes = []
+    if weights is not None:
+        notes = assign_tensors(model, weights, new_head=new_head(model).name)
+    return model, notes
