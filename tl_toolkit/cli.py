@@ -296,7 +296,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if stop.args:
+            print(f"stopped {stop}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
 
 

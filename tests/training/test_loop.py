@@ -379,7 +379,7 @@ def test_a_loss_that_is_no_number_at_the_first_step_is_blamed_on_the_weights(run
 @pytest.mark.parametrize(("epoch", "step"), [(0, 1), (1, 0), (2, 2)])
 def test_a_loss_that_is_no_number_later_is_blamed_on_the_learning_rate(epoch, step, run):
     where = rf"The loss is nan at step {STEPS * epoch + step + 1} \(epoch {epoch + 1}\)"
-    cause = r"the learning rate \(0\.0\d+ here\) is most likely too high\. Try a third of it"
+    cause = r"the learning rate is most likely too high\. Try a third of it"
     with pytest.raises(DivergedError, match=f"{where}: {cause}"):
         run.train(batches_from=with_nan(epoch, step))
 

@@ -20,6 +20,7 @@ from tiny import (
     randomise,
     spec_of,
     values,
+    with_dropout,
     write_safetensors,
 )
 
@@ -304,10 +305,18 @@ def test_where_the_variants_are_the_same_network_either_fits(architecture, tmp_p
     np.testing.assert_array_equal(target(x), source(x))
 
 
-@pytest.mark.parametrize("epsilon", [1e-5, 1.001e-5])
-def test_an_epsilon_that_is_equal_to_three_digits_fits(epsilon, source, target, tmp_path):
-    spec = spec_of(dataclasses.replace(TINY, bn_epsilon=epsilon))
-    load_weights(target, write_safetensors(tmp_path / "tiny.safetensors", source, spec))
+def test_an_epsilon_that_went_through_float32_fits_and_one_of_another_third_digit_does_not(
+    source, target, tmp_path
+):
+    def stated(epsilon):
+        spec = spec_of(dataclasses.replace(TINY, bn_epsilon=epsilon))
+        return write_safetensors(tmp_path / "tiny.safetensors", source, spec)
+
+    rounded = float(np.float32(1e-5))
+    assert rounded != 1e-5
+    with pytest.raises(InputError, match=r"bn_epsilon=1\.001e-05, .* has bn_epsilon=1e-05"):
+        load_weights(target, stated(1.001e-5))
+    load_weights(target, stated(rounded))
     assert_same_bits(values(target), values(source))
 
 
@@ -473,3 +482,13 @@ def test_a_shipped_file_that_is_another_or_missing_is_refused(shipped, target):
     with pytest.raises(InputError, match=r"'tiny\.safetensors' is missing: install it again"):
         load_weights(target, "tiny")
     assert_same_bits(values(target), before)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_the_random_state_of_a_dropout_is_no_weight(tmp_path, name):
+    theirs = with_dropout(classifier(seed=1))
+    theirs.save(tmp_path / name) if name == "m.keras" else theirs.save_weights(tmp_path / name)
+    ours = with_dropout(classifier(seed=2))
+    load_weights(ours, tmp_path / name)
+    for expected, actual in zip(theirs.weights, ours.weights, strict=True):
+        np.testing.assert_array_equal(actual.numpy(), expected.numpy())

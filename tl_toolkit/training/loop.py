@@ -23,8 +23,8 @@ class DivergedError(InputError):
     """The loss is no longer a number."""
 
 
-class StoppedError(Exception):
-    """Ctrl-C stopped the run after a step; the checkpoint is written."""
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C stopped the run after a step; where there is a folder, the checkpoint is written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,20 +98,10 @@ def train(
         StoppedError: Ctrl-C.
         InputError: The folder holds another run's checkpoints.
     """
-    progress = Progress()
-    newest = best = None
-    if folder is not None:
-        state = [*moving_variables, *optimizer.variables, *step.metric_variables]
-        newest = Checkpoints(folder / "newest", state)
-        best = Checkpoints(folder / "best", moving_variables, keep=1)
-        progress = _resume(newest, identity, folder) or progress
-    in_memory_best: list | None = None
-
-    def save() -> None:
-        if newest is not None:
-            number = progress.epoch * schedule.steps_per_epoch + progress.step
-            newest.save({**dataclasses.asdict(progress), "identity": identity}, number)
-
+    memory = _Memory(
+        folder, moving_variables, [*optimizer.variables, *step.metric_variables], identity
+    )
+    progress = memory.resume() or Progress()
     hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
     hooks.set_params({"epochs": schedule.epochs, "steps": schedule.steps_per_epoch, "verbose": 0})
     model.stop_training = False
@@ -122,30 +112,22 @@ def train(
         while not _is_over(progress, schedule):
             started = time.monotonic()
             hooks.on_epoch_begin(progress.epoch)
-            if progress.step == 0:
-                step.reset_metrics()
-            while progress.step < schedule.steps_per_epoch:
-                hooks.on_train_batch_begin(progress.step)
-                loss = step(next(batches))
-                _check_finite(loss, progress, schedule, optimizer)
-                hooks.on_train_batch_end(progress.step, {"loss": loss})
-                progress.step += 1
-                if interrupted():
-                    progress.seconds += time.monotonic() - started
-                    save()
-                    raise StoppedError(f"after step {progress.step} of epoch {progress.epoch + 1}")
-
-            figures = {"epoch": progress.epoch + 1, "loss": float(step.loss.result())}
-            figures["top1"] = float(step.top1.result())
+            _train_epoch(step, batches, progress, schedule, hooks, interrupted)
+            if interrupted():
+                progress.seconds += time.monotonic() - started
+                memory.save(progress, schedule)
+                raise StoppedError(f"after step {progress.step} of epoch {progress.epoch + 1}")
+            figures = {
+                "epoch": progress.epoch + 1,
+                "loss": float(step.loss.result()),
+                "top1": float(step.top1.result()),
+            }
             if validate is not None:
                 validation, score = validate()
                 figures.update(validation)
                 if progress.best_score is None or score > progress.best_score:
                     progress.best_epoch, progress.best_score = progress.epoch, score
-                    if best is not None:
-                        best.save({"epoch": progress.epoch}, progress.epoch)
-                    else:
-                        in_memory_best = [variable.numpy() for variable in moving_variables]
+                    memory.save_best(progress.epoch)
             figures["learning_rate"] = float(optimizer.learning_rate)
             progress.history.append(figures)
             hooks.on_epoch_end(progress.epoch, figures)
@@ -154,33 +136,94 @@ def train(
             progress.stopped = bool(model.stop_training)
             due = time.monotonic() - last_saved >= schedule.checkpoint_seconds
             if due or _is_over(progress, schedule) or interrupted():
-                save()
+                memory.save(progress, schedule)
                 last_saved = time.monotonic()
             if interrupted():
                 raise StoppedError(f"after epoch {progress.epoch}")
-    if best is not None and progress.best_epoch is not None:
-        best.restore()
-    elif in_memory_best is not None:
-        for variable, value in zip(moving_variables, in_memory_best, strict=True):
-            variable.assign(value)
+    if progress.best_epoch is not None:
+        memory.restore_best()
     hooks.on_train_end()
     return progress
 
 
-def _resume(newest: Checkpoints, identity: dict[str, Any], folder: pathlib.Path) -> Progress | None:
-    # Before anything is restored: another run's variables may have other shapes.
-    state = newest.read_plain()
-    if state is None:
-        return None
-    theirs = state.pop("identity")
-    different = [key for key in identity if theirs.get(key) != identity[key]]
-    if different:
-        raise InputError(
-            f"{str(folder)!r} holds the checkpoint of another run: it differs in "
-            f"{', '.join(different)}. Remove the folder, or choose another output."
-        )
-    newest.restore()
-    return Progress(**state)
+def _train_epoch(
+    step: TrainingStep,
+    batches: Iterator,
+    progress: Progress,
+    schedule: Schedule,
+    hooks: keras.callbacks.CallbackList,
+    interrupted: Callable[[], bool],
+) -> None:
+    """Trains to the end of the epoch, or until after the step in which it was interrupted."""
+    if progress.step == 0:
+        step.reset_metrics()
+    while progress.step < schedule.steps_per_epoch:
+        hooks.on_train_batch_begin(progress.step)
+        loss = step(next(batches))
+        _check_finite(loss, progress, schedule)
+        hooks.on_train_batch_end(progress.step, {"loss": loss})
+        progress.step += 1
+        if interrupted():
+            return
+
+
+class _Memory:
+    """What a run keeps of itself: the newest state, and the best weights.
+
+    With a folder both are checkpoints; without one the best weights are held in memory.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path | None,
+        moving_variables: Sequence,
+        other_variables: Sequence,
+        identity: dict[str, Any],
+    ) -> None:
+        self._folder = folder
+        self._moving_variables = moving_variables
+        self._identity = identity
+        self._best_values: list | None = None
+        if folder is not None:
+            self._newest = Checkpoints(folder / "newest", [*moving_variables, *other_variables])
+            self._best = Checkpoints(folder / "best", moving_variables, keep=1)
+
+    def resume(self) -> Progress | None:
+        """Restores the newest state; None where there is none."""
+        # Its plain values first: another run's variables may have other shapes.
+        state = self._newest.read_plain() if self._folder is not None else None
+        if state is None:
+            return None
+        theirs = state.pop("identity")
+        different = [key for key in self._identity if theirs.get(key) != self._identity[key]]
+        if different:
+            raise InputError(
+                f"{str(self._folder)!r} holds the checkpoint of another run: it differs in "
+                f"{', '.join(different)}. Remove the folder, or choose another output."
+            )
+        self._newest.restore()
+        return Progress(**state)
+
+    def save(self, progress: Progress, schedule: Schedule) -> None:
+        if self._folder is not None:
+            number = progress.epoch * schedule.steps_per_epoch + progress.step
+            self._newest.save({**dataclasses.asdict(progress), "identity": self._identity}, number)
+
+    def save_best(self, epoch: int) -> None:
+        if self._folder is not None:
+            self._best.save({"epoch": epoch}, epoch)
+        else:
+            self._best_values = [variable.numpy() for variable in self._moving_variables]
+
+    def restore_best(self) -> None:
+        if self._folder is None:
+            for variable, value in zip(self._moving_variables, self._best_values, strict=True):
+                variable.assign(value)
+        elif self._best.restore() is None:
+            raise InputError(
+                f"The best weights are missing from {str(self._folder)!r}: remove the folder and start "
+                "again."
+            )
 
 
 def _is_over(progress: Progress, schedule: Schedule) -> bool:
@@ -191,12 +234,7 @@ def _is_over(progress: Progress, schedule: Schedule) -> bool:
     return progress.epoch - 1 - progress.best_epoch >= schedule.patience
 
 
-def _check_finite(
-    loss: float,
-    progress: Progress,
-    schedule: Schedule,
-    optimizer: keras.optimizers.Optimizer,
-) -> None:
+def _check_finite(loss: float, progress: Progress, schedule: Schedule) -> None:
     if math.isfinite(loss):
         return
     done = progress.epoch * schedule.steps_per_epoch + progress.step
@@ -206,10 +244,7 @@ def _check_finite(
             f"{where}, before anything was trained: the weights hold numbers that are not finite, or "
             "are not those of this network."
         )
-    raise DivergedError(
-        f"{where}: the learning rate ({float(optimizer.learning_rate):.2g} here) is most likely too "
-        "high. Try a third of it."
-    )
+    raise DivergedError(f"{where}: the learning rate is most likely too high. Try a third of it.")
 
 
 @contextlib.contextmanager

@@ -37,9 +37,9 @@ class StrategyDefaults:
 
 DEFAULTS: dict[type, StrategyDefaults] = {
     NewHead: StrategyDefaults("adamw", 1e-2, 1e-4, 32, 200, 20),
-    LastLayers: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 200, 20),
+    LastLayers: StrategyDefaults("adamw", 3e-4, 1e-4, 32, 200, 20),
     FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 200, 20),
-    FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 600, 60),
+    FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
 WARMUP_SHARE = 0.1
 

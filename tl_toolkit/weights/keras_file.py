@@ -61,7 +61,8 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
         def visit(group_path: str, entry: h5py.Group | h5py.Dataset) -> None:
             is_layer = group_path.startswith("layers/") and group_path.endswith("/vars")
-            if not is_layer or not len(entry):
+            # A layer's generator of random numbers is state, not weights.
+            if not is_layer or not len(entry) or "/seed_generator" in group_path:
                 return
             if "name" not in entry.attrs:
                 raise InputError(
