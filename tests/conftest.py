@@ -17,7 +17,8 @@ from tl_toolkit.weights import safetensors_file
 def _fresh_keras_state():
     keras.utils.set_random_seed(0)
     yield
-    keras.backend.clear_session()
+    # Garbage collection takes longer than most tests.
+    keras.backend.clear_session(free_memory=False)
 
 
 TINY = Architecture("basic", (1, 1), width=4, stem="cifar")

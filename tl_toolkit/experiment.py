@@ -29,7 +29,7 @@ from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
-from tl_toolkit.training.step import TrainingStep, make_predictor
+from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
 from tl_toolkit.transfer.network import build_network, choose_network
 from tl_toolkit.transfer.plan import (
@@ -89,6 +89,11 @@ class Experiment:
     numbers: Hyperparameters
     augmentation: Augmentation | None
     notes: tuple[str, ...]
+
+    @functools.cached_property
+    def predict(self) -> Predictor:
+        """From evaluation batches to logits and labels; traced once."""
+        return make_predictor(self.model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +204,7 @@ def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
 def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     batches = evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
-    return make_predictor(experiment.model)(batches)
+    return experiment.predict(batches)
 
 
 def open_recipe_data(recipe: Recipe) -> ImageDataset:
@@ -247,14 +252,13 @@ def _make_validation(experiment: Experiment):
     dataset, recipe = experiment.dataset, experiment.recipe
     if dataset.validation is None:
         return None
-    predict = make_predictor(experiment.model)
     batches = evaluation_batches(
         dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
     )
     selected_by = "top1" if recipe.class_balance == "none" else "balanced_accuracy"
 
     def validate() -> tuple[dict[str, float], list[float]]:
-        metrics = classification_metrics(*predict(batches), dataset.class_names)
+        metrics = classification_metrics(*experiment.predict(batches), dataset.class_names)
         figures = {
             "val_loss": metrics["log_loss"],
             "val_top1": metrics["top1"],

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+Predictor = Callable[[tf.data.Dataset], tuple[np.ndarray, np.ndarray]]
+
 
 class TrainingStep:
     """Forward, backward and update for one batch, traced once.
@@ -89,9 +91,7 @@ def cross_entropy(logits, labels, label_smoothing: float):
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
-def make_predictor(
-    model: keras.Model,
-) -> Callable[[tf.data.Dataset], tuple[np.ndarray, np.ndarray]]:
+def make_predictor(model: keras.Model) -> Predictor:
     """Returns a function from evaluation batches to (float32[n, classes] logits, int64[n] labels)."""
 
     @tf.function(input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)])

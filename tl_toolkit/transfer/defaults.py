@@ -36,9 +36,9 @@ class StrategyDefaults:
 
 
 DEFAULTS: dict[type, StrategyDefaults] = {
-    NewHead: StrategyDefaults("adamw", 1e-2, 1e-4, 32, 200, 20),
+    NewHead: StrategyDefaults("adamw", 1e-2, 1e-4, 32, 100, 20),
     LastLayers: StrategyDefaults("adamw", 3e-4, 1e-4, 32, 200, 20),
-    FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 200, 20),
+    FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 150, 20),
     FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
 WARMUP_SHARE = 0.1
