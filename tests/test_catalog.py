@@ -75,6 +75,7 @@ def test_a_weight_spec_survives_json(spec):
         ),
         (Architecture("bottleneck", (2, 2, 2, 2)), "resnet26"),
         (Architecture("basic", (9, 9, 9)), "resnet56"),
+        (Architecture("bottleneck", (4, 4, 4, 4)), "resnet50_4_4_4_4"),
         (Architecture("basic", (200, 200, 200)), "resnet1202"),
     ],
     ids=str,

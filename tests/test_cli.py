@@ -1,6 +1,8 @@
 """The command line, as a person types it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -182,3 +184,19 @@ def test_models_prints_the_paper_s_table(command):
     assert "11,689,512" in out
     assert "1.81 G" in out
     assert "1.8 G" in out
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
+    from tl_toolkit.training import loop
+
+    def interrupt_once(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return train_epoch(*arguments)
+
+    train_epoch = loop._train_epoch
+    monkeypatch.setattr(loop, "_train_epoch", interrupt_once)
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--weights"]
+    code, _, err = command(*words, photo_recipe.weights, "--output", tmp_path / "run")
+    assert code == 130
+    assert err == "stopped after step 1 of epoch 1; the same call goes on from there\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]

@@ -43,7 +43,7 @@ class Architecture:
     bn_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "block_counts", tuple(int(n) for n in self.block_counts))
+        object.__setattr__(self, "block_counts", _counts(self.block_counts))
         for value, kind, choices in (
             (self.block, "block", BLOCKS),
             (self.variant, "variant", VARIANTS),
@@ -51,11 +51,6 @@ class Architecture:
         ):
             if value not in choices:
                 raise unknown_name(kind, value, choices)
-        if not self.block_counts or min(self.block_counts) < 1:
-            raise InputError(
-                "`block_counts` must be one positive block count a stage, such as (2, 2, 2, 2). "
-                f"Received: {self.block_counts}"
-            )
         if self.width < 1:
             raise InputError(f"`width` must be at least 1. Received: {self.width}")
         if not self.bn_epsilon > 0:
@@ -71,12 +66,17 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """`"resnet50"` for a depth of the paper, else the depth alone, such as `"resnet1202"`."""
-        convolutions = sum(self.block_counts) * (2 if self.block == "basic" else 3)
+        """`"resnet50"` for a network of the paper, else by its layers, such as `"resnet1202"`.
+
+        One of as many layers as a network of the paper has its block counts in the name too.
+        """
         for name, spec in BLOCK_COUNTS.items():
             if spec == (self.block, self.block_counts):
                 return name
-        return f"resnet{convolutions + 2}"
+        layers = 2 + sum(self.block_counts) * (2 if self.block == "basic" else 3)
+        counts = "_".join(map(str, self.block_counts))
+        name = f"resnet{layers}"
+        return f"{name}_{counts}" if name in BLOCK_COUNTS else name
 
     @property
     def block_names(self) -> tuple[str, ...]:
@@ -92,6 +92,16 @@ class Architecture:
         """Channels of the last stage, which is the length of the pooled features."""
         expansion = 1 if self.block == "basic" else 4
         return self.width * 2 ** (len(self.block_counts) - 1) * expansion
+
+
+def _counts(block_counts: Any) -> tuple[int, ...]:
+    is_sequence = isinstance(block_counts, (tuple, list)) and len(block_counts) > 0
+    if not is_sequence or any(type(n) is not int or n < 1 for n in block_counts):
+        raise InputError(
+            "`block_counts` must be one positive block count a stage, such as (2, 2, 2, 2). "
+            f"Received: {block_counts!r}"
+        )
+    return tuple(block_counts)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -264,8 +264,11 @@ def _print_result(result: Any, console: Console) -> None:
     _print_metrics({"test": result.test, "validation": result.validation}, console)
     for note in result.notes:
         console.print(f"note: {escape(note)}")
-    console.print(f"{result.seconds:.1f} s of training. Everything is in {result.folder}:")
-    console.print(f"  tl-toolkit predict {result.folder} PHOTO.jpg")
+    console.print(
+        f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
+        f"tl-toolkit predict --model {result.folder} PHOTO.jpg",
+        soft_wrap=True,
+    )
 
 
 def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
@@ -298,7 +301,7 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt as stop:
         if stop.args:
-            print(f"stopped {stop}; the same command goes on from there", file=sys.stderr)
+            print(stop, file=sys.stderr)
         raise SystemExit(130) from None
 
 

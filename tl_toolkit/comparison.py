@@ -209,11 +209,13 @@ def _show(
     console.print(table)
     saved_model = output / "best" / "saved_model"
     console.print(
-        f"Best, by images that are no test images: {best.strategy}. Its SavedModel: {saved_model}"
+        f"Best, by images that are no test images: {best.strategy}. Its SavedModel: {saved_model}",
+        soft_wrap=True,
     )
     classifier = load_classifier(saved_model)
     prediction = classifier.predict(test.images.encoded(0))[0]
     console.print(
         f"It takes the first test image, a {classifier.class_names[test.labels[0]]!r}, for "
-        f"{prediction.class_name!r} with probability {prediction.score:.3f}."
+        f"{prediction.class_name!r} with probability {prediction.score:.3f}.",
+        soft_wrap=True,
     )

@@ -116,7 +116,7 @@ def train(
             if interrupted():
                 progress.seconds += time.monotonic() - started
                 memory.save(progress, schedule)
-                raise StoppedError(f"after step {progress.step} of epoch {progress.epoch + 1}")
+                raise memory.stopped(f"after step {progress.step} of epoch {progress.epoch + 1}")
             figures = {
                 "epoch": progress.epoch + 1,
                 "loss": float(step.loss.result()),
@@ -139,7 +139,7 @@ def train(
                 memory.save(progress, schedule)
                 last_saved = time.monotonic()
             if interrupted():
-                raise StoppedError(f"after epoch {progress.epoch}")
+                raise memory.stopped(f"after epoch {progress.epoch}")
     if progress.best_epoch is not None:
         memory.restore_best()
     hooks.on_train_end()
@@ -208,6 +208,10 @@ class _Memory:
         if self._folder is not None:
             number = progress.epoch * schedule.steps_per_epoch + progress.step
             self._newest.save({**dataclasses.asdict(progress), "identity": self._identity}, number)
+
+    def stopped(self, where: str) -> StoppedError:
+        kept = "the same call goes on from there" if self._folder is not None else "nothing is kept"
+        return StoppedError(f"stopped {where}; {kept}")
 
     def save_best(self, epoch: int) -> None:
         if self._folder is not None:

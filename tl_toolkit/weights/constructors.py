@@ -67,7 +67,7 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
     usual = spec.architecture if spec is not None else Architecture(block, tuple(block_counts))
     architecture = Architecture(
         block,
-        tuple(block_counts),
+        block_counts,
         variant=usual.variant if variant is None else variant,
         width=width,
         stem=stem,
