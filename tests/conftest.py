@@ -6,11 +6,18 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
-from tl_toolkit.catalog import PREPROCESSING, Architecture, WeightSpec
+from tl_toolkit.catalog import PREPROCESSING, WeightSpec
 from tl_toolkit.models.head import assemble_classifier
-from tl_toolkit.weights import safetensors_file
+
+
+def pytest_collection_modifyitems(items):
+    """What needs a finished run is slow: to export and load it in a fresh process takes over ten seconds."""
+    for item in items:
+        if "finished_run" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +28,6 @@ def _fresh_keras_state():
     keras.backend.clear_session(free_memory=False)
 
 
-TINY = Architecture("basic", (1, 1), width=4, stem="cifar")
 COLOURS = {"blue": (30, 60, 220), "green": (40, 190, 60), "red": (220, 40, 30)}
 
 
@@ -30,19 +36,9 @@ def tiny_weights(tmp_path_factory):
     """A safetensors file of a two-block network with a head of seven classes."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=16)
-    model = assemble_classifier(TINY, preprocessing, 7, zero_init_head=False)
-    rng = np.random.default_rng(0)
-    tensors = {}
-    for variable in model.weights:
-        value = variable.numpy()
-        if variable.name in ("gamma", "moving_variance"):
-            value = rng.uniform(0.5, 1.5, value.shape)
-        elif variable.name in ("beta", "moving_mean", "bias"):
-            value = rng.normal(0, 0.1, value.shape)
-        tensors[variable.path] = value.astype(np.float32)
+    model = randomise(assemble_classifier(TINY, preprocessing, 7))
     spec = WeightSpec("tiny", TINY, preprocessing, tuple("abcdefg"), 7, licence="MIT")
-    safetensors_file.write(path, tensors, spec)
-    return path
+    return write_safetensors(path, model, spec)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
 from tl_toolkit import runs
 from tl_toolkit.experiment import Context, prepare, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError, StoppedError
+from tl_toolkit.weights.resolve import open_weights
 
 FILES = {
     "confusion_matrix.png",
@@ -36,16 +39,6 @@ FILES = {
     "versions.json",
     "weights.json",
 }
-
-
-def weights_of(model):
-    return {variable.path: variable.numpy() for variable in model.variables}
-
-
-def assert_same_bits(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for path in ours:
-        np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
 
 
 def test_a_finished_run_is_one_folder_with_everything_in_it(finished_run):
@@ -105,16 +98,10 @@ def test_plots_are_pictures_with_something_on_them(finished_run, name):
 def test_the_frozen_backbone_is_the_one_that_was_loaded(finished_run, tiny_weights):
     before = tl.load_model(finished_run.folder / "model.keras")
     plan = finished_run.plan
-    tensors = runs_tensors(tiny_weights)
+    tensors = open_weights(tiny_weights).read_tensors()
     for variable in before.weights:
         if plan.roles[variable.path] != "trained":
             np.testing.assert_array_equal(variable.numpy(), tensors[variable.path])
-
-
-def runs_tensors(path):
-    from tl_toolkit.weights.resolve import open_weights
-
-    return open_weights(path).read_tensors()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +113,7 @@ def test_two_trainings_of_one_recipe_are_equal_bit_for_bit(photo_recipe, strateg
     recipe = photo_recipe.replace(strategy=strategy, epochs=2, learning_rate=None)
     first = train_and_validate(recipe)
     second = train_and_validate(recipe)
-    assert_same_bits(weights_of(first.model), weights_of(second.model))
+    assert_same_bits(values(first.model), values(second.model))
     assert first.progress.history == second.progress.history
     assert first.validation == second.validation
 
@@ -135,7 +122,7 @@ def test_another_seed_trains_other_weights(photo_recipe):
     first = train_and_validate(photo_recipe.replace(epochs=1))
     second = train_and_validate(photo_recipe.replace(epochs=1, seed=4))
     head = "predictions/kernel"
-    assert not np.array_equal(weights_of(first.model)[head], weights_of(second.model)[head])
+    assert not np.array_equal(values(first.model)[head], values(second.model)[head])
 
 
 class UnreadableImages:
@@ -165,8 +152,8 @@ def test_training_never_reads_a_test_image(photo_recipe):
 def test_a_finished_run_serves_as_starting_weights(finished_run, photo_recipe, on):
     recipe = photo_recipe.replace(weights=str(finished_run.folder), strategy=tl.NewHead(on=on))
     experiment = prepare(recipe)
-    theirs = weights_of(tl.load_model(finished_run.folder / "model.keras"))
-    ours = weights_of(experiment.model)
+    theirs = values(tl.load_model(finished_run.folder / "model.keras"))
+    ours = values(experiment.model)
     shared = [path for path in theirs if on == "logits" or not path.startswith("predictions")]
     for path in shared:
         np.testing.assert_array_equal(ours[path], theirs[path])
@@ -180,8 +167,8 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
     model = tl.ResNet(
         (1, 1), "basic", weights=finished_run.folder, classes=3, width=4, stem="cifar"
     )
-    theirs = weights_of(tl.load_model(finished_run.folder / "model.keras"))
-    assert_same_bits(weights_of(model), theirs)
+    theirs = values(tl.load_model(finished_run.folder / "model.keras"))
+    assert_same_bits(values(model), theirs)
 
 
 def test_class_weights_and_balanced_sampling_change_what_is_learned(photo_recipe):
@@ -247,8 +234,8 @@ def test_a_full_disk_is_explained_and_the_same_call_finishes(tmp_path, photo_rec
     result = tl.run(recipe, tmp_path / "run")
     assert len(result.history) == 2
     assert_same_bits(
-        weights_of(tl.load_model(result.folder / "model.keras")),
-        weights_of(train_and_validate(recipe).model),
+        values(tl.load_model(result.folder / "model.keras")),
+        values(train_and_validate(recipe).model),
     )
 
 
@@ -286,9 +273,7 @@ def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_be
     result = tl.run(recipe, tmp_path / "run")
     whole = train_and_validate(recipe)
     assert result.history == whole.progress.history
-    assert_same_bits(
-        weights_of(tl.load_model(result.folder / "model.keras")), weights_of(whole.model)
-    )
+    assert_same_bits(values(tl.load_model(result.folder / "model.keras")), values(whole.model))
 
 
 def test_another_recipe_does_not_go_on_from_a_stopped_run(tmp_path, photo_recipe):
@@ -332,9 +317,7 @@ def test_a_run_killed_between_epochs_and_started_again_ends_as_one_that_was_not(
     whole = train_and_validate(recipe, Context(callbacks=(StopAfter(done + 3),)))
     assert len(result.history) == done + 3
     assert result.history == whole.progress.history
-    assert_same_bits(
-        weights_of(tl.load_model(result.folder / "model.keras")), weights_of(whole.model)
-    )
+    assert_same_bits(values(tl.load_model(result.folder / "model.keras")), values(whole.model))
 
 
 def checkpointed_epochs(recipe, newest):
@@ -401,8 +384,6 @@ def one_image(root):
 def test_bad_photos_are_named_and_leave_nothing_behind(
     tmp_path, photos, photo_recipe, spoil, message
 ):
-    import shutil
-
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
     spoil(root)
