@@ -1,6 +1,8 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later: they make .venv themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+# A test keeps one core busy: two processes, a whole test file at a time.
+WORKERS := --numprocesses 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-fast check format clean
@@ -9,10 +11,10 @@ demo: .venv/.installed
 	$(BIN)/python recipes/compare.py
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: .venv/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 check: .venv/.installed-test
 	$(BIN)/python -m pytest tests/test_project.py

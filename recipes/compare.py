@@ -5,7 +5,12 @@
 UCI digits, 5 labels a class in all, three seeds; each seed draws its own 50 images to learn from, and
 all are tested on the same 898.
 
-RESULT
+Test accuracy over the three seeds, and the median seconds of a training on two cores:
+
+    new_head        0.965  (0.962–0.971)   2.7 s
+    last_layers     0.945  (0.931–0.954)   6.9 s
+    full_fine_tune  0.960  (0.954–0.967)  11.5 s
+    from_scratch    0.898  (0.894–0.904)  20.1 s
 """
 
 import pathlib

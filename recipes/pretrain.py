@@ -5,7 +5,8 @@ Needs the extra `mnist`. Writes saved_models/digits.safetensors (float16) and it
 
     python recipes/pretrain.py
 
-RESULT
+Test accuracy 0.992 (95% interval 0.984–0.998) on the 500 digits, with one seed; 329 s on two cores that
+had other work to do as well.
 """
 
 import dataclasses

@@ -92,7 +92,7 @@ def test_too_few_seeds_are_refused_before_any_work(tmp_path, seeds, labels):
 @pytest.mark.parametrize("strategy", [tl.NewHead(), tl.FullFineTune()], ids=lambda s: s.name)
 def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
     accuracies = []
-    for seed in range(3):
+    for seed in range(2):
         recipe = tl.Recipe(
             data="digits",
             strategy=strategy,

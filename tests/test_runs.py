@@ -104,6 +104,7 @@ def test_the_frozen_backbone_is_the_one_that_was_loaded(finished_run, tiny_weigh
             np.testing.assert_array_equal(variable.numpy(), tensors[variable.path])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [tl.NewHead(), tl.LastLayers("conv3_block1"), tl.FullFineTune(), tl.FullFineTune(on="logits")],
@@ -171,6 +172,7 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
     assert_same_bits(values(model), theirs)
 
 
+@pytest.mark.slow
 def test_class_weights_and_balanced_sampling_change_what_is_learned(photo_recipe):
     plain = train_and_validate(photo_recipe.replace(epochs=1, validation_fraction=0.1))
     for balance in ("weights", "sampling"):
@@ -187,6 +189,7 @@ def test_a_run_in_place_of_a_finished_one_is_refused_before_any_work(finished_ru
         tl.run(photo_recipe.replace(data="folder:/nowhere"), finished_run.folder)
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     tmp_path, photo_recipe, monkeypatch
 ):
@@ -218,6 +221,7 @@ def test_a_diverged_run_names_the_step_and_leaves_nothing(tmp_path, photo_recipe
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_explained_and_the_same_call_finishes(tmp_path, photo_recipe, monkeypatch):
     recipe = photo_recipe.replace(epochs=2)
     save = keras.Model.save
@@ -263,6 +267,7 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_been(
     tmp_path, photo_recipe
 ):

@@ -35,12 +35,17 @@ _MODULE_OF = {
     "run": "tl_toolkit.runs",
 }
 
+_WITHOUT_KERAS = ("tl_toolkit.catalog", "tl_toolkit.errors", "tl_toolkit.recipe")
+
 __all__ = ["__version__", *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str):
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _MODULE_OF[name] not in _WITHOUT_KERAS:
+        # Refuses another Keras backend, in our words, before Keras is imported.
+        importlib.import_module("tl_toolkit.models")
     value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import pathlib
@@ -65,6 +66,7 @@ def train(
         plan: Print what would be trained and what frozen, and stop.
     """
     chosen = _recipe_from(flags, recipe)
+    _refuse_other_backends()
     console = Console()
     if plan:
         _print_plan(chosen, console)
@@ -96,6 +98,7 @@ def compare_strategies(
         output: Folder for the table, the plot and the best SavedModel.
         overwrite: Replace an earlier comparison there.
     """
+    _refuse_other_backends()
     from tl_toolkit.comparison import run_comparison
 
     run_comparison(
@@ -127,6 +130,7 @@ def predict(
     """
     if not images:
         raise InputError("Name at least one image file.")
+    _refuse_other_backends()
     from tl_toolkit.export.classifier import load_classifier
 
     predictions = load_classifier(model).predict(images)
@@ -163,6 +167,7 @@ def evaluate_model(
         on_bad_image: error, or skip.
         json: Print JSON.
     """
+    _refuse_other_backends()
     from tl_toolkit.evaluation import evaluate_classifier
 
     metrics = evaluate_classifier(model, data, on_bad_image)
@@ -223,6 +228,11 @@ def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bo
         side = f"{spec.preprocessing.image_size} px" if spec.preprocessing else "–"
         table.add_row(spec.name, network, spec.trained_on, side, top1, spec.licence)
     Console().print(table)
+
+
+def _refuse_other_backends() -> None:
+    """Refuses another Keras backend, in our words, before Keras is imported."""
+    importlib.import_module("tl_toolkit.models")
 
 
 def _recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
