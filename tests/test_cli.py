@@ -101,7 +101,7 @@ def test_photos_go_through_every_strategy_with_the_weights_that_ship(
 ):
     folder = tmp_path / "run"
     words = ["train", "--data", f"folder:{photos}", "--weights", "digits", "--strategy", strategy]
-    code, _, err = command(*words, "--output", folder)
+    code, _, err = command(*words, "--epochs", 15, "--output", folder)
     assert (code, err) == (0, "")
     assert json.loads((folder / "metrics.json").read_text())["test"]["top1"] >= 0.9
     process = subprocess.run(
