@@ -65,17 +65,17 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     assert str(folder) in out.replace("\n", "")
     assert Recipe.load(folder / "recipe.json").learning_rate == 0.1
 
-    code, out, _ = command("predict", "--model", folder, photos / "red" / "0.jpg", "--json")
+    code, out, _ = command("predict", folder, photos / "red" / "0.jpg", "--json")
     assert code == 0
     (answer,) = json.loads(out)
     assert answer["class_name"] == "red"
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
-    code, out, _ = command("predict", "--model", folder, photos / "red" / "0.jpg")
+    code, out, _ = command("predict", folder, photos / "red" / "0.jpg")
     assert code == 0
     assert "red 0." in out or "red 1." in out
 
-    code, out, _ = command("evaluate", "--model", folder, "--data", photo_recipe.data, "--json")
+    code, out, _ = command("evaluate", folder, photo_recipe.data, "--json")
     metrics = json.loads(out)
     written = json.loads((folder / "metrics.json").read_text())
     assert list(metrics) == ["test", "notes"]
@@ -122,9 +122,7 @@ def test_evaluate_on_other_data_uses_all_of_it_and_maps_classes_by_name(
         for number in range(3):
             source = photos / name / f"{number}.jpg"
             (other / name / f"{number}.jpg").write_bytes(source.read_bytes())
-    code, out, _ = command(
-        "evaluate", "--model", finished_run.folder, "--data", f"folder:{other}", "--json"
-    )
+    code, out, _ = command("evaluate", finished_run.folder, f"folder:{other}", "--json")
     assert code == 0
     metrics = json.loads(out)["train"]
     assert metrics["examples"] == 6
@@ -133,7 +131,7 @@ def test_evaluate_on_other_data_uses_all_of_it_and_maps_classes_by_name(
 
     (other / "purple").mkdir()
     (other / "purple" / "0.jpg").write_bytes((photos / "red" / "5.jpg").read_bytes())
-    code, _, err = command("evaluate", "--model", finished_run.folder, "--data", f"folder:{other}")
+    code, _, err = command("evaluate", finished_run.folder, f"folder:{other}")
     assert code == 2
     assert "does not know 1 classes" in err
     assert "purple" in err
@@ -177,8 +175,8 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("train --recipe nowhere.json", "Cannot read the recipe"),
         ("models resnet51", "Did you mean 'resnet50'"),
         ("weights resnet51", "Did you mean 'resnet50'"),
-        ("predict --model nowhere x.jpg", "is no exported classifier"),
-        ("predict --model nowhere", "Name at least one image"),
+        ("predict nowhere x.jpg", "is no exported classifier"),
+        ("predict nowhere", "Name at least one image"),
         ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
     ],
 )
@@ -196,8 +194,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
     [
         "-m tl_toolkit.cli train --data digits --strategy new-head --weights digits",
         "-m tl_toolkit.cli compare",
-        "-m tl_toolkit.cli predict --model x y.jpg",
-        "-m tl_toolkit.cli evaluate --model x --data digits",
+        "-m tl_toolkit.cli predict x y.jpg",
+        "-m tl_toolkit.cli evaluate x digits",
         "-m tl_toolkit.cli models",
         "-c import\ttl_toolkit\tas\ttl;tl.ResNet18()",
     ],

@@ -115,7 +115,7 @@ def compare_strategies(
 
 @app.command(name="predict")
 def predict(
-    model: str,
+    model: tyro.conf.Positional[str],
     images: tyro.conf.Positional[tuple[str, ...]],
     top: int = 3,
     json: bool = False,
@@ -152,8 +152,8 @@ def predict(
 
 @app.command(name="evaluate")
 def evaluate_model(
-    model: str,
-    data: str,
+    model: tyro.conf.Positional[str],
+    data: tyro.conf.Positional[str],
     on_bad_image: str = "error",
     json: bool = False,
 ) -> None:
@@ -276,7 +276,7 @@ def _print_result(result: Any, console: Console) -> None:
         console.print(f"note: {escape(note)}")
     console.print(
         f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
-        f"tl-toolkit predict --model {result.folder} PHOTO.jpg",
+        f"tl-toolkit predict {result.folder} PHOTO.jpg",
         soft_wrap=True,
     )
 

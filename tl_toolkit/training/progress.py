@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import keras
 from rich.console import Console
 from rich.progress import (
@@ -13,12 +15,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+SECONDS_BETWEEN_LINES = 30.0
+
 
 class ProgressBar(keras.callbacks.Callback):
     """Shows epoch, steps, time left, and the last epoch's figures.
 
     Args:
-        console: Where to; a console that is no terminal gets a line at the end only.
+        console: Where to; one that is no terminal gets a line every half a minute instead.
         title: Of the bar.
     """
 
@@ -27,6 +31,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._console = console
         self._title = title
         self._bar: Progress | None = None
+        self._last_line = time.monotonic()
 
     def on_train_begin(self, logs=None) -> None:
         if not self._console.is_terminal:
@@ -55,10 +60,14 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.advance(self._task)
 
     def on_epoch_end(self, epoch, logs=None) -> None:
+        shown = {k: v for k, v in logs.items() if k in ("loss", "top1", "val_loss", "val_top1")}
+        figures = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
         if self._bar is not None:
-            shown = {k: v for k, v in logs.items() if k in ("loss", "top1", "val_loss", "val_top1")}
-            self._bar.update(
-                self._task, figures=" ".join(f"{name} {value:.3f}" for name, value in shown.items())
+            self._bar.update(self._task, figures=figures)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._console.print(
+                f"{self._title}: epoch {epoch + 1}/{self.params['epochs']} {figures}"
             )
 
     def close(self) -> None:
