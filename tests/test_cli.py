@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tl_toolkit import cli
 from tl_toolkit.recipe import Recipe
@@ -78,9 +80,11 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     code, out, _ = command("evaluate", folder, photo_recipe.data, "--json")
     metrics = json.loads(out)
     written = json.loads((folder / "metrics.json").read_text())
-    assert list(metrics) == ["test", "notes"]
-    assert metrics["test"]["confusion_matrix"] == written["test"]["confusion_matrix"]
-    assert metrics["test"]["log_loss"] == pytest.approx(written["test"]["log_loss"], rel=1e-3)
+    assert metrics["notes"] == [
+        "48 images are left out: the model learned from them or was selected by them"
+    ]
+    assert metrics["images"]["confusion_matrix"] == written["test"]["confusion_matrix"]
+    assert metrics["images"]["log_loss"] == pytest.approx(written["test"]["log_loss"], rel=1e-3)
 
 
 SERVE = """
@@ -113,27 +117,40 @@ def test_photos_go_through_every_strategy_with_the_weights_that_ship(
     assert process.stdout == "red\n"
 
 
-def test_evaluate_on_other_data_uses_all_of_it_and_maps_classes_by_name(
+def test_evaluate_uses_what_is_unseen_and_maps_classes_by_name(
     command, finished_run, photos, tmp_path
 ):
     other = tmp_path / "other"
-    for name in ("red", "blue"):
-        (other / name).mkdir(parents=True)
-        for number in range(3):
-            source = photos / name / f"{number}.jpg"
-            (other / name / f"{number}.jpg").write_bytes(source.read_bytes())
-    code, out, _ = command("evaluate", finished_run.folder, f"folder:{other}", "--json")
-    assert code == 0
-    metrics = json.loads(out)["train"]
-    assert metrics["examples"] == 6
-    assert metrics["classes"]["green"]["support"] == 0
-    assert metrics["top1"] >= 5 / 6
+    colours = {"red": (215, 45, 35), "blue": (35, 55, 215), "purple": (150, 30, 150)}
 
-    (other / "purple").mkdir()
-    (other / "purple" / "0.jpg").write_bytes((photos / "red" / "5.jpg").read_bytes())
-    code, _, err = command("evaluate", finished_run.folder, f"folder:{other}")
+    def add(name, count):
+        (other / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (30, 24 + number), colours[name]).save(other / name / f"{number}.png")
+
+    def evaluate(*words):
+        return command("evaluate", finished_run.folder, f"folder:{other}", *words)
+
+    add("red", 3)
+    add("blue", 3)
+    code, out, _ = evaluate("--json")
+    assert code == 0
+    metrics = json.loads(out)
+    assert metrics["images"]["examples"] == 6
+    assert metrics["images"]["classes"]["green"]["support"] == 0
+    assert metrics["images"]["top1"] >= 5 / 6
+    assert metrics["notes"] == []
+
+    for path in (photos / "red").iterdir():  # 16 of these 20 were trained on or selected by
+        shutil.copy(path, other / "red" / f"copy_{path.name}")
+    metrics = json.loads(evaluate("--json")[1])
+    assert metrics["images"]["examples"] == 6 + 4
+    assert metrics["notes"][0].startswith("16 images are left out")
+
+    add("purple", 1)
+    code, _, err = evaluate()
     assert code == 2
-    assert "does not know 1 classes" in err
+    assert "does not know these classes" in err
     assert "purple" in err
 
 

@@ -21,6 +21,7 @@ from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
 from tl_toolkit import runs
+from tl_toolkit.data.seen_images import SEEN_IMAGES, digests
 from tl_toolkit.experiment import Context, _training_batches, prepare, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError, StoppedError
@@ -162,6 +163,42 @@ def test_a_finished_run_serves_as_starting_weights(finished_run, photo_recipe, o
         assert ours["new_predictions/kernel"].shape == (3, 3)
     else:
         assert not ours["predictions/kernel"].any()
+
+
+@pytest.mark.slow
+def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
+    finished_run, photo_recipe, photos, tmp_path
+):
+    recipe = photo_recipe.replace(weights=str(finished_run.folder), epochs=1)
+    same = tl.run(recipe, tmp_path / "same")
+    assert not any("flatter" in note for note in same.notes)
+
+    grown = tmp_path / "photos"
+    shutil.copytree(photos, grown)
+    Image.new("RGB", (30, 30), (220, 40, 30)).save(grown / "red" / "00.png")
+    recipe = recipe.replace(data=f"folder:{grown}")
+    seen = set((finished_run.folder / "saved_model" / SEEN_IMAGES).read_text().split())
+    known = sum(digest in seen for digest in digests(prepare(recipe).dataset.test))
+    assert known > 0
+    notes = tl.run(recipe, tmp_path / "grown").notes
+    expected = f"{known} of 12 test images were learned from, or selected by, in the run"
+    assert expected in notes[0]
+    assert notes[0] in (tmp_path / "grown" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("output", ["file.txt/run", "file.txt/more/run"])
+def test_an_output_that_cannot_be_made_is_refused_before_any_work(tmp_path, photo_recipe, output):
+    (tmp_path / "file.txt").write_text("mine")
+    with pytest.raises(tl.InputError, match=r"Cannot make .*file\.txt' is no folder"):
+        tl.run(photo_recipe.replace(data="folder:/nowhere"), tmp_path / output)
+
+
+def test_an_output_without_permission_is_refused_before_any_work(
+    tmp_path, photo_recipe, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(tl.InputError, match="cannot be written to"):
+        tl.run(photo_recipe.replace(data="folder:/nowhere"), tmp_path / "run")
 
 
 def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):

@@ -159,7 +159,7 @@ def evaluate_model(
 ) -> None:
     """Measures an exported classifier on labelled images.
 
-    On the data that it was trained on, its test images alone are used; on other data, all images.
+    Images that it learned from, or was selected by, are left out, wherever they lie.
 
     Args:
         model: A finished run's folder, or the SavedModel in it.
@@ -305,7 +305,10 @@ def main() -> None:
     """Runs the command line; the exit code is 2 for wrong input and 130 after Ctrl-C."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app.cli(prog="tl-toolkit", description=__doc__)
+        app.cli(
+            prog="tl-toolkit",
+            description="Transfer learning with ResNets: from labelled photos to a served classifier.",
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

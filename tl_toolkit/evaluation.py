@@ -9,10 +9,9 @@ import numpy as np
 
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.seen_images import digests, read_seen_images
 from tl_toolkit.errors import InputError
-from tl_toolkit.experiment import open_recipe_data
 from tl_toolkit.export.classifier import Classifier, load_classifier
-from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 
 IMAGES_AT_A_TIME = 256
@@ -25,42 +24,48 @@ def evaluate_classifier(
 
     Args:
         model: A finished run's folder, or the SavedModel in it.
-        data: What `open_dataset` takes. The data that the model was trained on: its test images alone
-            are used. Other data: all images.
+        data: What `open_dataset` takes. Images that the model learned from, or was selected by, are left
+            out, whatever path they lie under: they are told by their contents.
         on_bad_image: As in `open_dataset`.
 
     Returns:
-        `classification_metrics` of each split that was measured, by its name, and `notes`.
+        `images`, the `classification_metrics` of all images that it has not seen, and `notes`.
 
     Raises:
-        InputError: There is no such model or data, or the model does not know a class.
+        InputError: There is no such model or data, the model does not know a class, or it has seen all
+            the images.
     """
     classifier = load_classifier(model)
-    recipe = Recipe.from_json(classifier.card["recipe"])
-    if data == recipe.data:
-        dataset = open_recipe_data(recipe.replace(on_bad_image=on_bad_image))
-        splits, class_names, notes = {"test": dataset.test}, dataset.class_names, dataset.notes
-    else:
-        source = open_images(data, on_bad_image)
-        found = {"train": source.train, "validation": source.validation, "test": source.test}
-        splits = {name: split for name, split in found.items() if split is not None}
-        class_names, notes = source.class_names, source.notes
-    positions = _positions(class_names, classifier, data)
-    metrics: dict[str, Any] = {}
-    for name, split in splits.items():
-        probabilities = _probabilities(classifier, split)
-        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-        metrics[name] = classification_metrics(
-            logits, positions[split.labels], classifier.class_names
+    source = open_images(data, on_bad_image)
+    positions = _positions(source.class_names, classifier, data)
+    seen = read_seen_images(classifier.path)
+    probabilities, labels, left_out = [], [], 0
+    for split in (source.train, source.validation, source.test):
+        unseen = np.flatnonzero([digest not in seen for digest in digests(split)])
+        left_out += len(split) - len(unseen) if split is not None else 0
+        if len(unseen):
+            probabilities.append(_probabilities(classifier, split.take(unseen)))
+            labels.append(positions[split.labels[unseen]])
+    if not labels:
+        raise InputError(
+            f"The model learned from, or was selected by, all {left_out} images of {data!r}: measure it "
+            "on others."
         )
-    return {**metrics, "notes": list(notes)}
+    logits = np.log(np.maximum(np.concatenate(probabilities), np.finfo(np.float32).tiny))
+    metrics = classification_metrics(logits, np.concatenate(labels), classifier.class_names)
+    notes = list(source.notes)
+    if left_out:
+        notes.append(
+            f"{left_out} images are left out: the model learned from them or was selected by them"
+        )
+    return {"images": metrics, "notes": notes}
 
 
 def _positions(class_names: tuple[str, ...], classifier: Classifier, data: str) -> np.ndarray:
     unknown = [name for name in class_names if name not in classifier.class_names]
     if unknown:
         raise InputError(
-            f"The model does not know {len(unknown)} classes of {data!r}: {', '.join(unknown[:8])}. It "
+            f"The model does not know these classes of {data!r}: {', '.join(unknown[:8])}. It "
             f"knows {', '.join(classifier.class_names[:20])}."
         )
     return np.array([classifier.class_names.index(name) for name in class_names])

@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import os
 import pathlib
 import platform
 import re
@@ -23,6 +24,7 @@ from scipy.special import softmax
 
 import tl_toolkit
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.data.seen_images import digests, read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     Context,
@@ -33,6 +35,7 @@ from tl_toolkit.experiment import (
 )
 from tl_toolkit.export.saved_model import check_saved_model, export_saved_model
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.doubts import doubts
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.report.plots import plot_confusion_matrix, plot_training_curves
 from tl_toolkit.report.summary import write_summary
@@ -103,18 +106,25 @@ def run(
     check_output(folder, overwrite)
     partial = partial_folder(folder)
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
-    with _full_disk_explained(partial):
+    with _disk_errors_explained(partial):
         trained = _train(recipe, context, partial, console)
         return write_run(trained, folder)
 
 
 def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     """Tests a trained model, exports it, writes the report, and gives the folder its name."""
-    experiment, partial = trained.experiment, partial_folder(folder)
-    logits, labels = predict_logits(experiment, experiment.dataset.test)
-    test = classification_metrics(logits, labels, experiment.dataset.class_names)
+    dataset, partial = trained.experiment.dataset, partial_folder(folder)
+    logits, labels = predict_logits(trained.experiment, dataset.test)
+    test = classification_metrics(logits, labels, dataset.class_names)
+    seen_before = _seen_by_the_weights(trained.experiment.recipe)
+    seen_test_images = sum(digest in seen_before for digest in digests(dataset.test))
+    notes = (*trained.experiment.notes, *doubts(test, seen_test_images))
+    experiment = dataclasses.replace(trained.experiment, notes=notes)
+    trained = dataclasses.replace(trained, experiment=experiment)
     partial.mkdir(parents=True, exist_ok=True)
     facts = _export(trained, test, softmax(logits, axis=-1), partial)
+    seen = {*seen_before, *digests(dataset.train), *digests(dataset.validation)}
+    write_seen_images(partial / SAVED_MODEL, seen)
     _write_report(trained, test, facts, partial)
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
     finish_output(folder)
@@ -142,6 +152,10 @@ def check_output(folder: pathlib.Path, overwrite: bool) -> None:
             f"{str(folder)!r} exists. Choose another output, or replace it with overwrite (on the command "
             "line --overwrite)."
         )
+    ancestor = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+        reason = "is no folder" if not ancestor.is_dir() else "cannot be written to"
+        raise InputError(f"Cannot make {str(folder)!r}: {str(ancestor)!r} {reason}.")
 
 
 def finish_output(folder: pathlib.Path) -> None:
@@ -151,6 +165,14 @@ def finish_output(folder: pathlib.Path) -> None:
         folder.rename(replaced)
     partial_folder(folder).rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _seen_by_the_weights(recipe: Recipe) -> set[str]:
+    """Images that an earlier run, whose weights these are, learned from; told by their contents."""
+    if recipe.weights is None:
+        return set()
+    path = pathlib.Path(recipe.weights).expanduser()
+    return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
 
 
 def default_folder(recipe: Recipe) -> pathlib.Path:
@@ -301,7 +323,7 @@ def _versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _full_disk_explained(partial: pathlib.Path) -> Iterator[None]:
+def _disk_errors_explained(partial: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:

@@ -38,8 +38,9 @@ def open_dataset(
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
-    The test split is made first and depends on `split_seed` alone, so that runs with other seeds, and
-    runs that start from an earlier run's weights, never see its images.
+    The test split is made first and, for the same images, depends on `split_seed` and `test_fraction`
+    alone: runs of other seeds, and runs that start from an earlier run's weights, never see its images.
+    Where images came or went, it is another split.
 
     Args:
         uri: `"digits"`, `"mnist5k"`, `"folder:PATH"` or `"tfds:NAME[:CONFIG]"`.
