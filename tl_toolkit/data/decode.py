@@ -12,7 +12,7 @@ ORIENTATION_TAG = 0x0112
 START_OF_SCAN, APP1 = 0xDA, 0xE1
 WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10
 BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette 1024
-# EXIF comes before the picture; no camera was seen to write more than this ahead of it.
+# The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
 EXIF_SEARCH_BYTES = 1 << 17
 
 
