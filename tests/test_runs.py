@@ -20,7 +20,7 @@ from PIL import Image
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
-from tl_toolkit import runs
+from tl_toolkit import experiment, runs
 from tl_toolkit.data.seen_images import SEEN_IMAGES, digests
 from tl_toolkit.experiment import Context, _training_batches, prepare, train_and_validate
 from tl_toolkit.recipe import Recipe
@@ -207,6 +207,17 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
     )
     theirs = values(tl.load_model(finished_run.folder / "model.keras"))
     assert_same_bits(values(model), theirs)
+
+
+def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
+    photo_recipe, monkeypatch
+):
+    recipe = photo_recipe.replace(epochs=2)
+    held = train_and_validate(recipe)
+    monkeypatch.setattr(experiment, "VALIDATION_MEMORY", 0)
+    read = train_and_validate(recipe)
+    assert held.progress.history == read.progress.history
+    assert held.progress.history[-1]["val_loss"] > 0
 
 
 def batches_of_an_epoch(recipe):

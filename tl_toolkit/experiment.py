@@ -45,6 +45,9 @@ from tl_toolkit.transfer.plan import (
 from tl_toolkit.weights.resolve import open_weights
 
 EVALUATION_BATCH_SIZE = 64
+VALIDATION_MEMORY = (
+    512 * 2**20
+)  # bytes; validation images of less are decoded once, not every epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +258,9 @@ def _make_validation(experiment: Experiment):
     batches = evaluation_batches(
         dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
     )
+    side = experiment.spec.preprocessing.image_size
+    if len(dataset.validation) * side * side * 3 * 4 <= VALIDATION_MEMORY:
+        batches = list(batches)
     selected_by = "top1" if recipe.class_balance == "none" else "balanced_accuracy"
 
     def validate() -> tuple[dict[str, float], list[float]]:

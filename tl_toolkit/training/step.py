@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-Predictor = Callable[[tf.data.Dataset], tuple[np.ndarray, np.ndarray]]
+Predictor = Callable[[Iterable], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingStep:
@@ -98,7 +98,7 @@ def make_predictor(model: keras.Model) -> Predictor:
     def logits_of(images):
         return tf.cast(model(images, training=False), tf.float32)
 
-    def predict(batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    def predict(batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
         parts = [(logits_of(images).numpy(), labels.numpy()) for images, labels in batches]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
