@@ -13,20 +13,17 @@ Test accuracy over the three seeds, and the median seconds of a training on two 
     from_scratch    0.898  (0.894–0.904)  20.1 s
 """
 
-import pathlib
-
 from rich.console import Console
 
-from tl_toolkit.comparison import run_comparison
+from tl_toolkit.comparison import comparison_recipes, run_comparison
+
+RECIPES = comparison_recipes("digits", "digits", labels_per_class=5, test_fraction=0.5)
 
 if __name__ == "__main__":
     run_comparison(
-        data="digits",
-        weights="digits",
-        labels_per_class=5,
-        test_fraction=0.5,
+        RECIPES,
         seeds=3,
-        output=pathlib.Path("saved_models/comparison"),
+        output="saved_models/comparison",
         overwrite=True,
         console=Console(),
     )

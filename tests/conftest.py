@@ -1,6 +1,9 @@
 """What tests share: one seed, a tiny pretrained network, photos that it can tell apart, a finished run."""
 
 import dataclasses
+import os
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
 
 import keras
 import numpy as np

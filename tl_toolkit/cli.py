@@ -81,8 +81,12 @@ def train(
 def compare_strategies(
     data: str = "digits",
     weights: str = "digits",
+    backbone: str | None = None,
+    image_size: int | None = None,
     labels_per_class: int | None = 5,
     test_fraction: float = 0.5,
+    validation_fraction: float | None = None,
+    epochs: int | None = None,
     seeds: int = 3,
     output: pathlib.Path = pathlib.Path("saved_models/comparison"),
     overwrite: bool = False,
@@ -92,20 +96,30 @@ def compare_strategies(
     Args:
         data: As for train.
         weights: What the three strategies start from; from scratch has the same network.
+        backbone: Such as resnet50, for --weights imagenet.
+        image_size: Side of the square image in pixels; the weights' own without it.
         labels_per_class: Images of each class to learn from; None for all.
         test_fraction: Share of the images to test on, where the source has no test split.
+        validation_fraction: Share of the rest to validate on; as for train without it.
+        epochs: Of every strategy; by strategy and data size without it.
         seeds: Runs of each strategy; each draws its own images to learn from.
         output: Folder for the table, the plot and the best SavedModel.
         overwrite: Replace an earlier comparison there.
     """
     _refuse_other_backends()
-    from tl_toolkit.comparison import run_comparison
+    from tl_toolkit.comparison import comparison_recipes, run_comparison
 
+    fields = {
+        "backbone": backbone,
+        "image_size": image_size,
+        "labels_per_class": labels_per_class,
+        "test_fraction": test_fraction,
+        "validation_fraction": validation_fraction,
+        "epochs": epochs,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
     run_comparison(
-        data=data,
-        weights=weights,
-        labels_per_class=labels_per_class,
-        test_fraction=test_fraction,
+        comparison_recipes(data, weights, **given),
         seeds=seeds,
         output=output,
         overwrite=overwrite,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ from tl_toolkit.runs import check_output, finish_output, partial_folder, write_r
 from tl_toolkit.training.progress import ProgressBar
 from tl_toolkit.weights.resolve import open_weights
 
+CHECKPOINTS = "checkpoints"
+DATA_FIELDS = (
+    "data",
+    "labels_per_class",
+    "test_fraction",
+    "validation_fraction",
+    "split_seed",
+    "on_bad_image",
+)
 STRATEGIES: tuple[Strategy, ...] = (NewHead(), LastLayers(), FullFineTune(), FromScratch())
 
 
@@ -50,95 +60,120 @@ class StrategyResult:
     trained_parameters: int
 
 
-def run_comparison(
-    data: str,
-    weights: str,
-    *,
-    labels_per_class: int | None,
-    test_fraction: float,
-    seeds: int,
-    output: str | pathlib.Path,
-    overwrite: bool = False,
-    strategies: tuple[Strategy, ...] = STRATEGIES,
-    console: Console | None = None,
-    **recipe_fields,
-) -> list[StrategyResult]:
-    """Trains every strategy with every seed, and exports the best strategy's first model.
-
-    Which strategy is best is decided without test images: by the validation images, or with
-    `labels_per_class` by the images that the other seeds learned from.
+def comparison_recipes(
+    data: str, weights: str, strategies: Sequence[Strategy] = STRATEGIES, **fields
+) -> list[Recipe]:
+    """Returns a recipe a strategy: the transfers start from the weights, from scratch has their network.
 
     Args:
         data: What `open_dataset` takes.
-        weights: What the transfers start from; from scratch trains the same network.
-        labels_per_class: Images of each class that a run learns from; None for all.
-        test_fraction: Share of the images to test on, where the source has no test split.
-        seeds: Runs a strategy.
+        weights: As in a recipe.
+        strategies: To compare.
+        fields: Other fields of the recipes, the same for all.
+
+    Raises:
+        InputError: A field is wrong, or the weights do not say which network they are for.
+    """
+    return [
+        Recipe(data=data, strategy=strategy, weights=weights, **fields)
+        if not isinstance(strategy, FromScratch)
+        else Recipe(data=data, strategy=strategy, **{**_same_network(weights, fields), **fields})
+        for strategy in strategies
+    ]
+
+
+def run_comparison(
+    recipes: Sequence[Recipe],
+    *,
+    seeds: int,
+    output: str | pathlib.Path,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> list[StrategyResult]:
+    """Trains every recipe with every seed, and exports the best one's first model.
+
+    Which is best is decided without test images: by the validation images, or with `labels_per_class` by
+    the images that the other seeds learned from. Until it ends the folder is called `NAME.partial`, and the
+    same call goes on from what is in it.
+
+    Args:
+        recipes: Of different strategies, on the same data; each is run with the seeds 0, 1 and so on.
+        seeds: Runs a recipe.
         output: Folder for `comparison.json`, `comparison.png` and `best/`, a run's folder.
         overwrite: Replace an earlier one.
-        strategies: To compare.
         console: Where to show progress and the table; None: nowhere.
-        recipe_fields: Other fields of the recipes, the same for all.
 
     Raises:
         InputError: Something given is wrong.
+        StoppedError: Ctrl-C; the same call goes on.
     """
     output = pathlib.Path(output)
     check_output(output, overwrite)
-    if seeds < 1 or (labels_per_class is not None and seeds < 2):
-        raise InputError(
-            f"`seeds` must be at least 1, and 2 with labels_per_class, where each seed's images choose "
-            f"between the others' strategies. Received: {seeds}"
-        )
+    _check_recipes(recipes, seeds)
     console = console or Console(quiet=True)
-    fields = {
-        "data": data,
-        "labels_per_class": labels_per_class,
-        "test_fraction": test_fraction,
-        **recipe_fields,
-    }
-    recipes = [[_recipe(s, weights, seed, fields) for seed in range(seeds)] for s in strategies]
-    datasets = [open_recipe_data(recipe) for recipe in recipes[0]]
+    partial = partial_folder(output)
+    datasets = [open_recipe_data(recipes[0].replace(seed=seed)) for seed in range(seeds)]
     first_models: dict[str, TrainedModel] = {}
     results = []
-    for recipes_of_strategy in recipes:
+    for recipe in recipes:
         runs = []
-        for recipe, dataset in zip(recipes_of_strategy, datasets, strict=True):
-            trained = _train(recipe, dataset, console)
+        for seed, dataset in enumerate(datasets):
+            trained = _train(recipe.replace(seed=seed), dataset, partial / CHECKPOINTS, console)
             first_models.setdefault(recipe.strategy.name, trained)
             runs.append(_measure(trained, datasets))
         results.append(_result(first_models[recipe.strategy.name], runs))
 
     best = max(results, key=lambda result: np.mean(result.selection_top1))
-    partial = partial_folder(output)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     write_run(first_models[best.strategy], partial / "best")
-    _write(results, f"{data}, {labels_per_class or 'all'} labels a class", partial)
+    labels = recipes[0].labels_per_class or "all"
+    _write(results, f"{recipes[0].data}, {labels} labels a class", partial)
+    shutil.rmtree(partial / CHECKPOINTS)
     finish_output(output)
     _show(results, best, datasets[0].test, output, console)
     return results
 
 
-def _train(recipe: Recipe, dataset: ImageDataset, console: Console) -> TrainedModel:
-    bar = ProgressBar(console, f"{recipe.strategy.name}, seed {recipe.seed}")
+def _check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
+    few_shot = recipes[0].labels_per_class is not None
+    if seeds < 1 or (few_shot and seeds < 2):
+        raise InputError(
+            f"`seeds` must be at least 1, and 2 with labels_per_class, where each seed's images choose "
+            f"between the others' strategies. Received: {seeds}"
+        )
+    names = [recipe.strategy.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"The recipes must be of different strategies. Received: {', '.join(names)}"
+        )
+    for field in DATA_FIELDS:
+        values = {getattr(recipe, field) for recipe in recipes}
+        if len(values) > 1:
+            raise InputError(
+                f"The recipes must be on the same images, and differ in `{field}`: {sorted(map(str, values))}"
+            )
+
+
+def _train(
+    recipe: Recipe, dataset: ImageDataset, checkpoints: pathlib.Path, console: Console
+) -> TrainedModel:
+    name = f"{recipe.strategy.name}, seed {recipe.seed}"
+    bar = ProgressBar(console, name)
+    context = Context(dataset=dataset, checkpoints=checkpoints / name, callbacks=(bar,))
     try:
-        return train_and_validate(recipe, Context(dataset=dataset, callbacks=(bar,)))
+        return train_and_validate(recipe, context)
     finally:
         bar.close()
 
 
-def _recipe(strategy: Strategy, weights: str, seed: int, fields: dict[str, Any]) -> Recipe:
-    if not isinstance(strategy, FromScratch):
-        return Recipe(strategy=strategy, weights=weights, seed=seed, **fields)
-    spec = open_weights(weights).spec
+def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
+    spec = open_weights(weights, fields.get("backbone")).spec
     if spec is None:
         raise InputError(
             f"The weights {weights!r} do not say which network they are for, so that none can be trained "
             "from scratch beside them. Give a catalogue name or a finished run's folder."
         )
     network = spec.architecture
-    same_network = {
+    return {
         "backbone": network.name,
         "variant": network.variant,
         "width": network.width,
@@ -146,7 +181,6 @@ def _recipe(strategy: Strategy, weights: str, seed: int, fields: dict[str, Any])
         "bn_epsilon": network.bn_epsilon,
         "image_size": spec.preprocessing.image_size if spec.preprocessing else None,
     }
-    return Recipe(strategy=strategy, seed=seed, **{**same_network, **fields})
 
 
 def _measure(trained: TrainedModel, datasets: list[ImageDataset]) -> tuple[float, float, float]:

@@ -25,7 +25,7 @@ from tl_toolkit.data.pipeline import (
     training_batches,
     training_signature,
 )
-from tl_toolkit.recipe import Recipe
+from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
@@ -42,7 +42,7 @@ from tl_toolkit.transfer.plan import (
     make_plan,
     verify_plan,
 )
-from tl_toolkit.weights.resolve import open_weights
+from tl_toolkit.weights.resolve import WeightSource, open_weights
 
 EVALUATION_BATCH_SIZE = 64
 VALIDATION_MEMORY = (
@@ -125,7 +125,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
     """Opens the data, builds the model, loads the weights, makes and applies the plan."""
     context = context or Context()
     keras.utils.set_random_seed(recipe.seed)
-    weights = open_weights(recipe.weights) if recipe.weights is not None else None
+    weights = open_recipe_weights(recipe)
     spec = choose_network(recipe, weights)
     dataset = context.dataset or open_recipe_data(recipe)
     distribute = context.distribute or tf.distribute.get_strategy()
@@ -144,7 +144,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         plan=plan,
         numbers=numbers,
         augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
-        notes=(*dataset.notes, *notes, *numbers.notes),
+        notes=(*dataset.notes, *(weights.notes if weights else ()), *notes, *numbers.notes),
     )
 
 
@@ -188,7 +188,11 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         ),
         validate=validate,
         folder=context.checkpoints,
-        identity={"recipe": recipe.to_json(), "data": _data_identity(dataset)},
+        identity={
+            "recipe": recipe.to_json(),
+            "weights": experiment.spec.name,
+            "data": _data_identity(dataset),
+        },
         callbacks=context.callbacks,
     )
     verified = verify_plan(model, plan, before)
@@ -208,6 +212,13 @@ def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     batches = evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
     return experiment.predict(batches)
+
+
+def open_recipe_weights(recipe: Recipe) -> WeightSource | None:
+    """Opens what the recipe starts from; None from scratch."""
+    if recipe.start is None:
+        return None
+    return open_weights(recipe.start, recipe.backbone or DEFAULT_BACKBONE)
 
 
 def open_recipe_data(recipe: Recipe) -> ImageDataset:
@@ -245,7 +256,7 @@ def _training_batches(
             first_epoch=epoch,
             first_step=step,
             balanced=recipe.class_balance == "sampling",
-            weights=weights,
+            class_weights=weights,
         )
     )
 

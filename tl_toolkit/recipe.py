@@ -15,6 +15,8 @@ ON = ("features", "logits")
 TAIL_BN_MODES = ("adapt", "affine", "frozen")
 CLASS_BALANCE = ("none", "weights", "sampling")
 OPTIMIZERS = ("adamw", "sgd")
+DEFAULT_WEIGHTS = "imagenet"
+DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
 TYPES = {
     "str": (str, "text"),
     "int": (int, "a whole number"),
@@ -138,8 +140,11 @@ class Recipe:
     Attributes:
         data: What `open_dataset` takes, such as `"folder:photos"`.
         strategy: What is trained.
-        weights: What to start from: a catalogue name, a file, or a finished run's folder.
-        backbone: `"resnet18"` to `"resnet152"`; None: what the weights are for.
+        weights: What to start from: `"imagenet"`, a name that `tl-toolkit weights` lists, `"hf://…"`,
+            `"keras-hub:…"`, a file, or a finished run's folder; None: `"imagenet"`, and nothing from
+            scratch.
+        backbone: `"resnet18"` to `"resnet152"`; None: what the weights are for, resnet50 for
+            `"imagenet"`.
         variant: `"v1"` or `"v1.5"`; None: what the weights are for, else v1.5.
         width: Filters of the first stage; None: what the weights are for, else 64.
         stem: `"imagenet"` or `"cifar"`; None: what the weights are for, else imagenet.
@@ -233,11 +238,12 @@ class Recipe:
             )
         if from_scratch and self.backbone is None:
             raise InputError("Strategy 'from_scratch' needs `backbone`, such as 'resnet18'.")
-        if not from_scratch and self.weights is None:
-            raise InputError(
-                f"Strategy {self.strategy.name!r} starts from weights, and `weights` is None: name a "
-                "catalogue entry, a file or a finished run's folder, or use FromScratch()."
-            )
+
+    @property
+    def start(self) -> str | None:
+        """The weights that are started from: `weights`, or what None stands for."""
+        from_scratch = isinstance(self.strategy, FromScratch)
+        return self.weights or (None if from_scratch else DEFAULT_WEIGHTS)
 
     def replace(self, **changes: Any) -> Recipe:
         """Returns the recipe with fields replaced."""

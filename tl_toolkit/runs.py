@@ -23,7 +23,7 @@ from rich.console import Console
 from scipy.special import softmax
 
 import tl_toolkit
-from tl_toolkit.catalog import CATALOG, WeightSpec
+from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.seen_images import digests, read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
@@ -169,7 +169,7 @@ def finish_output(folder: pathlib.Path) -> None:
 
 def _seen_by_the_weights(recipe: Recipe) -> set[str]:
     """Images that an earlier run, whose weights these are, learned from; told by their contents."""
-    if recipe.weights is None or recipe.weights in CATALOG:
+    if recipe.weights is None:
         return set()
     path = pathlib.Path(recipe.weights).expanduser()
     return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
@@ -271,6 +271,7 @@ def _spec_of_result(experiment: Experiment) -> WeightSpec:
         top1=None,
         licence="; ".join(f"{what}: {licence}" for what, licence in licences if licence),
         sha256=None,
+        source="",
         filename=None,
     )
 

@@ -24,6 +24,7 @@ class Augmentation:
         mirror: Whether half of the views are mirrored left to right.
         resolution: Least resolution of a view, as a fraction of the final one; views of less than 1 are
             made small and enlarged again, as a poorer picture would be.
+        flip: Whether half of the views are turned upside down.
     """
 
     area: tuple[float, float]
@@ -31,6 +32,7 @@ class Augmentation:
     shift: float | None
     mirror: bool
     resolution: float = 1.0
+    flip: bool = False
 
 
 AUGMENTATIONS: dict[str, Augmentation | None] = {
@@ -39,6 +41,8 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     "photo": Augmentation(area=(0.35, 1.0), aspect_ratio=(3 / 4, 4 / 3), shift=None, mirror=True),
     # For pictures whose sides have a meaning: digits, text, instruments.
     "shift": Augmentation(area=(0.8, 1.25), aspect_ratio=(0.85, 1.18), shift=0.1, mirror=False),
+    # For flat things seen from above, whole in the picture: solar cells, tiles, slides.
+    "surface": Augmentation((0.85, 1.15), (0.95, 1.05), shift=0.04, mirror=True, flip=True),
     # For one thing at any distance and sharpness.
     "zoom": Augmentation((0.45, 1.2), (0.8, 1.25), shift=0.08, mirror=False, resolution=0.25),
 }
@@ -109,4 +113,8 @@ def augment_and_resize(
     view_pixels = resample_window(image, window, size, interpolation)
     if augmentation.mirror:
         view_pixels = tf.where(u[4] < 0.5, view_pixels[:, ::-1], view_pixels)
+    if augmentation.flip:
+        # A draw of its own, so that the views of the other presets stay what they were.
+        upside_down = tf.random.stateless_uniform([], key + 1) < 0.5
+        view_pixels = tf.where(upside_down, view_pixels[::-1], view_pixels)
     return tf.clip_by_value(view_pixels, 0.0, 255.0)

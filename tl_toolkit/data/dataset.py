@@ -96,11 +96,13 @@ class Split:
         images: The pictures.
         labels: int64[n], numbers of classes.
         ids: int64[n], each image's number in the whole data set, whatever split it is in.
+        weights: float32[n], how much each image counts in the loss; None: all alike.
     """
 
     images: Images
     labels: np.ndarray
     ids: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -108,13 +110,16 @@ class Split:
     def take(self, indices: np.ndarray | Sequence[int]) -> Split:
         """Returns the split of those positions."""
         indices = np.asarray(indices, np.int64)
-        return Split(self.images.take(indices), self.labels[indices], self.ids[indices])
+        weights = None if self.weights is None else self.weights[indices]
+        return Split(self.images.take(indices), self.labels[indices], self.ids[indices], weights)
 
     @classmethod
-    def of(cls, images: Images, labels, first_id: int = 0) -> Split:
+    def of(cls, images: Images, labels, first_id: int = 0, weights=None) -> Split:
         """Returns a split whose ids count up from `first_id`."""
         labels = np.asarray(labels, np.int64)
-        return cls(images, labels, np.arange(first_id, first_id + len(labels), dtype=np.int64))
+        ids = np.arange(first_id, first_id + len(labels), dtype=np.int64)
+        weights = None if weights is None else np.asarray(weights, np.float32)
+        return cls(images, labels, ids, weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,9 @@ CHECKING_THREADS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class _File:
+class LabelledFile:
+    """A file that should be an image; `fault` says why it cannot be used."""
+
     path: pathlib.Path
     label: int
     digest: bytes = b""
@@ -55,21 +57,21 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
     splits = _split_folders(root)
     class_names = _class_names(splits["train"])
 
-    bad: list[_File] = []
-    files: dict[str, list[_File]] = {}
+    bad: list[LabelledFile] = []
+    files: dict[str, list[LabelledFile]] = {}
     for split, folder in splits.items():
-        checked = _check_files(_list_files(folder, class_names))
-        checked = _without_contradictions(checked)
+        checked = check_files(_list_files(folder, class_names))
+        checked = without_contradictions(checked)
         bad += [file for file in checked if file.fault]
         files[split] = [file for file in checked if not file.fault]
-    notes = _report_bad(bad, root, on_bad_image)
+    notes = report_bad(bad, root, on_bad_image)
     for split, checked in files.items():
         present = {file.label for file in checked}
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
-    notes += _report_copies(files, groups)
+    groups, copies = group_copies(files)
+    notes += copies
     notes += _report_loose(splits)
 
     made, first_id = {}, 0
@@ -118,7 +120,7 @@ def _class_names(folder: pathlib.Path) -> tuple[str, ...]:
     return names
 
 
-def _list_files(folder: pathlib.Path, class_names: tuple[str, ...]) -> list[_File]:
+def _list_files(folder: pathlib.Path, class_names: tuple[str, ...]) -> list[LabelledFile]:
     unknown = [child.name for child in _folders(folder) if child.name not in class_names]
     if unknown:
         raise InputError(
@@ -128,7 +130,9 @@ def _list_files(folder: pathlib.Path, class_names: tuple[str, ...]) -> list[_Fil
     for label, name in enumerate(class_names):
         for parent, folders, names in os.walk(folder / name, followlinks=True, onerror=_raise):
             folders[:] = sorted(f for f in folders if not f.startswith("."))
-            files += [_File(pathlib.Path(parent, n), label) for n in sorted(names) if n[0] != "."]
+            files += [
+                LabelledFile(pathlib.Path(parent, n), label) for n in sorted(names) if n[0] != "."
+            ]
     return files
 
 
@@ -136,8 +140,10 @@ def _raise(error: OSError) -> None:
     raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
 
 
-def _check_files(files: list[_File]) -> list[_File]:
-    def check(file: _File) -> _File:
+def check_files(files: list[LabelledFile]) -> list[LabelledFile]:
+    """Reads every file, and returns it with its digest or its fault."""
+
+    def check(file: LabelledFile) -> LabelledFile:
         try:
             contents = file.path.read_bytes()
             check_image(contents)
@@ -161,14 +167,15 @@ def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
     return "damaged or cut short"
 
 
-def _without_contradictions(files: list[_File]) -> list[_File]:
-    first: dict[bytes, _File] = {}
+def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
+    """Returns the files, with a fault for each whose copy has another label."""
+    first: dict[bytes, LabelledFile] = {}
     for file in files:
         if file.digest:
             first.setdefault(file.digest, file)
     contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
 
-    def fault(file: _File) -> str:
+    def fault(file: LabelledFile) -> str:
         if file.digest not in contradicted:
             return file.fault
         ends = (first[file.digest], contradicted[file.digest])
@@ -178,7 +185,8 @@ def _without_contradictions(files: list[_File]) -> list[_File]:
     return [dataclasses.replace(file, fault=fault(file)) for file in files]
 
 
-def _report_bad(bad: list[_File], root: pathlib.Path, on_bad_image: str) -> list[str]:
+def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:
+    """Returns a note for each bad file, or raises `InputError` where none is allowed."""
     if bad and on_bad_image == "error":
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
@@ -197,7 +205,9 @@ def _report_loose(splits: dict[str, pathlib.Path]) -> list[str]:
     return notes
 
 
-def _report_copies(files: dict[str, list[_File]], groups: np.ndarray) -> list[str]:
+def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list[str]]:
+    """Returns int64[training files], equal for copies of one file, and notes on copies."""
+    _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
     notes = []
     copies = len(groups) - len(np.unique(groups))
     if copies:
@@ -206,5 +216,5 @@ def _report_copies(files: dict[str, list[_File]], groups: np.ndarray) -> list[st
     for split in ("validation", "test"):
         shared = sum(file.digest in train for file in files.get(split, ()))
         if shared:
-            notes.append(f"{shared} {split} images are in the training folder too: figures flatter")
-    return notes
+            notes.append(f"{shared} {split} images are training images too: figures flatter")
+    return groups, notes

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
+from tl_toolkit.data.elpv import load_elpv
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
@@ -20,7 +22,9 @@ from tl_toolkit.errors import InputError, unknown_name
 SOURCES: dict[str, Callable[..., ImageSource]] = {
     "digits": load_digits,
     "mnist5k": load_mnist5k,
+    "elpv": load_elpv,
     "folder": load_folder,
+    "csv": load_csv,
     "tfds": load_tfds,
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
@@ -43,7 +47,8 @@ def open_dataset(
     Where images came or went, it is another split.
 
     Args:
-        uri: `"digits"`, `"mnist5k"`, `"folder:PATH"` or `"tfds:NAME[:CONFIG]"`.
+        uri: `"folder:PATH"`, `"csv:PATH"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
+            `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
             together; all else that is not test data goes unused. None: use all.
         test_fraction: Of all images, where the source has no test split.
@@ -115,12 +120,13 @@ def open_images(uri: str, on_bad_image: str = "error") -> ImageSource:
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
     load = SOURCES[name]
     parameters = inspect.signature(load).parameters
-    takes_argument = any(p.default is p.empty for p in parameters.values())
-    if takes_argument != bool(argument):
-        expected = f"{name}:…" if takes_argument else name
+    arguments = [p for p in parameters.values() if p.name != "on_bad_image"]
+    needs_argument = any(p.default is p.empty for p in arguments)
+    if (needs_argument and not argument) or (argument and not arguments):
+        expected = f"{name}:…" if needs_argument else name
         raise InputError(f"The data URI {uri!r} should be {expected!r}.")
     options = {"on_bad_image": on_bad_image} if "on_bad_image" in parameters else {}
-    return load(argument, **options) if takes_argument else load(**options)
+    return load(argument, **options) if argument else load(**options)
 
 
 def _part(

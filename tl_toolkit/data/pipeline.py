@@ -76,7 +76,7 @@ def training_batches(
     first_epoch: int = 0,
     first_step: int = 0,
     balanced: bool = False,
-    weights: np.ndarray | None = None,
+    class_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """All batches of a training run, from any point of it on.
 
@@ -90,7 +90,8 @@ def training_batches(
         first_epoch: Where to start.
         first_step: Where to start in that epoch.
         balanced: See `epoch_order`.
-        weights: float32[classes], the loss weight of each class; 1 by default.
+        class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
+            default.
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
@@ -99,7 +100,9 @@ def training_batches(
     load = split.images.loader()
     labels = tf.constant(split.labels)
     ids = tf.constant(split.ids)
-    example_weights = np.ones(len(split)) if weights is None else weights[split.labels]
+    example_weights = np.ones(len(split)) if split.weights is None else split.weights
+    if class_weights is not None:
+        example_weights = example_weights * class_weights[split.labels]
     example_weights = tf.constant(example_weights, tf.float32)
 
     def orders():

@@ -48,6 +48,40 @@ def describe_architecture(config: dict[str, Any]) -> Architecture:
         ) from error
 
 
+def architecture_of_tensors(
+    shapes: dict[str, tuple[int, ...]], source: str, *, variant: str, bn_epsilon: float
+) -> Architecture:
+    """Reads the architecture off the shapes of named tensors, which show neither strides nor ε.
+
+    Args:
+        shapes: By `layer/variable` name.
+        source: For the error.
+        variant: Known otherwise.
+        bn_epsilon: Known otherwise.
+
+    Raises:
+        InputError: The layers are not those of a ResNet with this toolkit's names.
+    """
+    layers = {name.partition("/")[0] for name in shapes}
+    stages: dict[int, set[int]] = {}
+    for match in filter(None, map(BLOCK_NAME.fullmatch, layers)):
+        stages.setdefault(int(match[2]), set()).add(int(match[3]))
+    if not stages or "conv1_conv/kernel" not in shapes:
+        raise InputError(
+            f"{source!r} does not hold a ResNet with the layer names of this toolkit and "
+            f"keras.applications: {', '.join(sorted(layers)[:6])} …"
+        )
+    stem = shapes["conv1_conv/kernel"]
+    return Architecture(
+        block="bottleneck" if "conv2_block1_3_conv" in layers else "basic",
+        block_counts=tuple(len(stages[stage]) for stage in sorted(stages)),
+        variant=variant,
+        width=stem[-1],
+        stem="imagenet" if stem[0] == 7 else "cifar",
+        bn_epsilon=bn_epsilon,
+    )
+
+
 def describe_preprocessing(config: dict[str, Any]) -> Preprocessing | None:
     """Reads the preprocessing off a Functional model's config; None where it has no such layer."""
     record = _layers_by_name(config).get("preprocessing", {}).get("record")

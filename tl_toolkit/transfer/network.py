@@ -38,10 +38,10 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
         architecture = dataclasses.replace(stated.architecture, **changes)
     else:
         raise InputError(
-            f"The weights {recipe.weights!r} do not say which network they are for: name it with "
+            f"The weights {recipe.start!r} do not say which network they are for: name it with "
             "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` where they are not the usual."
         )
-    spec = stated or WeightSpec(name=recipe.weights or "random", architecture=architecture)
+    spec = stated or WeightSpec(name=recipe.start or "random", architecture=architecture)
     if stated is not None:
         check_architecture(stated, architecture)
     preprocessing = _preprocessing(recipe, stated)
@@ -66,7 +66,7 @@ def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
         preprocessing = stated.preprocessing
     else:
         raise InputError(
-            f"The weights {recipe.weights!r} do not say how their images were preprocessed, and a guess "
+            f"The weights {recipe.start!r} do not say how their images were preprocessed, and a guess "
             f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
         )
     if recipe.image_size is not None:

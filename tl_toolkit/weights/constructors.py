@@ -8,7 +8,7 @@ import keras
 
 from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
 from tl_toolkit.models.resnet import build_resnet
-from tl_toolkit.weights.load import load_weights
+from tl_toolkit.weights.load import load_source
 from tl_toolkit.weights.resolve import open_weights
 
 
@@ -36,7 +36,7 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
         block_counts: Blocks in each stage, such as (3, 4, 6, 3).
         block: `"basic"` (two 3x3 convolutions) or `"bottleneck"` (1x1, 3x3, 1x1).
         include_top: Whether global average pooling and a dense layer of `classes` outputs follow.
-        weights: None for random values, or what `tl.load_weights` takes.
+        weights: None for random values, or what `tl.load_weights` takes, such as `"imagenet"`.
         input_tensor: Keras tensor to build on; a new `keras.Input` where None.
         input_shape: (height, width, 3) of the new input; sides may be None. By default (224, 224, 3)
             with the top and (None, None, 3) without.
@@ -63,8 +63,9 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
         >>> backbone.output_shape
         (None, 2048)
     """
-    spec = open_weights(weights).spec if weights is not None else None
-    usual = spec.architecture if spec is not None else Architecture(block, tuple(block_counts))
+    known = Architecture(block, tuple(block_counts))
+    source = open_weights(weights, known.name) if weights is not None else None
+    usual = source.spec.architecture if source is not None and source.spec is not None else known
     architecture = Architecture(
         block,
         block_counts,
@@ -84,8 +85,8 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
         name=name,
         zero_init_residual=zero_init_residual,
     )
-    if weights is not None:
-        load_weights(model, weights)
+    if source is not None:
+        load_source(model, source)
     return model
 
 

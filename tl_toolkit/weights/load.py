@@ -25,8 +25,8 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
 
     Args:
         model: A ResNet of this toolkit, or of plain Keras with the same layer names.
-        source: A catalogue name, a `.safetensors`, `.keras` or `.weights.h5` file, or a finished run's
-            folder.
+        source: What `tl_toolkit.weights.resolve.open_weights` takes: `"imagenet"`, a catalogue name,
+            `"hf://…"`, `"keras-hub:…"`, a file, or a finished run's folder.
 
     Returns:
         What is known of the weights; for a file that says nothing, what the model says.
@@ -34,13 +34,18 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
     Raises:
         InputError: The source cannot be read or does not fit. The model is then as it was.
     """
-    weights = open_weights(source)
     architecture = describe_architecture(model.get_config())
-    spec = weights.spec or WeightSpec(name=str(source), architecture=architecture)
+    return load_source(model, open_weights(source, architecture.name))
+
+
+def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
+    """Loads weights that were opened; otherwise as `load_weights`."""
+    architecture = describe_architecture(model.get_config())
+    spec = weights.spec or WeightSpec(name=str(weights.path), architecture=architecture)
     check_architecture(spec, architecture)
-    left_out = assign_tensors(model, weights)
-    if left_out:
-        warnings.warn(f"Weights {spec.name!r}: {'; '.join(left_out)}", stacklevel=2)
+    notes = assign_tensors(model, weights)
+    if notes:
+        warnings.warn(f"Weights {spec.name!r}: {'; '.join(notes)}", stacklevel=3)
     return spec
 
 
@@ -75,20 +80,22 @@ def assign_tensors(
         new_head: Name of the model's head that stays as it is, whatever the source holds.
 
     Returns:
-        A line for each head that was left out because its size is another.
+        What the user should know: each head that was left out because its size is another, and weights
+        that seem never to have been trained.
 
     Raises:
         InputError: Anything but a head is missing, left over or of another shape.
     """
     tensors = weights.read_tensors()
     variables = {variable.path: variable for variable in model.weights}
+    _fold_convolution_biases(tensors, variables)
+    notes = _untrained(tensors)
     heads = [head for head in HEADS if head != new_head]
     for name in [name for name in tensors if _layer(name) == new_head]:
         del tensors[name]
     for name in [name for name in variables if _layer(name) == new_head]:
         del variables[name]
 
-    left_out = []
     for head in heads:
         theirs = {name: t.shape for name, t in tensors.items() if _layer(name) == head}
         ours = {name: tuple(v.shape) for name, v in variables.items() if _layer(name) == head}
@@ -98,11 +105,11 @@ def assign_tensors(
             if not _differ_in_classes_alone(theirs, ours):
                 continue
             sizes = (theirs[f"{head}/kernel"][-1], ours[f"{head}/kernel"][-1])
-            left_out.append(
+            notes.append(
                 f"the head {head!r} of {sizes[0]} classes is left out; ours has {sizes[1]}"
             )
         elif ours:
-            left_out.append(f"there is no head {head!r} to load; it stays as it is")
+            notes.append(f"there is no head {head!r} to load; it stays as it is")
         for name in theirs:
             del tensors[name]
         for name in ours:
@@ -111,7 +118,26 @@ def assign_tensors(
     _check_names_and_shapes(tensors, variables, weights.path)
     for name, variable in variables.items():
         variable.assign(tensors[name].astype(np.float32))
-    return left_out
+    return notes
+
+
+def _fold_convolution_biases(tensors: dict[str, np.ndarray], variables: dict) -> None:
+    """Takes a convolution's bias, which our networks have not, into the mean that follows it.
+
+    BN(conv + b) with moving mean m is BN(conv) with moving mean m - b, exactly.
+    """
+    for name in [n for n in tensors if n.endswith("_conv/bias") and n not in variables]:
+        mean = f"{name.removesuffix('_conv/bias')}_bn/moving_mean"
+        if mean in tensors:
+            tensors[mean] = tensors[mean].astype(np.float32) - tensors.pop(name).astype(np.float32)
+
+
+def _untrained(tensors: dict[str, np.ndarray]) -> list[str]:
+    means = [t for name, t in tensors.items() if name.endswith("/moving_mean")]
+    variances = [t for name, t in tensors.items() if name.endswith("/moving_variance")]
+    if means and not any(map(np.any, means)) and all((v == 1).all() for v in variances):
+        return ["every moving mean is 0 and every moving variance 1: it was never trained"]
+    return []
 
 
 def _differ_in_classes_alone(theirs: dict[str, tuple], ours: dict[str, tuple]) -> bool:

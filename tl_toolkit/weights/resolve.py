@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import pathlib
 from types import ModuleType
 
 import numpy as np
 
-from tl_toolkit.catalog import CATALOG, WeightSpec
+from tl_toolkit.catalog import CATALOG, WeightSpec, list_weights
+from tl_toolkit.catalog.imagenet import TRAINED_ON
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.weights import keras_file, run_folder, safetensors_file
-
-# A source of your own: a module with `accepts`, `read_spec` and `read_tensors`, and its name here.
-CONVERTERS: tuple[ModuleType, ...] = (safetensors_file, keras_file, run_folder)
-
-# In the wheel, and in a checkout.
-SHIPPED_FOLDERS = (
-    pathlib.Path(__file__).parents[1] / "shipped_weights",
-    pathlib.Path(__file__).parents[2] / "saved_models",
+from tl_toolkit.weights import (
+    hugging_face,
+    keras_applications,
+    keras_file,
+    keras_h5_file,
+    keras_hub_preset,
+    npm_resnet50,
+    pytorch_file,
+    run_folder,
+    safetensors_file,
+    shipped,
 )
+from tl_toolkit.weights.cache import UnavailableError
+
+IMAGENET = "imagenet"
+
+# A file format of your own: a module with `accepts`, `read_spec` and `read_tensors`, and its name here.
+CONVERTERS: tuple[ModuleType, ...] = (
+    pytorch_file,
+    safetensors_file,
+    keras_file,
+    keras_h5_file,
+    keras_hub_preset,
+    npm_resnet50,
+    run_folder,
+)
+# A place to fetch from of your own: a module with `find_cached` and `fetch`, and how its records'
+# `source` begins.
+FETCHERS: dict[str, ModuleType] = {
+    "shipped": shipped,
+    "hf": hugging_face,
+    "keras-hub": keras_hub_preset,
+    "keras.applications": keras_applications,
+    "npm": npm_resnet50,
+}
+NOT_READ = {
+    ".onnx": "an ONNX graph, whose batch normalisation is folded or renamed by its exporter",
+    ".tflite": "a TensorFlow Lite graph, folded for inference",
+    ".pb": "a frozen TensorFlow graph",
+    ".gguf": "quantised",
+    ".npz": "an archive of arrays that says nothing of its network",
+    ".pkl": "a pickle, which can run any code",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,51 +62,120 @@ class WeightSource:
 
     Attributes:
         path: The file or folder.
-        spec: What the source says of itself; None where it says nothing.
+        spec: What the catalogue or the source says of them; None where neither says anything.
         converter: The module that reads it.
+        notes: What the user should know of how they were found.
     """
 
     path: pathlib.Path
     spec: WeightSpec | None
     converter: ModuleType
+    notes: tuple[str, ...] = ()
 
     def read_tensors(self) -> dict[str, np.ndarray]:
         """Returns every tensor by its `layer/variable` name."""
         return self.converter.read_tensors(self.path)
 
 
-def open_weights(source: str | pathlib.Path) -> WeightSource:
-    """Finds weights by a catalogue name, or as a file or a run's folder.
+def open_weights(source: str | pathlib.Path, architecture: str | None = None) -> WeightSource:
+    """Finds weights, and fetches them where they are not here yet.
+
+    Args:
+        source: `"imagenet"`, a catalogue name, `"hf://OWNER/NAME[@REVISION]"`, `"keras-hub:PRESET"`, a
+            file, or a finished run's folder.
+        architecture: Such as `"resnet50"`, for `"imagenet"`.
 
     Raises:
-        InputError: There are none of that name, no converter reads them, or the file is not the one
-            that the catalogue means.
+        InputError: There are none of that name, they cannot be had, nothing reads them, or what came is
+            not what the catalogue means.
     """
-    if str(source) in CATALOG:
-        return _open_shipped(CATALOG[str(source)])
+    name = str(source)
+    if name == IMAGENET:
+        return _open_imagenet(architecture)
+    if name in CATALOG:
+        try:
+            return _open_record(CATALOG[name])
+        except UnavailableError as error:
+            raise InputError(f"The weights {name!r} cannot be had: {error}.") from error
+    for scheme, fetch in (
+        (hugging_face.SCHEME, hugging_face.fetch_uri),
+        (keras_hub_preset.SCHEME, keras_hub_preset.fetch_preset),
+    ):
+        if name.startswith(scheme):
+            try:
+                found = _open_path(fetch(name))
+            except UnavailableError as error:
+                raise InputError(f"The weights {name!r} cannot be had: {error}.") from error
+            spec = found.spec and dataclasses.replace(found.spec, name=name, source=name)
+            return dataclasses.replace(found, spec=spec)
     path = pathlib.Path(source).expanduser()
     if not path.exists():
         hint = "A file or a finished run's folder can be given too; there is none of that name."
-        raise unknown_name("weights", str(source), CATALOG, hint)
+        raise unknown_name("weights", name, [IMAGENET, *CATALOG], hint)
+    return _open_path(path)
+
+
+def _open_path(path: pathlib.Path) -> WeightSource:
     for converter in CONVERTERS:
         if converter.accepts(path):
             return WeightSource(path, converter.read_spec(path), converter)
-    expected = ".safetensors, .keras, .weights.h5, or the folder of a finished run"
-    raise InputError(f"No converter reads the weights {str(path)!r}. Expected: {expected}.")
+    reason = f" It is {NOT_READ[path.suffix]}." if path.suffix in NOT_READ else ""
+    raise InputError(
+        f"No converter reads the weights {str(path)!r}.{reason} Expected: .safetensors, .pth, .pt, .keras, "
+        ".weights.h5, .h5, a KerasHub preset's folder, or the folder of a finished run."
+    )
 
 
-def _open_shipped(spec: WeightSpec) -> WeightSource:
-    places = [folder / spec.filename for folder in SHIPPED_FOLDERS]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise InputError(
-            f"The weights {spec.name!r} ship with the toolkit, but {spec.filename!r} is missing: "
-            "install it again."
+def _open_record(spec: WeightSpec) -> WeightSource:
+    """Opens a catalogue entry; what its source says of itself must agree with the record."""
+    found = _open_path(_fetcher(spec).fetch(spec))
+    stated = found.spec
+    for field in ("architecture", "preprocessing"):
+        ours, theirs = getattr(spec, field), getattr(stated, field, None)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise InputError(
+                f"The weights {spec.name!r} are not as the catalogue has them: it says {ours}, and the "
+                f"source says {theirs}. To take the source's word, name {spec.source!r} or the file."
+            )
+    if spec.preprocessing is None and stated is not None:
+        spec = dataclasses.replace(spec, preprocessing=stated.preprocessing)
+    return dataclasses.replace(found, spec=spec)
+
+
+def _fetcher(spec: WeightSpec) -> ModuleType:
+    return FETCHERS[spec.source.partition(":")[0]]
+
+
+def _open_imagenet(architecture: str | None) -> WeightSource:
+    """Opens the best ImageNet weights that can be had: those in a cache first, then the catalogue's order."""
+    if architecture is None:
+        raise InputError("The weights 'imagenet' need a `backbone`, such as 'resnet50'.")
+    candidates = [
+        spec
+        for spec in list_weights(architecture)
+        if spec.trained_on == TRAINED_ON and not spec.forbids_commercial_use
+    ]
+    cached = [spec for spec in candidates if _fetcher(spec).find_cached(spec) is not None]
+    tried: dict[str, str] = {}
+    unreachable = set()
+    for spec in (*cached, *candidates):
+        place = spec.source.partition(":")[0]
+        if place in unreachable or spec.name in tried:
+            continue
+        try:
+            found = _open_record(spec)
+        except UnavailableError as error:
+            tried[spec.name] = str(error)
+            if error.source_is_down:
+                unreachable.add(place)
+            continue
+        skipped = f"; not to be had: {', '.join(tried)}" if tried else ""
+        return dataclasses.replace(
+            found, notes=(f"weights 'imagenet': {spec.name} from {spec.source}{skipped}",)
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != spec.sha256:
-        raise InputError(
-            f"{str(path)!r} is not the file that the catalogue means: its sha256 is {digest}, expected "
-            f"{spec.sha256}. Install the toolkit again."
-        )
-    return WeightSource(path, spec, safetensors_file)
+    reasons = "".join(f"\n  {name}: {reason}." for name, reason in tried.items())
+    raise InputError(
+        f"No ImageNet weights for {architecture} can be had. Tried:{reasons}\nWith a network, give the "
+        f"same command again; without, fetch a file elsewhere (tl-toolkit weights {architecture} lists "
+        "them) and give its path."
+    )

@@ -23,7 +23,7 @@ def accepts(path: pathlib.Path) -> bool:
 
 def read_spec(path: pathlib.Path) -> WeightSpec | None:
     """Returns the spec in the file's header, or None where it has none."""
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         metadata = file.metadata() or {}
     return parse_spec(metadata[SPEC_KEY], path) if SPEC_KEY in metadata else None
 
@@ -40,7 +40,7 @@ def parse_spec(text: str | bytes, path: pathlib.Path) -> WeightSpec:
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every tensor by its `layer/variable` name."""
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
 
 
@@ -57,8 +57,9 @@ def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) 
         aside.unlink(missing_ok=True)
 
 
-def _open(path: pathlib.Path):
+def open_safetensors(path: pathlib.Path):
+    """Opens any safetensors file; raises `InputError` where it is damaged or cut short."""
     try:
-        return safetensors.safe_open(path, "numpy")
+        return safetensors.safeopen_safetensors(path, "numpy")
     except safetensors.SafetensorError as error:
         raise InputError(f"{str(path)!r} is not a whole safetensors file: {error}.") from error

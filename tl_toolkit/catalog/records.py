@@ -1,4 +1,4 @@
-"""What the toolkit knows about architectures, preprocessing and weights, as data. No TensorFlow."""
+"""What an architecture, a preprocessing and a weight set are, as plain records."""
 
 from __future__ import annotations
 
@@ -182,7 +182,9 @@ class WeightSpec:
         top1: Published top-1 accuracy on the data it was trained for, from 0 to 1.
         licence: Of the weights.
         sha256: Of the file, where it is fixed.
-        filename: Of the file in `saved_models/`, for weights that ship with the toolkit.
+        source: Where it is had from: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
+            `"npm:…"`; empty for a file.
+        filename: Of the file as its authors publish it.
     """
 
     name: str
@@ -194,7 +196,13 @@ class WeightSpec:
     top1: float | None = None
     licence: str = ""
     sha256: str | None = None
+    source: str = ""
     filename: str | None = None
+
+    @property
+    def forbids_commercial_use(self) -> bool:
+        """Whether the licence is a non-commercial one of Creative Commons."""
+        return "-nc" in self.licence.lower()
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values."""
@@ -209,32 +217,3 @@ class WeightSpec:
             values["preprocessing"] = Preprocessing(**values["preprocessing"])
         values["class_names"] = tuple(values.get("class_names", ()))
         return cls(**values)
-
-
-CATALOG: dict[str, WeightSpec] = {
-    spec.name: spec
-    for spec in (
-        # Made by recipes/pretrain.py; top-1 on 500 MNIST digits that it did not learn from.
-        WeightSpec(
-            name="digits",
-            architecture=Architecture.named("resnet18", width=16, stem="cifar"),
-            preprocessing=Preprocessing(image_size=32),
-            class_names=tuple("0123456789"),
-            classes=10,
-            trained_on="4,500 MNIST digits",
-            top1=0.992,
-            licence="Apache-2.0; learned from MNIST (CC BY-SA 3.0)",
-            sha256="35220edf4fdb2258335573bd2ebe5fe43b40c1101e535765aaef607f78ea8726",
-            filename="digits.safetensors",
-        ),
-    )
-}
-
-
-def list_weights(architecture: str | None = None) -> tuple[WeightSpec, ...]:
-    """Returns the weight sets that can be named, of one architecture such as `"resnet18"` or of all."""
-    if architecture is not None and architecture not in BLOCK_COUNTS:
-        raise unknown_name("backbone", architecture, BLOCK_COUNTS)
-    return tuple(
-        spec for spec in CATALOG.values() if architecture in (None, spec.architecture.name)
-    )

@@ -1,0 +1,59 @@
+"""What the toolkit knows about architectures, preprocessing and weights, as data. No TensorFlow."""
+
+from __future__ import annotations
+
+from tl_toolkit.catalog.imagenet import imagenet_weights
+from tl_toolkit.catalog.records import (
+    BLOCK_COUNTS,
+    BLOCKS,
+    PREPROCESSING,
+    STEMS,
+    VARIANTS,
+    Architecture,
+    Preprocessing,
+    WeightSpec,
+)
+from tl_toolkit.errors import unknown_name
+
+__all__ = [
+    "BLOCKS",
+    "BLOCK_COUNTS",
+    "CATALOG",
+    "PREPROCESSING",
+    "STEMS",
+    "VARIANTS",
+    "Architecture",
+    "Preprocessing",
+    "WeightSpec",
+    "list_weights",
+]
+
+CATALOG: dict[str, WeightSpec] = {
+    spec.name: spec
+    for spec in (
+        # Made by recipes/pretrain.py; top-1 on 500 MNIST digits that it did not learn from.
+        WeightSpec(
+            name="digits",
+            architecture=Architecture.named("resnet18", width=16, stem="cifar"),
+            preprocessing=Preprocessing(image_size=32),
+            class_names=tuple("0123456789"),
+            classes=10,
+            trained_on="4,500 MNIST digits",
+            top1=0.992,
+            licence="Apache-2.0; learned from MNIST (CC BY-SA 3.0)",
+            sha256="35220edf4fdb2258335573bd2ebe5fe43b40c1101e535765aaef607f78ea8726",
+            source="shipped",
+            filename="digits.safetensors",
+        ),
+        *imagenet_weights(),
+    )
+}
+
+
+def list_weights(architecture: str | None = None) -> tuple[WeightSpec, ...]:
+    """Returns the weight sets that can be named, of one architecture such as `"resnet18"` or of all."""
+    if architecture is not None and architecture not in BLOCK_COUNTS:
+        raise unknown_name("backbone", architecture, BLOCK_COUNTS)
+    return tuple(
+        spec for spec in CATALOG.values() if architecture in (None, spec.architecture.name)
+    )

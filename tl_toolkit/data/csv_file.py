@@ -1,0 +1,109 @@
+"""`csv:PATH`: a table of image files and their labels."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+
+import numpy as np
+
+from tl_toolkit.data.dataset import FileImages, ImageSource, Split
+from tl_toolkit.data.folder import (
+    SPLIT_NAMES,
+    LabelledFile,
+    check_files,
+    group_copies,
+    report_bad,
+    without_contradictions,
+)
+from tl_toolkit.errors import InputError
+
+FILE, LABEL, SPLIT, WEIGHT = "file", "label", "split", "weight"
+
+
+def load_csv(path: str, on_bad_image: str = "error") -> ImageSource:
+    """Reads the table and checks that every file is an image.
+
+    Args:
+        path: A CSV file, UTF-8. Its first line names the columns: `file` (relative to the CSV's folder) and
+            `label`, and, where wanted, `split` (train, validation or test) and `weight` (how much the
+            image counts in the loss, over 0).
+        on_bad_image: As for a folder.
+
+    Returns:
+        The source; classes in alphabetical order, licence unknown.
+
+    Raises:
+        InputError: The table is not as described, or an image is bad.
+    """
+    table = pathlib.Path(path).expanduser()
+    rows = _read(table)
+    class_names = tuple(sorted({row[LABEL] for row in rows}))
+    if len(class_names) < 2:
+        raise InputError(
+            f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
+        )
+    files = [LabelledFile(table.parent / row[FILE], class_names.index(row[LABEL])) for row in rows]
+    files = without_contradictions(check_files(files))
+    notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
+    kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
+
+    splits, first_id = {}, 0
+    by_split = {
+        name: [(row, file) for row, file in kept if row[SPLIT] == name]
+        for name in ("train", "validation", "test")
+    }
+    for name, members in by_split.items():
+        if name != "train" and not members:
+            continue
+        missing = set(range(len(class_names))) - {file.label for _, file in members}
+        if missing:
+            raise InputError(
+                f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image to {name} with."
+            )
+        weights = np.array([row[WEIGHT] for row, _ in members], np.float32)
+        splits[name] = Split.of(
+            FileImages(np.array([str(file.path) for _, file in members])),
+            [file.label for _, file in members],
+            first_id,
+            weights=weights,
+        )
+        first_id += len(members)
+    files_of = {name: [file for _, file in members] for name, members in by_split.items()}
+    groups, copies = group_copies(files_of)
+    return ImageSource(class_names=class_names, groups=groups, notes=(*notes, *copies), **splits)
+
+
+def _read(table: pathlib.Path) -> list[dict]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lines = [(reader.line_num, row) for row in reader]
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"Cannot read the table {str(table)!r}: {error}.") from error
+    missing = [name for name in (FILE, LABEL) if name not in columns]
+    if missing:
+        raise InputError(
+            f"{str(table)!r} must name its columns in the first line, {FILE!r} and {LABEL!r} among them. "
+            f"Found: {', '.join(columns) or 'nothing'}."
+        )
+    return [_checked(row, table, number) for number, row in lines]
+
+
+def _checked(row: dict, table: pathlib.Path, number: int) -> dict:
+    where = f"Line {number} of {str(table)!r}"
+    if not row[FILE] or not row[LABEL] or None in row:
+        raise InputError(
+            f"{where} must have a file and a label, and no more fields than there are columns."
+        )
+    split = (row.get(SPLIT) or "train").lower()
+    if split not in SPLIT_NAMES:
+        raise InputError(f"{where} has the split {split!r}. Expected: train, validation or test.")
+    try:
+        weight = float(row.get(WEIGHT) or 1)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < float("inf"):
+        raise InputError(f"{where} has the weight {row[WEIGHT]!r}. Expected: a number over 0.")
+    return {**row, SPLIT: SPLIT_NAMES[split], WEIGHT: weight}

