@@ -53,6 +53,7 @@ def main() -> None:
         trained_on="4,500 MNIST digits",
         top1=test["top1"],
         licence="Apache-2.0; learned from MNIST (CC BY-SA 3.0)",
+        source="shipped",
         filename="digits.safetensors",
     )
     tensors = {v.path: v.numpy().astype(np.float16) for v in experiment.model.weights}

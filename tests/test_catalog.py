@@ -15,6 +15,7 @@ from tl_toolkit.catalog import (
     Architecture,
     Preprocessing,
     WeightSpec,
+    imagenet,
     list_weights,
 )
 from tl_toolkit.errors import InputError
@@ -53,6 +54,7 @@ specs = st.builds(
     top1=st.none() | st.floats(0, 1),
     licence=words,
     sha256=st.none() | words,
+    source=words,
     filename=st.none() | words,
 )
 
@@ -131,3 +133,68 @@ def test_weights_are_listed_by_architecture(monkeypatch):
     assert list_weights("resnet34") == ()
     with pytest.raises(InputError, match=r"backbone 'resnet_18'\. Did you mean 'resnet18'"):
         list_weights("resnet_18")
+
+
+def test_imagenet_has_a_thousand_different_names_in_the_order_of_wordnet():
+    names = imagenet.imagenet_class_names()
+    assert len(set(names)) == len(names) == 1000
+    known = {0: "tench", 1: "goldfish", 207: "golden retriever", 283: "Persian cat", 698: "palace",
+             985: "daisy", 999: "toilet tissue"}  # fmt: skip
+    assert {number: names[number] for number in known} == known
+
+
+def test_there_are_weights_of_every_depth():
+    sets = [spec for spec in list_weights() if spec.trained_on == "ImageNet-1k"]
+    assert len(sets) == len({spec.name for spec in sets}) >= 50
+    by_depth = {name: sum(s.architecture.name == name for s in sets) for name in BLOCK_COUNTS}
+    assert by_depth == {
+        "resnet18": 8,
+        "resnet34": 6,
+        "resnet50": 21,
+        "resnet101": 9,
+        "resnet152": 9,
+    }
+    assert all(spec.classes == 1000 and spec.licence for spec in sets)
+
+
+# Spot checks against the sources: timm's configuration and model card, torchvision's documentation.
+@pytest.mark.parametrize(
+    ("name", "crop", "interpolation", "top1", "licence"),
+    [
+        ("resnet18.tv_in1k", 224 / 256, "bilinear", 0.6976, "BSD-3-Clause"),
+        ("resnet50.tv2_in1k", 0.965, "bilinear", 0.8085, "BSD-3-Clause"),
+        ("resnet50.a1_in1k", 0.95, "bicubic", 0.8038, "Apache-2.0"),
+        ("resnet152.a3_in1k", 0.95, "bicubic", 0.8056, "Apache-2.0"),
+        ("resnet101.gluon_in1k", 0.875, "bicubic", 0.7931, "Apache-2.0"),
+        ("resnet50.fb_swsl_ig1b_ft_in1k", 0.875, "bilinear", 0.8118, "CC-BY-NC-4.0"),
+    ],
+)
+def test_a_record_has_what_its_authors_publish(name, crop, interpolation, top1, licence):
+    spec = catalog.CATALOG[name]
+    assert spec.preprocessing == Preprocessing(
+        scale=1 / 255,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        image_size=224,
+        crop_fraction=crop,
+        interpolation=interpolation,
+    )
+    assert (spec.top1, spec.licence, spec.source) == (top1, licence, f"hf://timm/{name}")
+    assert spec.forbids_commercial_use == (licence == "CC-BY-NC-4.0")
+    assert (spec.architecture.variant, spec.architecture.bn_epsilon) == ("v1.5", 1e-5)
+
+
+def test_kerass_own_are_v1_with_caffe_preprocessing():
+    for name in ("resnet50.keras_in1k", "resnet101.keras_in1k", "resnet152.keras_in1k"):
+        spec = catalog.CATALOG[name]
+        assert (spec.architecture.variant, spec.architecture.bn_epsilon) == ("v1", 1.001e-5)
+        assert (spec.preprocessing.channel_order, spec.preprocessing.mean) == (
+            "bgr",
+            (103.939, 116.779, 123.68),
+        )
+
+
+def test_every_depth_has_its_more_accurate_weights_first():
+    for name in BLOCK_COUNTS:
+        hub = [spec.top1 for spec in list_weights(name) if spec.source.startswith("hf://")]
+        assert hub == sorted(hub, reverse=True), name

@@ -186,7 +186,6 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("train --data digits", "Name a strategy with --strategy"),
         ("train --strategy new-head --weights x", "Name the images with --data"),
         ("train --data digits --strategy newhead", "Did you mean 'new_head'"),
-        ("train --data digits --strategy new-head", "starts from weights"),
         ("train --data digits --strategy new-head --trainable-from conv5", "option of strategy"),
         ("train --data digits --strategy new-head --weights digts", "Did you mean 'digits'"),
         ("train --recipe nowhere.json", "Cannot read the recipe"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 
 import tl_toolkit as tl
 from tl_toolkit import comparison
-from tl_toolkit.comparison import StrategyResult, run_comparison
+from tl_toolkit.comparison import StrategyResult, comparison_recipes, run_comparison
 from tl_toolkit.experiment import evaluate, open_recipe_data, train_and_validate
 
 
@@ -18,17 +19,16 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
     photo_recipe, tiny_weights, tmp_path
 ):
     output, screen = tmp_path / "comparison", io.StringIO()
-    results = run_comparison(
+    recipes = comparison_recipes(
         photo_recipe.data,
         str(tiny_weights),
+        (tl.NewHead(), tl.FullFineTune()),
         labels_per_class=4,
         test_fraction=0.3,
-        seeds=2,
-        output=output,
-        console=Console(file=screen, width=120),
         epochs=2,
-        strategies=(tl.NewHead(), tl.FullFineTune()),
     )
+    console = Console(file=screen, width=120)
+    results = run_comparison(recipes, seeds=2, output=output, console=console)
     assert [result.strategy for result in results] == ["new_head", "full_fine_tune"]
     assert {path.name for path in output.iterdir()} == {"best", "comparison.json", "comparison.png"}
     written = [
@@ -62,8 +62,14 @@ def test_with_validation_its_images_select(photo_recipe):
 
 
 def test_from_scratch_has_the_network_of_the_weights():
-    fields = {"data": "digits", "labels_per_class": 5}
-    recipe = comparison._recipe(tl.FromScratch(), "digits", 7, fields)
+    recipes = comparison_recipes("digits", "digits", labels_per_class=5)
+    assert [recipe.strategy.name for recipe in recipes] == [
+        "new_head",
+        "last_layers",
+        "full_fine_tune",
+        "from_scratch",
+    ]
+    recipe = recipes[-1]
     assert recipe == tl.Recipe(
         data="digits",
         strategy=tl.FromScratch(),
@@ -74,18 +80,65 @@ def test_from_scratch_has_the_network_of_the_weights():
         bn_epsilon=1e-5,
         image_size=32,
         labels_per_class=5,
-        seed=7,
     )
 
 
-@pytest.mark.parametrize(("seeds", "labels"), [(0, None), (1, 5)])
-def test_too_few_seeds_are_refused_before_any_work(tmp_path, seeds, labels):
-    with pytest.raises(tl.InputError, match="`seeds` must be at least 1, and 2 with"):
-        run_comparison(
-            "digits", "digits", labels_per_class=labels, test_fraction=0.5, seeds=seeds,
-            output=tmp_path / "out",
-        )  # fmt: skip
+def test_a_network_of_any_name_can_be_compared_from_imagenet(monkeypatch):
+    source = types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
+    monkeypatch.setattr(comparison, "open_weights", lambda name, backbone: source)
+    scratch = comparison_recipes("digits", "imagenet", backbone="resnet50", image_size=64)[-1]
+    assert (scratch.backbone, scratch.variant, scratch.image_size) == ("resnet50", "v1", 64)
+
+
+SCRATCH = tl.Recipe(data="digits", strategy=tl.FromScratch(), backbone="resnet18", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "seeds", "message"),
+    [
+        ([SCRATCH], 0, "`seeds` must be at least 1, and 2 with"),
+        ([SCRATCH.replace(labels_per_class=5)], 1, "`seeds` must be at least 1, and 2 with"),
+        ([SCRATCH, SCRATCH.replace(epochs=2)], 1, "must be of different strategies"),
+        (
+            [SCRATCH, tl.Recipe(data="mnist5k", strategy=tl.NewHead())],
+            1,
+            "on the same images, and differ in `data`",
+        ),
+    ],
+)
+def test_recipes_that_cannot_be_compared_are_refused_before_any_work(
+    recipes, seeds, message, tmp_path
+):
+    with pytest.raises(tl.InputError, match=message):
+        run_comparison(recipes, seeds=seeds, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_stopped_goes_on(photo_recipe, tmp_path, monkeypatch):
+    recipes = [photo_recipe.replace(epochs=2)]
+    recipes += [photo_recipe.replace(epochs=1, strategy=tl.LastLayers("conv3"))]
+    whole = run_comparison(recipes, seeds=1, output=tmp_path / "whole")
+    trainings = []
+
+    def train_and_note(recipe, context):
+        trainings.append(recipe.strategy.name)
+        if len(trainings) == 2:
+            raise KeyboardInterrupt
+        return train_and_validate(recipe, context)
+
+    monkeypatch.setattr(comparison, "train_and_validate", train_and_note)
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+    assert (tmp_path / "stopped.partial" / "checkpoints" / "new_head, seed 0").is_dir()
+    results = run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+    assert [result.test_top1 for result in results] == [result.test_top1 for result in whole]
+    assert results[0].seconds != whole[0].seconds  # of the training that was kept
+    assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
+        "best",
+        "comparison.json",
+        "comparison.png",
+    }
 
 
 @pytest.mark.slow

@@ -284,12 +284,11 @@ def test_training_from_scratch_takes_a_backbone_and_no_weights():
         SCRATCH.replace(backbone=None)
 
 
-@pytest.mark.parametrize("strategy", [FullFineTune(), LastLayers(), NewHead()], ids=str)
-def test_transfer_takes_weights(strategy):
-    with pytest.raises(
-        InputError, match=rf"'{strategy.name}' starts from weights.*FromScratch\(\)"
-    ):
-        Recipe(data="digits", strategy=strategy, backbone="resnet18")
+@pytest.mark.parametrize("strategy", [FullFineTune(), LastLayers(), NewHead()])
+def test_transfer_starts_from_imagenet_unless_the_recipe_says_otherwise(strategy):
+    assert Recipe(data="digits", strategy=strategy).start == "imagenet"
+    assert Recipe(data="digits", strategy=strategy, weights="a.keras").start == "a.keras"
+    assert SCRATCH.start is None
 
 
 def test_replace_changes_what_it_names_and_nothing_else():

@@ -137,7 +137,8 @@ def predict(
     """Classifies image files.
 
     Args:
-        model: A finished run's folder, or the SavedModel in it.
+        model: A finished run's folder or the SavedModel in it; or a network such as resnet50, for the
+            1,000 classes of ImageNet without training.
         images: Image files.
         top: Classes to show for each image.
         json: Print JSON, with the probabilities of all classes.
@@ -229,19 +230,29 @@ def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bo
 
     Args:
         architecture: Such as resnet18; all of them without it.
-        json: Print JSON.
+        json: Print JSON, with preprocessing, and the number of classes in place of their names.
     """
     specs = list_weights(architecture)
     if json:
-        _print_json([spec.to_json() for spec in specs])
+        # A thousand names a set would bury the rest.
+        _print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
         return
-    table = Table("name", "network", "trained on", "image", "top-1", "licence")
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("image", "top-1", "licence", "from"):
+        table.add_column(heading, overflow="fold")
     for spec in specs:
-        network = f"{spec.architecture.name}, width {spec.architecture.width}"
         top1 = f"{spec.top1:.3f}" if spec.top1 is not None else "–"
-        side = f"{spec.preprocessing.image_size} px" if spec.preprocessing else "–"
-        table.add_row(spec.name, network, spec.trained_on, side, top1, spec.licence)
-    Console().print(table)
+        side = f"{spec.preprocessing.image_size}" if spec.preprocessing else "–"
+        licence, place = spec.licence.partition(";")[0], spec.source.partition(":")[0]
+        table.add_row(spec.name, side, top1, licence, place)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{len(specs)} sets. 'imagenet' means the best that can be had for a network: what is in a cache "
+        "first, then in this order; none that forbids commercial use.",
+        soft_wrap=True,
+    )
 
 
 def _refuse_other_backends() -> None:

@@ -23,7 +23,7 @@ def evaluate_classifier(
     """Measures a classifier that `run` exported.
 
     Args:
-        model: A finished run's folder, or the SavedModel in it.
+        model: What `load_classifier` takes.
         data: What `open_dataset` takes. Images that the model learned from, or was selected by, are left
             out, whatever path they lie under: they are told by their contents.
         on_bad_image: As in `open_dataset`.
@@ -38,7 +38,7 @@ def evaluate_classifier(
     classifier = load_classifier(model)
     source = open_images(data, on_bad_image)
     positions = _positions(source.class_names, classifier, data)
-    seen = read_seen_images(classifier.path)
+    seen = read_seen_images(classifier.path) if classifier.path is not None else set()
     probabilities, labels, left_out = [], [], 0
     for split in (source.train, source.validation, source.test):
         unseen = np.flatnonzero([digest not in seen for digest in digests(split)])

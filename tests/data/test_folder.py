@@ -339,7 +339,7 @@ def test_images_of_another_split_that_are_trained_on_too_are_noted(image_folder,
     copy(root / "train/dog/0.jpg", root / f"{split}/dog/7.jpg", root / f"{split}/cat/8.jpg")
     (root / f"{split}/cat/8.jpg").unlink()
     assert load_folder(str(root)).notes == (
-        f"2 {split} images are in the training folder too: figures flatter",
+        f"2 {split} images are training images too: figures flatter",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.errors import InputError
+from tl_toolkit.export.pretrained import build_pretrained, names_weights
 from tl_toolkit.export.saved_model import CARD
 
 Image = str | pathlib.Path | bytes | np.ndarray
@@ -38,14 +39,22 @@ class Classifier:
     """Predicts classes of images. Made by `load_classifier`.
 
     Attributes:
-        path: The SavedModel's folder.
-        card: What is known of the model: `recipe`, `weights`, `licences`, `metrics` and more.
+        path: The SavedModel's folder; None for weights with their original head.
+        card: What is known of the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
+            `preprocessing` and `test` too.
     """
 
-    def __init__(self, path: pathlib.Path, loaded: Any, card: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path | None,
+        endpoints: Mapping[str, Callable],
+        card: dict[str, Any],
+        kept: Any = None,
+    ) -> None:
         self.path = path
         self.card = card
-        self._loaded = loaded  # its signatures alone would not hold the variables
+        self._endpoints = endpoints
+        self._kept = kept  # a SavedModel's signatures alone would not hold its variables
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -82,13 +91,11 @@ class Classifier:
     def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
         if isinstance(images[0], np.ndarray):
             name = "serve_images" if images[0].dtype == np.uint8 else "serve_float_images"
-            answers = self._loaded.signatures[name](images=tf.constant(np.stack(images)))
+            answers = self._endpoints[name](images=tf.constant(np.stack(images)))
         else:
             contents = [_contents(image) for image in images]
             try:
-                answers = self._loaded.signatures["serving_default"](
-                    image_bytes=tf.constant(contents)
-                )
+                answers = self._endpoints["serving_default"](image_bytes=tf.constant(contents))
             except tf.errors.OpError as error:
                 raise _unreadable(images, contents) from error
         rows = zip(answers["classes"].numpy(), answers["scores"].numpy(), strict=True)
@@ -99,13 +106,14 @@ class Classifier:
 
 
 def load_classifier(path: str | pathlib.Path) -> Classifier:
-    """Loads a classifier that `run` exported.
+    """Loads a classifier that `run` exported, or weights with the head that they were published with.
 
     Args:
-        path: A run's folder, or the SavedModel in it.
+        path: A run's folder, or the SavedModel in it; or `"resnet18"` to `"resnet152"` for ImageNet's
+            classes with the best weights that can be had, or the name of weights.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, or the weights classify nothing.
 
     Example:
         >>> classifier = tl.load_classifier("saved_models/my_run")
@@ -113,15 +121,18 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         'cat'
     """
     folder = pathlib.Path(path).expanduser()
+    if not folder.exists() and names_weights(str(path)):
+        return Classifier(None, *build_pretrained(str(path)))
     if (folder / "saved_model").is_dir():
         folder = folder / "saved_model"
     if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
         raise InputError(
-            f"{str(path)!r} is no exported classifier. Expected a finished run's folder, or the "
-            "saved_model folder in it."
+            f"{str(path)!r} is no exported classifier. Expected a finished run's folder, the saved_model "
+            "folder in it, a network such as resnet50, or a name that `tl-toolkit weights` lists."
         )
     card = json.loads((folder / CARD).read_text())
-    return Classifier(folder, tf.saved_model.load(str(folder)), card)
+    loaded = tf.saved_model.load(str(folder))
+    return Classifier(folder, loaded.signatures, card, kept=loaded)
 
 
 def _batches(images: list[Image]) -> Iterable[list[Image]]:

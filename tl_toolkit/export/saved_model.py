@@ -17,7 +17,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decode import decode_image
-from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
+from tl_toolkit.export.endpoints import make_endpoints
 
 CARD = pathlib.PurePath("assets.extra", "model_card.json")
 RELOAD_SCRIPT = pathlib.Path(__file__).with_name("reload_check.py")
@@ -34,12 +34,7 @@ def export_saved_model(
 ) -> None:
     """Writes a SavedModel with decoding, resizing, preprocessing, softmax and labels inside.
 
-    Endpoints, each returning `classes` (string[batch, classes]) and `scores` (float32, the same shape),
-    most probable first, and `probabilities` (float32[batch, classes]) in the order of `class_names`:
-
-    - `serving_default`: `image_bytes`, string[batch], image files' contents;
-    - `serve_images`: `images`, uint8[batch, height, width, 3], RGB;
-    - `serve_float_images`: `images`, float32[batch, height, width, 3], RGB, 0-255.
+    Its endpoints are those of `make_endpoints`.
 
     Args:
         model: Images (float32, 0-255) to logits.
@@ -48,45 +43,9 @@ def export_saved_model(
         class_names: In the order of the logits.
         card: What to know of the model, plain JSON values; lies beside it as `assets.extra/`.
     """
-    names = tf.constant(list(class_names))
-    size = preprocessing.image_size
-    resized = tf.TensorSpec((size, size, 3), tf.float32)
-
-    def answer(images):
-        probabilities = tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
-        scores, order = tf.math.top_k(probabilities, k=len(class_names))
-        return {
-            "classes": tf.gather(names, order),
-            "scores": scores,
-            "probabilities": probabilities,
-        }
-
-    def serve_bytes(image_bytes):
-        return answer(
-            tf.map_fn(
-                lambda encoded: decode_and_resize(encoded, preprocessing),
-                image_bytes,
-                fn_output_signature=resized,
-            )
-        )
-
-    def serve_pixels(images):
-        return answer(
-            tf.map_fn(
-                lambda image: resize_for_evaluation(image, preprocessing),
-                images,
-                fn_output_signature=resized,
-            )
-        )
-
-    pixels = (None, None, None, 3)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for name, function, spec in (
-        ("serving_default", serve_bytes, tf.TensorSpec([None], tf.string, "image_bytes")),
-        ("serve_images", serve_pixels, tf.TensorSpec(pixels, tf.uint8, "images")),
-        ("serve_float_images", serve_pixels, tf.TensorSpec(pixels, tf.float32, "images")),
-    ):
+    for name, (function, spec) in make_endpoints(model, preprocessing, class_names).items():
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(str(folder), verbose=False)
     (folder / CARD).parent.mkdir()

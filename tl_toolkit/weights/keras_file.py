@@ -14,8 +14,13 @@ import ml_dtypes
 import numpy as np
 
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.catalog.imagenet import KERAS_EPSILON
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.describe import describe_architecture, describe_preprocessing
+from tl_toolkit.models.describe import (
+    architecture_of_tensors,
+    describe_architecture,
+    describe_preprocessing,
+)
 from tl_toolkit.models.head import FEATURES_HEAD
 
 # Order of a layer's variables in the file, by how many there are.
@@ -32,9 +37,14 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec | None:
-    """Reads the spec off a `.keras` file's config; None for `.weights.h5`, which has no config."""
+    """Reads the spec off a `.keras` file's config.
+
+    A `.weights.h5` has no config. Where its convolutions have biases it comes from keras.applications'
+    builders, whose variant and ε are known; else None.
+    """
     if path.suffix != ".keras":
-        return None
+        tensors = read_tensors(path)
+        return spec_of_biased(tensors, path) if "conv1_conv/bias" in tensors else None
     with _errors(path), zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))["config"]
     dense = {
@@ -76,6 +86,16 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
         file.visititems(visit)
     return tensors
+
+
+def spec_of_biased(tensors: dict[str, np.ndarray], path: pathlib.Path) -> WeightSpec:
+    """Returns what is known of a file without a config that keras.applications' builders gave biases."""
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    architecture = architecture_of_tensors(
+        shapes, str(path), variant="v1", bn_epsilon=KERAS_EPSILON
+    )
+    head = shapes.get(f"{FEATURES_HEAD}/kernel", (0,))
+    return WeightSpec(str(path), architecture, classes=head[-1])
 
 
 def _array(dataset: h5py.Dataset) -> np.ndarray:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import h5py
 import numpy as np
 
 from tl_toolkit.catalog import CATALOG, WeightSpec
-from tl_toolkit.catalog.imagenet import KERAS_EPSILON
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.describe import architecture_of_tensors
 from tl_toolkit.weights import first_keras_names, keras_applications
+from tl_toolkit.weights.keras_file import spec_of_biased
 
 
 def accepts(path: pathlib.Path) -> bool:
@@ -31,26 +31,21 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
             keras_applications.check_file(path)
             return spec
     tensors, is_first = _read(path)
-    epsilon = first_keras_names.BN_EPSILON if is_first else KERAS_EPSILON
     if "conv1_conv/bias" not in tensors:
         raise InputError(
             f"{str(path)!r} does not say its network's strides and ε, and its convolutions have no bias as "
             "those of keras.applications: save the model as .keras, which says it all."
         )
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    architecture = architecture_of_tensors(shapes, str(path), variant="v1", bn_epsilon=epsilon)
-    return WeightSpec(str(path), architecture, classes=classes_of(tensors))
+    spec = spec_of_biased(tensors, path)
+    if not is_first:
+        return spec
+    first = dataclasses.replace(spec.architecture, bn_epsilon=first_keras_names.BN_EPSILON)
+    return dataclasses.replace(spec, architecture=first)
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every tensor by its `layer/variable` name, biases of convolutions among them."""
     return _read(path)[0]
-
-
-def classes_of(tensors: dict[str, np.ndarray]) -> int:
-    """Outputs of the head `predictions`; 0 where there is none."""
-    head = tensors.get("predictions/kernel")
-    return 0 if head is None else head.shape[-1]
 
 
 def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], bool]:

@@ -60,6 +60,6 @@ def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) 
 def open_safetensors(path: pathlib.Path):
     """Opens any safetensors file; raises `InputError` where it is damaged or cut short."""
     try:
-        return safetensors.safeopen_safetensors(path, "numpy")
+        return safetensors.safe_open(path, "numpy")
     except safetensors.SafetensorError as error:
         raise InputError(f"{str(path)!r} is not a whole safetensors file: {error}.") from error

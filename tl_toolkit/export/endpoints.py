@@ -1,0 +1,70 @@
+"""What a served classifier answers to: image files, or pixels of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
+
+
+def make_endpoints(
+    model: keras.Model, preprocessing: Preprocessing, class_names: Sequence[str]
+) -> dict[str, tuple[Callable, tf.TensorSpec]]:
+    """Returns functions with decoding, resizing, preprocessing, softmax and labels inside.
+
+    Each returns `classes` (string[batch, classes]) and `scores` (float32, the same shape), most probable
+    first, and `probabilities` (float32[batch, classes]) in the order of `class_names`:
+
+    - `serving_default`: `image_bytes`, string[batch], image files' contents;
+    - `serve_images`: `images`, uint8[batch, height, width, 3], RGB;
+    - `serve_float_images`: `images`, float32[batch, height, width, 3], RGB, 0-255.
+
+    Args:
+        model: Images (float32, 0-255) to logits.
+        preprocessing: Gives the image size and the crop.
+        class_names: In the order of the logits.
+
+    Returns:
+        By name: the function and what it takes.
+    """
+    names = tf.constant(list(class_names))
+    size = preprocessing.image_size
+    resized = tf.TensorSpec((size, size, 3), tf.float32)
+
+    def answer(images):
+        probabilities = tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+        scores, order = tf.math.top_k(probabilities, k=len(class_names))
+        return {
+            "classes": tf.gather(names, order),
+            "scores": scores,
+            "probabilities": probabilities,
+        }
+
+    def serve_bytes(image_bytes):
+        return answer(
+            tf.map_fn(
+                lambda encoded: decode_and_resize(encoded, preprocessing),
+                image_bytes,
+                fn_output_signature=resized,
+            )
+        )
+
+    def serve_pixels(images):
+        return answer(
+            tf.map_fn(
+                lambda image: resize_for_evaluation(image, preprocessing),
+                images,
+                fn_output_signature=resized,
+            )
+        )
+
+    pixels = (None, None, None, 3)
+    return {
+        "serving_default": (serve_bytes, tf.TensorSpec([None], tf.string, "image_bytes")),
+        "serve_images": (serve_pixels, tf.TensorSpec(pixels, tf.uint8, "images")),
+        "serve_float_images": (serve_pixels, tf.TensorSpec(pixels, tf.float32, "images")),
+    }

@@ -1,0 +1,64 @@
+"""Weights with their original head as a classifier, with no training: ImageNet's 1,000 classes, mostly."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG
+from tl_toolkit.errors import InputError
+from tl_toolkit.export.endpoints import make_endpoints
+from tl_toolkit.models.head import assemble_classifier
+from tl_toolkit.weights.load import load_source
+from tl_toolkit.weights.resolve import IMAGENET, open_weights
+
+SCHEMES = ("hf://", "keras-hub:")
+
+
+def names_weights(name: str) -> bool:
+    """Whether this is a network's name, such as `"resnet50"`, or that of weights, and not a path."""
+    return name in BLOCK_COUNTS or name in CATALOG or name.startswith(SCHEMES)
+
+
+def build_pretrained(name: str) -> tuple[dict, dict]:
+    """Builds the classifier that the weights were published as.
+
+    Args:
+        name: `"resnet50"` for the best ImageNet weights of that network that can be had, or what
+            `open_weights` takes.
+
+    Returns:
+        Its endpoints, as those of a SavedModel, and its card.
+
+    Raises:
+        InputError: The weights cannot be had, have no head, or do not name their classes or preprocessing.
+    """
+    source = open_weights(IMAGENET, name) if name in BLOCK_COUNTS else open_weights(name)
+    spec = source.spec
+    missing = [
+        what
+        for what, value in (
+            ("a head", spec and spec.classes),
+            ("their classes' names", spec and spec.class_names),
+            ("their preprocessing", spec and spec.preprocessing),
+        )
+        if not value
+    ]
+    if missing:
+        raise InputError(
+            f"The weights {name!r} do not come with {' and '.join(missing)}, so that they classify nothing "
+            "without training: tl-toolkit train starts from them."
+        )
+    model = assemble_classifier(spec.architecture, spec.preprocessing, spec.classes)
+    load_source(model, source)
+    endpoints = {
+        endpoint: tf.function(function, input_signature=[signature])
+        for endpoint, (function, signature) in make_endpoints(
+            model, spec.preprocessing, spec.class_names
+        ).items()
+    }
+    card = {
+        "class_names": list(spec.class_names),
+        "facts": {"weights": spec.name, "licence of the weights": spec.licence},
+        "notes": list(source.notes),
+    }
+    return endpoints, card
