@@ -1,11 +1,12 @@
 """Weights with their own head classify without training."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import network, write_safetensors
+from tiny import TINY, network, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit import catalog
@@ -15,6 +16,7 @@ from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.preprocessing import ImagePreprocessing
 from tl_toolkit.weights import shipped
+from tl_toolkit.weights.cache import file_digest
 
 
 @pytest.fixture
@@ -36,8 +38,11 @@ def test_shipped_weights_know_a_digit(digit_photo):
     assert (prediction.class_name, prediction.score > 0.9) == ("7", True)
 
 
-def test_the_command_line_predicts_with_the_name_of_weights(digit_photo, capsys):
-    main(["predict", "digits", str(digit_photo), "--json"])
+def test_the_command_line_predicts_with_the_name_of_weights(digit_photo, capsys, monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["tl-toolkit", "predict", "digits", str(digit_photo), "--json"]
+    )
+    main()
     (row,) = json.loads(capsys.readouterr().out)
     assert row["class_name"] == "7"
 
@@ -55,11 +60,9 @@ def tiny_catalogue(tmp_path, monkeypatch):
             "filename": "tiny.safetensors",
         }
         model = network(include_top="classes" not in fields or fields["classes"] > 0)
-        from tiny import TINY
-
         spec = WeightSpec(name="tiny", architecture=TINY, **{**known, **fields})
         path = write_safetensors(tmp_path / "tiny.safetensors", model, spec)
-        digest = __import__("hashlib").sha256(path.read_bytes()).hexdigest()
+        digest = file_digest(path)
         monkeypatch.setattr(shipped, "FOLDERS", (tmp_path,))
         monkeypatch.setitem(
             catalog.CATALOG, "tiny", WeightSpec(**{**spec.__dict__, "sha256": digest})

@@ -114,7 +114,9 @@ def test_a_classifier_takes_paths_bytes_and_arrays_in_one_call(finished_run, pho
     for answer in answers:
         assert answer.score == max(answer.probabilities.values())
         assert answer.score == pytest.approx(answers[0].score, abs=1e-5)
-    assert classifier.predict(np.stack([pixels, pixels]))[1] == classifier.predict(pixels)[0]
+    pair, alone = classifier.predict(np.stack([pixels, pixels])), classifier.predict(pixels)[0]
+    # The last bit may depend on the batch's size.
+    assert pair[1].probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
 def test_more_images_than_a_batch_keep_their_order(finished_run, photos):

@@ -8,7 +8,6 @@ import re
 import huggingface_hub
 from huggingface_hub.errors import (
     EntryNotFoundError,
-    HfHubHTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -59,8 +58,8 @@ def fetch_uri(uri: str) -> pathlib.Path:
         ) from error
     except EntryNotFoundError as error:
         raise UnavailableError(f"{uri!r} lacks one of {', '.join(FILES)}", False) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise UnavailableError(f"the Hugging Face Hub cannot be reached: {error}") from error
+    except Exception as error:  # huggingface_hub passes on what its HTTP library raises
+        raise UnavailableError(f"the Hugging Face Hub fails: {error}") from error
     return pathlib.Path(paths[-1])
 
 

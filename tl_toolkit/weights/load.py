@@ -141,9 +141,10 @@ def _untrained(tensors: dict[str, np.ndarray]) -> list[str]:
 
 
 def _differ_in_classes_alone(theirs: dict[str, tuple], ours: dict[str, tuple]) -> bool:
-    return set(theirs) == set(ours) and all(
+    is_alike = set(theirs) == set(ours) and all(
         shape[:-1] == ours[name][:-1] for name, shape in theirs.items()
     )
+    return is_alike and len({shape[-1] for shape in theirs.values()}) == 1
 
 
 def _layer(name: str) -> str:
