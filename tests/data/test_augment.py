@@ -44,7 +44,7 @@ def ramp(height, width):
 
 @functools.cache
 def windows(preset, height, width, seed):
-    """float[VIEWS, 4] (top, left, height, width), bool[VIEWS] mirrored: read off a ramp's views."""
+    """Read off a ramp's views: float[VIEWS, 4] (top, left, height, width), bool[VIEWS] mirrored, flipped."""
     pixels = tf.constant(ramp(height, width))
     # The middle half is linear in the place, whatever happens at the border.
     size = LARGE.image_size
@@ -56,14 +56,14 @@ def windows(preset, height, width, seed):
 
     views = tf.data.Dataset.range(VIEWS).map(rows_and_columns, tf.data.AUTOTUNE).batch(VIEWS)
     rows, columns = (values.astype(float) for values in next(views.as_numpy_iterator()))
-    mirrored = columns[:, 0] > columns[:, 1]
-    columns = np.sort(columns, axis=1)
+    mirrored, flipped = columns[:, 0] > columns[:, 1], rows[:, 0] > rows[:, 1]
+    columns, rows = np.sort(columns, axis=1), np.sort(rows, axis=1)
     scales = np.stack([rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0]], 1) / (far - near)
     # A view's pixel k shows the place start + (k + 1/2) scale; a ramp's pixel i lies at i + 1/2.
     # In a mirror, pixel k is pixel size - 1 - k.
-    first = np.stack([np.full(VIEWS, near), np.where(mirrored, size - 1 - far, near)], 1)
+    first = np.where(np.stack([flipped, mirrored], 1), size - 1 - far, near)
     starts = np.stack([rows[:, 0], columns[:, 0]], 1) + 0.5 - (first + 0.5) * scales
-    return np.concatenate([starts, scales * size], 1), mirrored
+    return np.concatenate([starts, scales * size], 1), mirrored, flipped
 
 
 def assert_inside(found, shape):
@@ -148,7 +148,7 @@ def test_none_gives_the_evaluation_view():
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shape, seed):
-    found, _ = windows("photo", *shape, seed)
+    found, _, _ = windows("photo", *shape, seed)
     assert_inside(found, shape)
     top, left, height, width = found.T
     assert_covers(width / height, 3 / 4, 4 / 3)
@@ -161,10 +161,13 @@ def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shap
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_half_of_the_photo_views_are_mirrored(seed):
-    _, mirrored = windows("photo", 15, 15, seed)
+def test_half_of_the_views_are_mirrored_or_turned_upside_down_where_the_preset_says_so(seed):
     four_deviations = 4 * 0.5 / np.sqrt(VIEWS)
-    assert abs(mirrored.mean() - 0.5) < four_deviations
+    for preset in ("photo", "surface"):
+        _, mirrored, flipped = windows(preset, 15, 15, seed)
+        assert abs(mirrored.mean() - 0.5) < four_deviations
+        expected = 0.5 if preset == "surface" else 0.0
+        assert abs(flipped.mean() - expected) < (four_deviations if expected else 1e-9)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -183,18 +186,19 @@ def test_shifted_windows_fill_the_documented_ranges(preset, shape):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("preset", SIDED)
 def test_pictures_whose_sides_have_a_meaning_are_never_mirrored(preset, seed):
-    _, mirrored = windows(preset, 15, 15, seed)
-    assert mirrored.sum() == 0
+    _, mirrored, flipped = windows(preset, 15, 15, seed)
+    assert mirrored.sum() == flipped.sum() == 0
     assert "shift" in SIDED
 
 
 @pytest.mark.parametrize("preset", RANDOM)
 def test_the_parts_of_a_view_are_drawn_independently(preset):
     shape = (15, 15)
-    found, mirrored = windows(preset, *shape, seed=0)
+    found, mirrored, flipped = windows(preset, *shape, seed=0)
     top, left, height, width = found.T
     parts = [height * width, width / height, top + height / 2, left + width / 2]
     parts += [mirrored] if AUGMENTATIONS[preset].mirror else []
+    parts += [flipped] if AUGMENTATIONS[preset].flip else []
     correlations = np.corrcoef(np.array(parts, float)) - np.eye(len(parts))
     four_deviations = 4 / np.sqrt(VIEWS)
     assert np.abs(correlations).max() < four_deviations

@@ -494,3 +494,26 @@ def test_the_random_state_of_a_dropout_is_no_weight(tmp_path, name):
     load_weights(ours, tmp_path / name)
     for expected, actual in zip(theirs.weights, ours.weights, strict=True):
         np.testing.assert_array_equal(actual.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("channel_order", "bgr"), ("scale", 1.0), ("mean", (1.0, 2.0, 3.0)), ("std", (9.0, 1.0, 1.0))],
+)
+def test_a_model_that_prepares_pixels_otherwise_is_refused(field, value, tmp_path):
+    model = classifier()
+    theirs = dataclasses.replace(PIXELS, **{field: value})
+    path = write_safetensors(tmp_path / "w.safetensors", model, spec_of(preprocessing=theirs))
+    before = values(model)
+    with pytest.raises(InputError, match=f"want pixels with {field}="):
+        load_weights(model, path)
+    assert_same_bits(values(model), before)
+    other_size = spec_of(preprocessing=dataclasses.replace(PIXELS, image_size=64))
+    load_weights(model, write_safetensors(tmp_path / "w.safetensors", model, other_size))
+
+
+def test_a_file_that_does_not_say_its_variant_is_loaded_with_a_warning(tmp_path):
+    model = network(BOTTLENECK)
+    model.save_weights(tmp_path / "w.weights.h5")
+    with pytest.warns(UserWarning, match="does not say its variant and ε: .* v1.5 and 1e-05"):
+        load_weights(network(BOTTLENECK, seed=1), tmp_path / "w.weights.h5")

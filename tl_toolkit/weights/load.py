@@ -9,9 +9,9 @@ import warnings
 import keras
 import numpy as np
 
-from tl_toolkit.catalog import Architecture, WeightSpec
+from tl_toolkit.catalog import Architecture, Preprocessing, WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.describe import describe_architecture
+from tl_toolkit.models.describe import describe_architecture, describe_preprocessing
 from tl_toolkit.models.head import HEADS
 from tl_toolkit.weights.resolve import WeightSource, open_weights
 
@@ -40,10 +40,17 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
 
 def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
     """Loads weights that were opened; otherwise as `load_weights`."""
-    architecture = describe_architecture(model.get_config())
+    config = model.get_config()
+    architecture = describe_architecture(config)
     spec = weights.spec or WeightSpec(name=str(weights.path), architecture=architecture)
     check_architecture(spec, architecture)
+    _check_preprocessing(spec, describe_preprocessing(config))
     notes = assign_tensors(model, weights)
+    if weights.spec is None and _has_variants(architecture):
+        notes.append(
+            f"the file does not say its variant and ε: those of the network, {architecture.variant} and "
+            f"{architecture.bn_epsilon:g}, are taken to be right"
+        )
     if notes:
         warnings.warn(f"Weights {spec.name!r}: {'; '.join(notes)}", stacklevel=3)
     return spec
@@ -51,9 +58,8 @@ def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
 
 def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
     """Raises `InputError` where weights and network differ in a way that shapes may not show."""
-    has_variants = architecture.block == "bottleneck" and len(architecture.block_counts) > 1
     for field in dataclasses.fields(Architecture):
-        if field.name == "variant" and not has_variants:
+        if field.name == "variant" and not _has_variants(architecture):
             continue
         theirs, ours = getattr(spec.architecture, field.name), getattr(architecture, field.name)
         equal = (
@@ -66,6 +72,23 @@ def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
                 f"Weights {spec.name!r} are for a {spec.architecture.name} with "
                 f"{field.name}={theirs!r}, the network has {field.name}={ours!r}: build it with "
                 f"{field.name}={theirs!r}, or choose other weights."
+            )
+
+
+def _has_variants(architecture: Architecture) -> bool:
+    return architecture.block == "bottleneck" and len(architecture.block_counts) > 1
+
+
+def _check_preprocessing(spec: WeightSpec, ours: Preprocessing | None) -> None:
+    """Raises `InputError` where the model prepares its pixels otherwise than the weights were trained."""
+    if ours is None or spec.preprocessing is None:
+        return
+    for field in ("channel_order", "scale", "mean", "std"):
+        expected, found = getattr(spec.preprocessing, field), getattr(ours, field)
+        if expected != found:
+            raise InputError(
+                f"Weights {spec.name!r} want pixels with {field}={expected}, and the model's preprocessing "
+                f"has {field}={found}: assemble the model with the weights' own preprocessing."
             )
 
 
