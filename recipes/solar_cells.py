@@ -15,14 +15,14 @@ BASE = tl.Recipe(
     weights="imagenet",
     backbone="resnet50",
     image_size=150,
+    crop_fraction=1.0,
     test_fraction=0.25,
     validation_fraction=0.15,
-    epochs=5,
 )
 RECIPES = [
     BASE,
-    BASE.replace(strategy=tl.LastLayers(), learning_rate=3e-4, epochs=7),
-    BASE.replace(strategy=tl.FullFineTune(), learning_rate=3e-4, epochs=8),
+    BASE.replace(strategy=tl.LastLayers(), epochs=10),
+    BASE.replace(strategy=tl.FullFineTune(), learning_rate=2e-4, epochs=8),
     BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=8),
 ]
 

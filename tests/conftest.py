@@ -2,8 +2,12 @@
 
 import dataclasses
 import os
+import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
+
+# Nothing of the user's cache is read or changed.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
 
 import keras
 import numpy as np

@@ -20,8 +20,10 @@ from PIL import Image
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
-from tl_toolkit import experiment, runs
-from tl_toolkit.data.seen_images import SEEN_IMAGES, digests
+from tl_toolkit import runs
+from tl_toolkit.data import pipeline
+from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.experiment import Context, _training_batches, prepare, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError, StoppedError
@@ -178,7 +180,7 @@ def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
     Image.new("RGB", (30, 30), (220, 40, 30)).save(grown / "red" / "00.png")
     recipe = recipe.replace(data=f"folder:{grown}")
     seen = set((finished_run.folder / "saved_model" / SEEN_IMAGES).read_text().split())
-    known = sum(digest in seen for digest in digests(prepare(recipe).dataset.test))
+    known = sum(digest in seen for digest in content_digests(prepare(recipe).dataset.test))
     assert known > 0
     notes = tl.run(recipe, tmp_path / "grown").notes
     expected = f"{known} of 12 test images were learned from, or selected by, in the run"
@@ -212,9 +214,9 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
 def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
     photo_recipe, monkeypatch
 ):
-    recipe = photo_recipe.replace(epochs=2)
+    recipe = photo_recipe.replace(epochs=2, cache=False)
     held = train_and_validate(recipe)
-    monkeypatch.setattr(experiment, "VALIDATION_MEMORY", 0)
+    monkeypatch.setattr(pipeline, "KEPT_BYTES", 0)
     read = train_and_validate(recipe)
     assert held.progress.history == read.progress.history
     assert held.progress.history[-1]["val_loss"] > 0
@@ -222,7 +224,7 @@ def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
 
 def batches_of_an_epoch(recipe):
     experiment = prepare(recipe)
-    batches = _training_batches(experiment, tf.distribute.get_strategy(), 0, 0)
+    batches = _training_batches(experiment, None, tf.distribute.get_strategy(), 0, 0)
     epoch = list(batches.take(experiment.numbers.steps_per_epoch))
     labels = np.concatenate([labels for _, labels, _ in epoch])
     weights = np.concatenate([weights for _, _, weights in epoch])

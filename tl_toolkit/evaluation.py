@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.open import open_images
-from tl_toolkit.data.seen_images import digests, read_seen_images
+from tl_toolkit.data.seen_images import read_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.classifier import Classifier, load_classifier
 from tl_toolkit.report.metrics import classification_metrics
@@ -41,7 +42,7 @@ def evaluate_classifier(
     seen = read_seen_images(classifier.path) if classifier.path is not None else set()
     probabilities, labels, left_out = [], [], 0
     for split in (source.train, source.validation, source.test):
-        unseen = np.flatnonzero([digest not in seen for digest in digests(split)])
+        unseen = np.flatnonzero([digest not in seen for digest in content_digests(split)])
         left_out += len(split) - len(unseen) if split is not None else 0
         if len(unseen):
             probabilities.append(_probabilities(classifier, split.take(unseen)))

@@ -22,6 +22,7 @@ from tl_toolkit.data.pipeline import (
     class_weights,
     epoch_order,
     evaluation_batches,
+    kept_evaluation_batches,
     training_batches,
     training_signature,
 )
@@ -30,7 +31,9 @@ from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
+from tl_toolkit.transfer.cached_part import CachedPart, cache_frozen_part
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
+from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
 from tl_toolkit.transfer.network import build_network, choose_network
 from tl_toolkit.transfer.plan import (
     FOLLOWING,
@@ -45,9 +48,6 @@ from tl_toolkit.transfer.plan import (
 from tl_toolkit.weights.resolve import WeightSource, open_weights
 
 EVALUATION_BATCH_SIZE = 64
-VALIDATION_MEMORY = (
-    512 * 2**20
-)  # bytes; validation images of less are decoded once, not every epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Context:
         checkpoint_seconds: Least time between two checkpoints.
         callbacks: Keras callbacks.
         distribute: A `tf.distribute` strategy; None: one device.
+        feature_cache: Where what frozen layers make of images is kept.
     """
 
     dataset: ImageDataset | None = None
@@ -67,6 +68,7 @@ class Context:
     checkpoint_seconds: float = 10.0
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     distribute: tf.distribute.Strategy | None = None
+    feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,25 +170,37 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         experiment.dataset,
     )
     before = fingerprints(model, plan)
+    cached, notes = _cache_frozen_part(experiment, context.feature_cache)
+    experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *notes))
     distribute = context.distribute or tf.distribute.get_strategy()
     with distribute.scope():
         optimizer = make_optimizer(model, numbers)
+    signature = None
     # A batch that is spread over replicas is no tensor, and has no such signature.
-    is_one_device = distribute.num_replicas_in_sync == 1
-    signature = training_signature(experiment.spec.preprocessing) if is_one_device else None
-    step = TrainingStep(model, optimizer, numbers.label_smoothing, distribute, signature)
-    validate = _make_validation(experiment)
+    if distribute.num_replicas_in_sync == 1:
+        signature = (
+            cached.training_signature()
+            if cached is not None
+            else training_signature(experiment.spec.preprocessing)
+        )
+    step = TrainingStep(
+        cached.model if cached is not None else model,
+        optimizer,
+        numbers.label_smoothing,
+        distribute,
+        signature,
+    )
     moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
     progress = train(
         model,
         step,
         optimizer,
         moving_variables=[v for v in model.variables if v.path in moving],
-        batches_from=functools.partial(_training_batches, experiment, distribute),
+        batches_from=functools.partial(_training_batches, experiment, cached, distribute),
         schedule=Schedule(
             numbers.epochs, numbers.steps_per_epoch, recipe.patience, context.checkpoint_seconds
         ),
-        validate=validate,
+        validate=_make_validation(experiment, cached),
         folder=context.checkpoints,
         identity={
             "recipe": recipe.to_json(),
@@ -238,44 +252,79 @@ def _epoch_order(recipe: Recipe, split: Split, epoch: int) -> np.ndarray:
     return epoch_order(split.labels, recipe.seed, epoch, recipe.class_balance == "sampling")
 
 
+def _cache_frozen_part(
+    experiment: Experiment, cache: FeatureCache
+) -> tuple[CachedPart | None, tuple[str, ...]]:
+    """Computes what is frozen once; None where nothing is, or it shall not, or there is no room."""
+    plan, numbers = experiment.plan, experiment.numbers
+    if plan.cut is None or not experiment.recipe.cache:
+        return None, ()
+    try:
+        cached = cache_frozen_part(
+            experiment.model,
+            plan.cut,
+            experiment.dataset,
+            experiment.spec.preprocessing,
+            experiment.augmentation,
+            seed=experiment.recipe.seed,
+            views=numbers.views if experiment.augmentation is not None else 1,
+            cache=cache,
+        )
+    except NoRoomError as error:
+        return None, (f"the frozen layers are computed in every epoch: {error}",)
+    return cached, ()
+
+
 def _training_batches(
-    experiment: Experiment, distribute: tf.distribute.Strategy, epoch: int, step: int
+    experiment: Experiment,
+    cached: CachedPart | None,
+    distribute: tf.distribute.Strategy,
+    epoch: int,
+    step: int,
 ) -> tf.data.Dataset:
     recipe, numbers, dataset = experiment.recipe, experiment.numbers, experiment.dataset
     weights = None
     if recipe.class_balance == "weights":
         weights = class_weights(dataset.train.labels, len(dataset.class_names))
-    return distribute.experimental_distribute_dataset(
-        training_batches(
+    common = {
+        "class_weights": weights,
+        "batch_size": numbers.batch_size,
+        "epochs": numbers.epochs,
+        "seed": recipe.seed,
+        "first_epoch": epoch,
+        "first_step": step,
+        "balanced": recipe.class_balance == "sampling",
+    }
+    if cached is not None:
+        batches = cached.training_batches(dataset.train, **common)
+    else:
+        batches = training_batches(
             dataset.train,
             experiment.spec.preprocessing,
             experiment.augmentation,
-            batch_size=numbers.batch_size,
-            epochs=numbers.epochs,
-            seed=recipe.seed,
-            first_epoch=epoch,
-            first_step=step,
-            balanced=recipe.class_balance == "sampling",
-            class_weights=weights,
+            views=numbers.views,
+            **common,
         )
-    )
+    return distribute.experimental_distribute_dataset(batches)
 
 
-def _make_validation(experiment: Experiment):
+def _make_validation(experiment: Experiment, cached: CachedPart | None):
     """Returns a function that gives an epoch's validation figures and its score, or None."""
     dataset, recipe = experiment.dataset, experiment.recipe
     if dataset.validation is None:
         return None
-    batches = evaluation_batches(
-        dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
-    )
-    side = experiment.spec.preprocessing.image_size
-    if len(dataset.validation) * side * side * 3 * 4 <= VALIDATION_MEMORY:
-        batches = list(batches)
+    if cached is not None:
+        predict = make_predictor(cached.model)
+        batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
+    else:
+        predict = experiment.predict
+        batches = kept_evaluation_batches(
+            dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
+        )
     selected_by = "top1" if recipe.class_balance == "none" else "balanced_accuracy"
 
     def validate() -> tuple[dict[str, float], list[float]]:
-        metrics = classification_metrics(*experiment.predict(batches), dataset.class_names)
+        metrics = classification_metrics(*predict(batches), dataset.class_names)
         figures = {
             "val_loss": metrics["log_loss"],
             "val_top1": metrics["top1"],

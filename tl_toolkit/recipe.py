@@ -21,6 +21,7 @@ TYPES = {
     "str": (str, "text"),
     "int": (int, "a whole number"),
     "float": ((int, float), "a finite number"),
+    "bool": (bool, "true or false"),
 }
 
 
@@ -32,7 +33,7 @@ def _check_types(values: Any) -> None:
         if kind not in TYPES or (none and value is None):
             continue
         types, words = TYPES[kind]
-        is_right = isinstance(value, types) and not isinstance(value, bool)
+        is_right = isinstance(value, types) and isinstance(value, bool) == (kind == "bool")
         if not is_right or (kind == "float" and not math.isfinite(value)):
             raise InputError(
                 f"`{field.name}` must be {words}{' or None' if none else ''}. Received: {value!r}"
@@ -152,6 +153,8 @@ class Recipe:
         preprocessing: A name in `catalog.PREPROCESSING`; None: the weights' own, or `"rescale"` from
             scratch.
         image_size: Side of the square image in pixels; None: the weights' own.
+        crop_fraction: At evaluation, side of the centre crop over the image's shorter side; None: the
+            weights' own, for photos of things with something around them. 1 where all of it matters.
         labels_per_class: Few-shot: images of each class for training and validation together.
         test_fraction: Share of the images to test on, where the source has no test split.
         validation_fraction: Share of the rest to validate on; None: 0.2, or 0 with labels_per_class.
@@ -159,6 +162,10 @@ class Recipe:
         on_bad_image: `"error"` or `"skip"`.
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.
         augmentation: A preset of `data.augment`; None: the one that suits the data.
+        views: Augmented views of an image, seen in turn, epoch after epoch; None: by strategy and data
+            size, and where all is trained another view each epoch.
+        cache: Whether what is frozen before the first trained layer is computed once and kept on disk; the
+            result is the same, to rounding.
         optimizer: `"adamw"` or `"sgd"`; None: by strategy.
         learning_rate: Peak of the schedule; None: by strategy.
         weight_decay: Decoupled, not on batch normalisation and biases; None: by strategy.
@@ -179,6 +186,7 @@ class Recipe:
     bn_epsilon: float | None = None
     preprocessing: str | None = None
     image_size: int | None = None
+    crop_fraction: float | None = None
     labels_per_class: int | None = None
     test_fraction: float = 0.2
     validation_fraction: float | None = None
@@ -186,6 +194,8 @@ class Recipe:
     on_bad_image: str = "error"
     class_balance: str = "none"
     augmentation: str | None = None
+    views: int | None = None
+    cache: bool = True
     optimizer: str | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -213,7 +223,15 @@ class Recipe:
         self._check_start()
 
     def _check_numbers(self) -> None:
-        for name in ("learning_rate", "batch_size", "epochs", "patience", "width", "bn_epsilon"):
+        for name in (
+            "learning_rate",
+            "batch_size",
+            "epochs",
+            "patience",
+            "width",
+            "bn_epsilon",
+            "views",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"`{name}` must be over 0. Received: {value}")

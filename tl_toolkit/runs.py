@@ -24,7 +24,8 @@ from scipy.special import softmax
 
 import tl_toolkit
 from tl_toolkit.catalog import WeightSpec
-from tl_toolkit.data.seen_images import digests, read_seen_images, write_seen_images
+from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     Context,
@@ -117,13 +118,13 @@ def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     logits, labels = predict_logits(trained.experiment, dataset.test)
     test = classification_metrics(logits, labels, dataset.class_names)
     seen_before = _seen_by_the_weights(trained.experiment.recipe)
-    seen_test_images = sum(digest in seen_before for digest in digests(dataset.test))
+    seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
     notes = (*trained.experiment.notes, *doubts(test, seen_test_images))
     experiment = dataclasses.replace(trained.experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
     partial.mkdir(parents=True, exist_ok=True)
     facts = _export(trained, test, softmax(logits, axis=-1), partial)
-    seen = {*seen_before, *digests(dataset.train), *digests(dataset.validation)}
+    seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     _write_report(trained, test, facts, partial)
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)

@@ -217,7 +217,7 @@ def test_class_weights_of_one_and_three_images_are_two_and_two_thirds():
 def test_weights_arrive_with_their_examples():
     labels = np.array([2, 0, 2, 1, 2, 1, 2])
     weights = np.array([3.0, 0.5, 0.25], np.float32)
-    for _, batch_labels, batch_weights in batches_of(numbered(labels), weights=weights):
+    for _, batch_labels, batch_weights in batches_of(numbered(labels), class_weights=weights):
         np.testing.assert_array_equal(batch_weights, weights[batch_labels])
     for batch in batches_of(numbered(labels)):
         np.testing.assert_array_equal(batch[2], np.ones(len(batch[1])))

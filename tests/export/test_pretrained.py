@@ -15,8 +15,8 @@ from tl_toolkit.cli import main
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.preprocessing import ImagePreprocessing
+from tl_toolkit.user_cache import file_digest
 from tl_toolkit.weights import shipped
-from tl_toolkit.weights.cache import file_digest
 
 
 @pytest.fixture

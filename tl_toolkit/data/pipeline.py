@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import Augmentation, augment_and_resize
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.resize import resize_for_evaluation
+
+KEPT_BYTES = 512 * 2**20  # of decoded images that are held in memory
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -55,6 +59,31 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+def example_weights(split: Split, class_weights: np.ndarray | None) -> np.ndarray:
+    """float32[n], how much each image counts in the loss: its own weight times that of its class."""
+    weights = np.ones(len(split), np.float32) if split.weights is None else split.weights
+    return weights if class_weights is None else weights * class_weights[split.labels]
+
+
+def batch_positions(
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    balanced: bool = False,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (epoch, positions of the batch's examples): the batches of `training_batches`."""
+    for epoch in range(first_epoch, epochs):
+        order = epoch_order(labels, seed, epoch, balanced)
+        ends = np.cumsum(batch_sizes(len(order), batch_size))
+        skip = first_step if epoch == first_epoch else 0
+        for start, end in list(zip([0, *ends], ends, strict=False))[skip:]:
+            yield epoch, order[start:end]
+
+
 def training_signature(preprocessing: Preprocessing) -> tuple[tf.TensorSpec, ...]:
     """What a batch of `training_batches` is, whatever its size."""
     side = preprocessing.image_size
@@ -77,19 +106,21 @@ def training_batches(
     first_step: int = 0,
     balanced: bool = False,
     class_weights: np.ndarray | None = None,
+    views: int | None = None,
 ) -> tf.data.Dataset:
     """All batches of a training run, from any point of it on.
 
     Args:
         split: The examples.
         preprocessing: Gives the image size and the interpolation.
-        augmentation: See `augment_and_resize`; the epoch is the view.
+        augmentation: See `augment_and_resize`.
         batch_size: The largest batch; see `batch_sizes`.
         epochs: Where the run ends.
         seed: Of the run.
         first_epoch: Where to start.
         first_step: Where to start in that epoch.
         balanced: See `epoch_order`.
+        views: How many views an image has; epoch e shows the view e % views. None: each epoch another.
         class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
             default.
 
@@ -100,10 +131,7 @@ def training_batches(
     load = split.images.loader()
     labels = tf.constant(split.labels)
     ids = tf.constant(split.ids)
-    example_weights = np.ones(len(split)) if split.weights is None else split.weights
-    if class_weights is not None:
-        example_weights = example_weights * class_weights[split.labels]
-    example_weights = tf.constant(example_weights, tf.float32)
+    weights = tf.constant(example_weights(split, class_weights))
 
     def orders():
         for epoch in range(first_epoch, epochs):
@@ -115,9 +143,14 @@ def training_batches(
 
     def example(position, epoch):
         pixels = augment_and_resize(
-            load(position), augmentation, preprocessing, seed, ids[position], epoch
+            load(position),
+            augmentation,
+            preprocessing,
+            seed,
+            ids[position],
+            epoch % (views or epochs),
         )
-        return pixels, labels[position], example_weights[position]
+        return pixels, labels[position], weights[position]
 
     def batches_of_epoch(epoch, order, larger, larger_size, smaller_size):
         examples = tf.data.Dataset.from_tensor_slices(order).map(
@@ -132,6 +165,33 @@ def training_batches(
             orders, output_signature=(whole, tf.TensorSpec([None], tf.int64), whole, whole, whole)
         )
         .flat_map(batches_of_epoch)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def view_batches(
+    split: Split,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    positions: np.ndarray,
+    *,
+    seed: int,
+    view: int,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """One view of the images at those positions, in that order: float32[batch, size, size, 3], 0-255."""
+    load = split.images.loader()
+    ids = tf.constant(split.ids)
+
+    def pixels(position):
+        return augment_and_resize(
+            load(position), augmentation, preprocessing, seed, ids[position], view
+        )
+
+    return (
+        tf.data.Dataset.from_tensor_slices(positions)
+        .map(pixels, tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -156,3 +216,12 @@ def evaluation_batches(
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def kept_evaluation_batches(
+    split: Split, preprocessing: Preprocessing, batch_size: int
+) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
+    """The same for a split that is gone over again and again: decoded once where it fits in memory."""
+    batches = evaluation_batches(split, preprocessing, batch_size)
+    bytes_of_all = len(split) * preprocessing.image_size**2 * 3 * 4
+    return list(batches) if bytes_of_all <= KEPT_BYTES else batches

@@ -5,21 +5,10 @@ They are told by their contents: a copy, another path or a folder that grew make
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 from collections.abc import Iterable
 
-import numpy as np
-
-from tl_toolkit.data.dataset import Split
-
 SEEN_IMAGES = pathlib.PurePath("assets.extra", "seen_images.txt")
-
-
-def digests(split: Split | None) -> np.ndarray:
-    """Returns str[n], a digest of each image's file contents; empty for None."""
-    contents = (split.images.encoded(index) for index in range(len(split) if split else 0))
-    return np.array([hashlib.blake2b(c, digest_size=8).hexdigest() for c in contents], str)
 
 
 def write_seen_images(saved_model: pathlib.Path, seen: Iterable[str]) -> None:

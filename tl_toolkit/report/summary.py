@@ -29,6 +29,8 @@ def plan_table(plan: FreezePlan, title: str) -> Table:
     table.add_column("batch normalisation")
     for row in plan_rows(plan):
         table.add_row(*row, end_section=row[0] == plan.stages[-1].stage)
+    if plan.cut is not None:
+        table.caption = f"Computed once, and kept: everything up to {plan.cut}."
     return table
 
 

@@ -43,6 +43,7 @@ DEFAULTS: dict[type, StrategyDefaults] = {
     FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
 WARMUP_SHARE = 0.1
+IMAGES_OVER_VIEWS, FEWEST_VIEWS, MOST_VIEWS = 2048, 2, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Hyperparameters:
         bn_mode: Of the batch normalisations in the trained part.
         bn_momentum: Of their moving averages.
         label_smoothing: From 0 to under 1.
+        views: Augmented views of an image, seen in turn; None: another one each epoch.
         notes: What was decided otherwise than usual, and why.
     """
 
@@ -75,6 +77,7 @@ class Hyperparameters:
     bn_mode: str
     bn_momentum: float
     label_smoothing: float
+    views: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -104,6 +107,7 @@ def hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperpa
         bn_mode=bn_mode,
         bn_momentum=bn_momentum(steps),
         label_smoothing=recipe.label_smoothing,
+        views=recipe.views or _views(recipe, examples),
         notes=notes,
     )
 
@@ -115,6 +119,13 @@ def bn_momentum(steps_per_epoch: int) -> float:
     Representations", appendix B.8.
     """
     return max(1 - 10 / steps_per_epoch, 0.9)
+
+
+def _views(recipe: Recipe, examples: int) -> int | None:
+    """Views for the strategies whose frozen part is computed once a view: more where images are few."""
+    if not isinstance(recipe.strategy, (NewHead, LastLayers)):
+        return None
+    return min(max(round(IMAGES_OVER_VIEWS / examples), FEWEST_VIEWS), MOST_VIEWS)
 
 
 def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]:

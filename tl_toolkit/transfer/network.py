@@ -69,9 +69,12 @@ def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
             f"The weights {recipe.start!r} do not say how their images were preprocessed, and a guess "
             f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
         )
-    if recipe.image_size is not None:
-        preprocessing = dataclasses.replace(preprocessing, image_size=recipe.image_size)
-    return preprocessing
+    changes = {
+        field: getattr(recipe, field)
+        for field in ("image_size", "crop_fraction")
+        if getattr(recipe, field) is not None
+    }
+    return dataclasses.replace(preprocessing, **changes)
 
 
 def build_network(

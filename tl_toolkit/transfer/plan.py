@@ -14,6 +14,7 @@ from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.describe import block_of
 from tl_toolkit.models.head import HEADS, new_head
 from tl_toolkit.recipe import LastLayers, NewHead, Strategy
+from tl_toolkit.transfer.cut import find_cut
 
 TRAINED = "trained"
 FROZEN = "frozen"
@@ -49,11 +50,13 @@ class FreezePlan:
             `"fixed statistics"` or `"state"` (seeds and counters).
         bn_modes: By batch normalisation layer.
         stages: The same, summed up by stage.
+        cut: The last layer of the part that can be computed once; None where there is none.
     """
 
     roles: dict[str, str]
     bn_modes: dict[str, str]
     stages: tuple[StagePlan, ...]
+    cut: str | None = None
 
     def paths(self, *roles: str) -> list[str]:
         """Returns the paths of the variables with one of those roles."""
@@ -105,7 +108,9 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
     missing = {variable.path for variable in model.variables} ^ set(roles)
     if missing or len(roles) != len(model.variables):
         raise RuntimeError(f"The plan does not name each variable exactly once: {sorted(missing)}.")
-    return FreezePlan(roles, bn_modes, tuple(s for s in stages.values() if s.trained or s.frozen))
+    still = {path for path, role in roles.items() if role in UNCHANGED}
+    stages_with_weights = tuple(s for s in stages.values() if s.trained or s.frozen)
+    return FreezePlan(roles, bn_modes, stages_with_weights, find_cut(model, still))
 
 
 def apply_plan(model: keras.Model, plan: FreezePlan, bn_momentum: float | None = None) -> None:

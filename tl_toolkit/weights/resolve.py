@@ -11,6 +11,7 @@ import numpy as np
 from tl_toolkit.catalog import CATALOG, WeightSpec, list_weights
 from tl_toolkit.catalog.imagenet import TRAINED_ON
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.user_cache import UnavailableError
 from tl_toolkit.weights import (
     hugging_face,
     keras_applications,
@@ -23,7 +24,6 @@ from tl_toolkit.weights import (
     safetensors_file,
     shipped,
 )
-from tl_toolkit.weights.cache import UnavailableError
 
 IMAGENET = "imagenet"
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from tl_toolkit import user_cache
 from tl_toolkit.errors import InputError
-from tl_toolkit.weights import cache
-from tl_toolkit.weights.cache import UnavailableError, fetch_once, file_digest
+from tl_toolkit.user_cache import UnavailableError, fetch_once, file_digest
 
 
 def check(path):
@@ -75,7 +75,7 @@ def test_a_cache_that_cannot_be_made_is_said(tmp_path):
 
 SCRIPT = """
 import pathlib, sys, time
-from tl_toolkit.weights.cache import fetch_once
+from tl_toolkit.user_cache import fetch_once
 folder = pathlib.Path(sys.argv[1])
 def fetch(aside):
     with (folder / "calls.txt").open("a") as file:
@@ -107,4 +107,4 @@ def test_the_digest_is_that_of_the_contents(tmp_path):
 
 def test_the_cache_is_where_the_system_has_caches(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.cache_folder() == pathlib.Path(tmp_path, "tl_toolkit")
+    assert user_cache.cache_folder() == pathlib.Path(tmp_path, "tl_toolkit")

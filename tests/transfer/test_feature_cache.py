@@ -1,0 +1,214 @@
+"""Stored activations are those that the frozen part would compute, and are computed once."""
+
+import dataclasses
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+from tiny import BOTTLENECK, PIXELS, classifier
+
+from tl_toolkit.data.augment import AUGMENTATIONS
+from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
+from tl_toolkit.data.open import open_images
+from tl_toolkit.data.pipeline import view_batches
+from tl_toolkit.errors import InputError
+from tl_toolkit.transfer import feature_cache
+from tl_toolkit.transfer.cut import cut_model
+from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
+
+PHOTO = AUGMENTATIONS["photo"]
+LAYER = "conv2_block1_out"  # 16 x 16 x 16 numbers of 4 bytes an image: 16 KB
+ROW_BYTES = 16 * 16 * 16 * 4
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    return cut_model(classifier(BOTTLENECK), LAYER).frozen
+
+
+@pytest.fixture
+def split():
+    pixels = np.random.default_rng(0).integers(0, 256, (11, 20, 24, 3), np.uint8)
+    return Split.of(ArrayImages(pixels), np.arange(11) % 3, first_id=5)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_cache, "SHARD_BYTES", 4 * ROW_BYTES)
+    monkeypatch.setattr(feature_cache, "BATCH_SIZE", 3)
+    return FeatureCache(tmp_path / "features")
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """How many rows have been computed since."""
+    counts = []
+    compute = feature_cache._compute
+
+    def counting(*arguments):
+        for shard, rows in compute(*arguments):
+            counts.append(len(rows))
+            yield shard, rows
+
+    monkeypatch.setattr(feature_cache, "_compute", counting)
+    return counts
+
+
+def expected(frozen, split, augmentation=None, seed=0, view=0):
+    (images,) = view_batches(
+        split, PIXELS, augmentation, np.arange(len(split)), seed=seed, view=view, batch_size=99
+    )
+    return frozen(images, training=False).numpy()
+
+
+@pytest.mark.parametrize("augmentation", [None, PHOTO], ids=["evaluation", "photo"])
+def test_every_row_is_what_the_frozen_part_makes_of_its_view(augmentation, frozen, split, cache):
+    views = 2 if augmentation else 1
+    features = cache.features(frozen, split, PIXELS, augmentation, seed=3, views=views)
+    assert (features.shape, features.rows_per_shard) == ((16, 16, 16), 4)
+    assert [len(shard) for shard in features.entries[0]] == [4, 4, 3]
+    assert isinstance(features.entries[0][0], np.memmap)
+    positions = np.array([10, 0, 4, 4, 7])
+    for view in range(views):
+        truth = expected(frozen, split, augmentation, 3, view)
+        found = features.rows(positions, view)
+        assert found.dtype == np.float32
+        assert np.abs(found - truth[positions]).max() <= 1e-5 * np.abs(truth).max()
+
+
+@pytest.mark.parametrize(("storage", "precision"), [("float16", 2**-11), ("bfloat16", 2**-8)])
+def test_half_precision_is_rounded_once(storage, precision, frozen, split, cache):
+    rows = cache.features(frozen, split, PIXELS, storage=storage).rows(np.arange(11))
+    truth = expected(frozen, split)
+    assert np.abs(rows - truth).max() <= precision * 1.01 * np.abs(truth).max()
+    assert np.abs(rows - truth).max() > 0
+
+
+def test_an_unknown_storage_is_refused(frozen, split, cache):
+    with pytest.raises(InputError, match="storage 'float8'"):
+        cache.features(frozen, split, PIXELS, storage="float8")
+
+
+def test_what_is_there_is_not_computed_again(frozen, split, cache, computed):
+    first = cache.features(frozen, split, PIXELS, PHOTO, views=2)
+    assert sum(computed) == 22
+    again = cache.features(frozen, split, PIXELS, PHOTO, views=2)
+    more = cache.features(frozen, split, PIXELS, PHOTO, views=3)
+    assert sum(computed) == 33
+    for features in (again, more):
+        rows = features.rows(np.arange(11), 1)
+        assert rows.tobytes() == first.rows(np.arange(11), 1).tobytes()
+
+
+def test_every_change_that_matters_is_another_entry(frozen, split, cache, computed):
+    usual = {
+        "frozen": frozen,
+        "split": split,
+        "preprocessing": PIXELS,
+        "augmentation": PHOTO,
+        "seed": 0,
+        "storage": "float32",
+    }
+    changed_pixels = split.images.pixels.copy()
+    changed_pixels[3, 0, 0, 0] ^= 1
+    changes = {
+        "nothing": {},
+        "weights": {"frozen": cut_model(classifier(BOTTLENECK, seed=1), LAYER).frozen},
+        "cut": {"frozen": cut_model(classifier(BOTTLENECK), "conv1_relu").frozen},
+        "size": {"preprocessing": dataclasses.replace(PIXELS, image_size=24)},
+        "mean": {"preprocessing": dataclasses.replace(PIXELS, mean=(1.0, 1.0, 2.0))},
+        "augmentation": {"augmentation": AUGMENTATIONS["shift"]},
+        "no augmentation": {"augmentation": None},
+        "seed": {"seed": 1},
+        "storage": {"storage": "float16"},
+        "contents": {"split": dataclasses.replace(split, images=ArrayImages(changed_pixels))},
+        "ids": {"split": dataclasses.replace(split, ids=split.ids + 1)},
+        "order": {"split": split.take(np.arange(11)[::-1])},
+    }
+    entries = []
+    for change in changes.values():
+        cache.features(**{**usual, **change})
+        entries.append(len(list(cache.place.iterdir())))
+    assert entries == list(range(1, len(changes) + 1))
+    for change in changes.values():
+        before = sum(computed)
+        cache.features(**{**usual, **change})
+        assert sum(computed) == before
+
+
+def test_a_killed_run_goes_on_with_the_missing_shards(frozen, split, cache, computed):
+    whole = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    (entry,) = cache.place.iterdir()
+    (entry / "00001.npy").unlink()
+    (entry / "00001.npy.77.partial").write_bytes(b"half")
+    computed.clear()
+    again = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    assert computed == [4]
+    assert again.tobytes() == whole.tobytes()
+    assert sorted(p.name for p in entry.iterdir()) == [
+        "00000.npy",
+        "00001.npy",
+        "00002.npy",
+        "manifest.json",
+    ]
+
+
+def test_files_are_known_by_size_and_time_and_then_by_contents(
+    photos, tmp_path, frozen, cache, computed
+):
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    source = open_images(f"folder:{root}").train.take(np.arange(6))
+    assert isinstance(source.images, FileImages)
+    cache.features(frozen, source, PIXELS)
+    path = str(source.images.paths[2])
+    os.utime(path, (time.time() + 9, time.time() + 9))  # touched, with the same contents
+    cache.features(frozen, source, PIXELS)
+    assert sum(computed) == 6
+    shutil.copy(source.images.paths[3], path)
+    cache.features(frozen, source, PIXELS)
+    assert sum(computed) == 12
+
+
+def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
+    source = open_images(f"folder:{photos}").train
+    cache.features(frozen, source, PIXELS)
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail(f"{path} was read")
+                        if path.suffix == ".jpg" else path.open("rb").read())  # fmt: skip
+    assert len(cache.features(frozen, source, PIXELS).rows(np.arange(60))) == 60
+
+
+def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed):
+    limit = 2.5 * 11 * ROW_BYTES
+    cache = dataclasses.replace(cache, limit=limit)
+    for seed in (0, 1):
+        cache.features(frozen, split, PIXELS, PHOTO, seed=seed)
+        time.sleep(0.02)
+    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
+    time.sleep(0.02)
+    cache.features(frozen, split, PIXELS, PHOTO, seed=2)
+    assert len(list(cache.place.iterdir())) == 2
+    computed.clear()
+    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
+    assert computed == []
+    cache.features(frozen, split, PIXELS, PHOTO, seed=1)
+    assert sum(computed) == 11
+    size = sum(path.stat().st_size for path in cache.place.rglob("*") if path.is_file())
+    assert size <= limit
+
+
+def test_what_does_not_fit_is_refused_and_removes_nothing(frozen, split, cache):
+    cache = dataclasses.replace(cache, limit=1.5 * 11 * ROW_BYTES)
+    cache.features(frozen, split, PIXELS, PHOTO)
+    with pytest.raises(NoRoomError, match=r"need 0\.00 GB, and the cache may take"):
+        cache.features(frozen, split, PIXELS, PHOTO, views=2)
+    assert len(list(cache.place.iterdir())) == 1
+
+
+def test_a_full_disk_is_no_room(frozen, split, cache, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: usage._replace(free=2**30))
+    with pytest.raises(NoRoomError, match=r"0\.00 GB free"):
+        cache.features(frozen, split, PIXELS)

@@ -1,0 +1,60 @@
+"""Where a model is cut: before it all is frozen and can be computed once, after it is what is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+
+from tl_toolkit.models.deep_graph import recursion_room
+from tl_toolkit.models.describe import block_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """The two parts of a model; their layers are the model's own, and they compose to the same numbers.
+
+    Attributes:
+        layer: The last layer of the frozen part.
+        frozen: Images to activations.
+        trained: Activations to logits.
+    """
+
+    layer: str
+    frozen: keras.Model
+    trained: keras.Model
+
+
+def find_cut(model: keras.Model, still: set[str]) -> str | None:
+    """Finds the last layer before which nothing moves, at the border of a block.
+
+    Args:
+        model: From `assemble_classifier`.
+        still: Paths of the variables that training does not change: frozen weights and fixed statistics.
+
+    Returns:
+        The layer's name; None where the first layer that has weights moves already, or where a layer before
+        it is random (it holds state, such as a dropout's seed).
+    """
+    layers = model.layers
+    moving = [
+        i for i, layer in enumerate(layers) if any(v.path not in still for v in layer.variables)
+    ]
+    before = layers[: moving[0]]
+    if not any(layer.variables for layer in before):
+        return None
+    block = block_of(layers[moving[0]].name)
+    while block is not None and block_of(before[-1].name) == block:
+        before.pop()
+    return before[-1].name
+
+
+def cut_model(model: keras.Model, layer: str) -> Cut:
+    """Cuts a model after the layer of that name."""
+    activations = model.get_layer(layer).output
+    with recursion_room(len(model.layers)):
+        return Cut(
+            layer,
+            frozen=keras.Model(model.input, activations, name=f"{model.name}_frozen"),
+            trained=keras.Model(activations, model.output, name=f"{model.name}_trained"),
+        )

@@ -1,0 +1,278 @@
+"""What the frozen part of a model makes of images, computed once and kept on disk.
+
+An entry is one split under one view: shards of rows, memory-mapped when they are read. Its name is a digest
+of everything that the numbers depend on, so that a change of any of it is another entry, and no change
+finds what is there. A shard is written aside and renamed: it is whole or absent, and a run that was killed
+goes on with the shards that are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.augment import Augmentation
+from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.pipeline import view_batches
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.user_cache import cache_folder
+
+VERSION = 1  # of the entries; another one is computed anew
+STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+SHARD_BYTES = 64 * 2**20
+BATCH_SIZE = 32
+SPARE_BYTES = 2**30  # of the disk that the cache leaves free
+DEFAULT_LIMIT = 20 * 10**9  # bytes
+MANIFEST = "manifest.json"
+
+
+class NoRoomError(InputError):
+    """The features do not fit into the cache's limit, or onto the disk."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Activations of one split, of every view.
+
+    Attributes:
+        entries: A list of shards a view, each float[rows, …], memory-mapped.
+        rows_per_shard: Rows of every shard but the last.
+    """
+
+    entries: tuple[tuple[np.ndarray, ...], ...]
+    rows_per_shard: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image's activations."""
+        return self.entries[0][0].shape[1:]
+
+    def rows(self, positions: np.ndarray, view: int = 0) -> np.ndarray:
+        """Returns float32[len(positions), …], the activations of those images under that view."""
+        shards = self.entries[view]
+        found = np.empty((len(positions), *self.shape), np.float32)
+        of_shard, rows = np.divmod(positions, self.rows_per_shard)
+        for shard in np.unique(of_shard):
+            chosen = of_shard == shard
+            found[chosen] = shards[shard][rows[chosen]]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureCache:
+    """The folder that entries lie in.
+
+    Attributes:
+        folder: By default `features` in the user's cache folder.
+        limit: Bytes that all entries may take; the least recently used ones make way for new ones.
+    """
+
+    folder: pathlib.Path | None = None
+    limit: float = DEFAULT_LIMIT
+
+    @property
+    def place(self) -> pathlib.Path:
+        return self.folder or cache_folder() / "features"
+
+    def features(
+        self,
+        frozen: keras.Model,
+        split: Split,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        views: int = 1,
+        storage: str = "float32",
+    ) -> Features:
+        """Returns the activations of a split, computed where they are not in the cache.
+
+        Args:
+            frozen: Images (float32, 0-255) to activations.
+            split: The images.
+            preprocessing: Gives the image size and the interpolation.
+            augmentation: See `augment_and_resize`; None gives the evaluation view.
+            seed: Of the run.
+            views: Augmented views of each image, which are those of the first epochs.
+            storage: `"float32"`, `"float16"` or `"bfloat16"`.
+
+        Raises:
+            NoRoomError: They do not fit.
+        """
+        if storage not in STORAGE:
+            raise unknown_name("storage", storage, STORAGE)
+        shape = tuple(frozen.output.shape[1:])
+        if None in shape:
+            side = preprocessing.image_size
+            shape = tuple(frozen.compute_output_shape((None, side, side, 3))[1:])
+        row_bytes = math.prod(shape) * np.dtype(STORAGE[storage]).itemsize
+        rows_per_shard = max(1, SHARD_BYTES // row_bytes)
+        common = {
+            "version": [VERSION, tf.__version__, keras.__version__],
+            "frozen part": _model_digest(frozen),
+            "preprocessing": dataclasses.asdict(preprocessing),
+            "augmentation": augmentation and dataclasses.asdict(augmentation),
+            "seed": seed if augmentation else None,
+            "storage": storage,
+            "images": _digest([*content_digests(split), *map(str, split.ids)]),
+        }
+        folders = []
+        for view in range(views):
+            key = common | {"view": view if augmentation else None}
+            folders.append(self.place / _digest([json.dumps(key, sort_keys=True)]))
+        missing = [
+            missing_shards(folder, len(split), rows_per_shard) if _touch(folder) else None
+            for folder in folders
+        ]
+        rows = sum(
+            len(split) if shards is None else min(len(shards) * rows_per_shard, len(split))
+            for shards in missing
+        )
+        self._make_room(rows * row_bytes, keep=set(folders))
+        for view, folder in enumerate(folders):
+            _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
+            shards = missing_shards(folder, len(split), rows_per_shard)
+            for shard, activations in _compute(
+                frozen, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
+            ):
+                _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
+        entries = tuple(
+            tuple(
+                np.load(folder / _shard_name(shard), mmap_mode="r").view(STORAGE[storage])
+                for shard in range(-(-len(split) // rows_per_shard))
+            )
+            for folder in folders
+        )
+        return Features(entries, rows_per_shard)
+
+    def _make_room(self, needed: float, keep: set[pathlib.Path]) -> None:
+        """Removes the least recently used entries until the new ones fit."""
+        place = self.place
+        place.mkdir(parents=True, exist_ok=True)
+        entries = sorted(
+            (entry for entry in place.iterdir() if entry.is_dir()), key=lambda e: e.stat().st_mtime
+        )
+        sizes = {entry: _size(entry) for entry in entries}
+        free = shutil.disk_usage(place).free - SPARE_BYTES
+        removable = [entry for entry in entries if entry not in keep]
+        kept = sum(size for entry, size in sizes.items() if entry in keep)
+        if kept + needed > self.limit or needed > free + sum(sizes[e] for e in removable):
+            raise NoRoomError(
+                f"the features need {(kept + needed) / 1e9:.2f} GB, and the cache may take "
+                f"{self.limit / 1e9:.2f} GB, with {max(free, 0) / 1e9:.2f} GB free on its disk"
+            )
+        used = sum(sizes.values())
+        while removable and (used + needed > self.limit or needed > free):
+            oldest = removable.pop(0)
+            shutil.rmtree(oldest, ignore_errors=True)
+            used, free = used - sizes[oldest], free + sizes[oldest]
+
+
+def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list[int]:
+    """Returns the numbers of the shards that are not there."""
+    shards = range(-(-rows // rows_per_shard))
+    return [shard for shard in shards if not (folder / _shard_name(shard)).is_file()]
+
+
+def _compute(
+    frozen: keras.Model,
+    split: Split,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    seed: int,
+    view: int,
+    shards: Sequence[int],
+    rows_per_shard: int,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (number, activations) of every shard asked for; holds one of them at a time.
+
+    A shard's batches do not depend on which others are asked for: the last bit may depend on a batch's size.
+    """
+    if not shards:
+        return
+    run = tf.function(
+        lambda images: frozen(images, training=False),
+        input_signature=[tf.TensorSpec(tuple(frozen.input.shape), tf.float32)],
+    )
+    for shard in shards:
+        start = shard * rows_per_shard
+        positions = np.arange(start, min(start + rows_per_shard, len(split)))
+        batches = view_batches(
+            split,
+            preprocessing,
+            augmentation,
+            positions,
+            seed=seed,
+            view=view,
+            batch_size=BATCH_SIZE,
+        )
+        yield shard, np.concatenate([run(images).numpy() for images in batches])
+
+
+def _model_digest(model: keras.Model) -> str:
+    """Of everything that a model's numbers follow from: its layers, and its variables' bits."""
+    layers = [
+        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k != "trainable"}]
+        for layer in model.layers
+    ]
+    digest = hashlib.blake2b(
+        json.dumps(layers, sort_keys=True, default=str).encode(), digest_size=16
+    )
+    for variable in model.variables:
+        digest.update(variable.path.encode())
+        digest.update(variable.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _shard_name(shard: int) -> str:
+    return f"{shard:05d}.npy"
+
+
+def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
+    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with aside.open("wb") as file:
+            # numpy's format knows no bfloat16: its bits are stored.
+            np.save(file, rows if rows.dtype.kind == "f" else rows.view(np.uint16))
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _make_entry(folder: pathlib.Path, facts: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MANIFEST).is_file():
+        (folder / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
+    for left_over in folder.glob("*.partial"):
+        left_over.unlink(missing_ok=True)
+
+
+def _touch(folder: pathlib.Path) -> bool:
+    """Marks an entry as used now; False where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(folder)
+        return True
+    return False
+
+
+def _size(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
