@@ -11,6 +11,7 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import AUGMENTATIONS
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.pipeline import (
+    batch_positions,
     batch_sizes,
     class_weights,
     epoch_order,
@@ -247,3 +248,30 @@ def test_a_balanced_run_shows_small_classes_as_often_as_large_ones():
     assert np.bincount(labels).tolist() == [24, 24]
     times = collections.Counter(np.concatenate(ids_of(batches)).tolist())
     assert [times[number] for number in range(15)] == [2] * 12 + [8] * 3
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (1, 2), (2, 0)])
+def test_positions_are_those_of_the_batches_from_any_step_on(epoch, step, balanced):
+    labels = np.arange(17) % 3
+    start = {"first_epoch": epoch, "first_step": step, "balanced": balanced, "epochs": 3}
+    batches = batches_of(numbered(labels), **start)
+    positions = list(batch_positions(labels, batch_size=3, seed=0, **start))
+    assert [batch.tolist() for _, batch in positions] == ids_of(batches)
+    assert [e for e, _ in positions] == sorted(e for e, _ in positions)
+    assert {e for e, _ in positions} == set(range(epoch, 3))
+
+
+def test_views_are_seen_in_turn():
+    split = noise([0, 1, 0])
+    options = {"batch_size": 3, "epochs": 5, "augmentation": "photo"}
+
+    def by_image(batch, epoch):
+        order = epoch_order(split.labels, 0, epoch)
+        return batch[0][np.argsort(order)]
+
+    two = [by_image(b, e) for e, b in enumerate(batches_of(split, views=2, **options))]
+    new = [by_image(b, e) for e, b in enumerate(batches_of(split, **options))]
+    for epoch, pixels in enumerate(two):
+        np.testing.assert_array_equal(pixels, new[epoch % 2])
+    assert np.abs(new[2] - new[0]).mean() > 1
