@@ -1,7 +1,15 @@
 """A real task: which solar cells are defective? ImageNet ResNet-50 on electroluminescence photos.
 
-pip install '.[elpv]'
-python recipes/solar_cells.py
+    pip install '.[elpv]'
+    python recipes/solar_cells.py
+
+Test accuracy on 656 cells, one seed (95%: about 2.5 points either way), and seconds of training on two
+cores with other work beside it; the first two without the frozen layers' pass over the photos:
+
+    new_head        0.826     3 s
+    last_layers     0.834   357 s
+    full_fine_tune  0.873  1503 s
+    from_scratch    0.791  1694 s
 """
 
 from rich.console import Console
