@@ -482,3 +482,13 @@ def test_wrong_names_are_answered_with_the_right_ones_and_leave_nothing_behind(
     with pytest.raises(tl.InputError, match=message):
         tl.run(photo_recipe.replace(**changes), tmp_path / "out" / "run")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_saved_model_that_lies_around_is_not_that_of_weights_with_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = tmp_path / "saved_model" / SEEN_IMAGES
+    seen.parent.mkdir(parents=True)
+    seen.write_text("0123456789abcdef\n")
+    recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
+    assert runs._seen_by_the_weights(recipe) == set()
+    assert runs._seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {"0123456789abcdef"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import time
 from typing import Any
 
 import keras
@@ -26,7 +27,7 @@ from tl_toolkit.data.pipeline import (
     training_batches,
     training_signature,
 )
-from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
@@ -34,7 +35,7 @@ from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
 from tl_toolkit.transfer.cached_part import CachedPart, cache_frozen_part
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
 from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
-from tl_toolkit.transfer.network import build_network, choose_network
+from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
 from tl_toolkit.transfer.plan import (
     FOLLOWING,
     STATE,
@@ -45,7 +46,6 @@ from tl_toolkit.transfer.plan import (
     make_plan,
     verify_plan,
 )
-from tl_toolkit.weights.resolve import WeightSource, open_weights
 
 EVALUATION_BATCH_SIZE = 64
 
@@ -170,7 +170,9 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         experiment.dataset,
     )
     before = fingerprints(model, plan)
+    started = time.monotonic()
     cached, notes = _cache_frozen_part(experiment, context.feature_cache)
+    seconds_of_cache = time.monotonic() - started
     experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *notes))
     distribute = context.distribute or tf.distribute.get_strategy()
     with distribute.scope():
@@ -209,6 +211,7 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         },
         callbacks=context.callbacks,
     )
+    progress.seconds += seconds_of_cache
     verified = verify_plan(model, plan, before)
     validation = None
     if dataset.validation is not None:
@@ -226,13 +229,6 @@ def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     batches = evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
     return experiment.predict(batches)
-
-
-def open_recipe_weights(recipe: Recipe) -> WeightSource | None:
-    """Opens what the recipe starts from; None from scratch."""
-    if recipe.start is None:
-        return None
-    return open_weights(recipe.start, recipe.backbone or DEFAULT_BACKBONE)
 
 
 def open_recipe_data(recipe: Recipe) -> ImageDataset:

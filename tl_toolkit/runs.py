@@ -173,6 +173,8 @@ def _seen_by_the_weights(recipe: Recipe) -> set[str]:
     if recipe.weights is None:
         return set()
     path = pathlib.Path(recipe.weights).expanduser()
+    if not path.exists():  # a name, and not a place
+        return set()
     return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
 
 

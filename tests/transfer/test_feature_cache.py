@@ -1,10 +1,12 @@
 """Stored activations are those that the frozen part would compute, and are computed once."""
 
+import concurrent.futures
 import dataclasses
 import os
 import shutil
 import time
 
+import filelock
 import numpy as np
 import pytest
 from tiny import BOTTLENECK, PIXELS, classifier
@@ -54,6 +56,10 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(feature_cache, "_compute", counting)
     return counts
+
+
+def entries_of(cache):
+    return [path for path in cache.place.iterdir() if path.is_dir()]
 
 
 def expected(frozen, split, augmentation=None, seed=0, view=0):
@@ -130,7 +136,7 @@ def test_every_change_that_matters_is_another_entry(frozen, split, cache, comput
     entries = []
     for change in changes.values():
         cache.features(**{**usual, **change})
-        entries.append(len(list(cache.place.iterdir())))
+        entries.append(len(entries_of(cache)))
     assert entries == list(range(1, len(changes) + 1))
     for change in changes.values():
         before = sum(computed)
@@ -140,7 +146,7 @@ def test_every_change_that_matters_is_another_entry(frozen, split, cache, comput
 
 def test_a_killed_run_goes_on_with_the_missing_shards(frozen, split, cache, computed):
     whole = cache.features(frozen, split, PIXELS).rows(np.arange(11))
-    (entry,) = cache.place.iterdir()
+    (entry,) = entries_of(cache)
     (entry / "00001.npy").unlink()
     (entry / "00001.npy.77.partial").write_bytes(b"half")
     computed.clear()
@@ -189,13 +195,13 @@ def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed)
     cache.features(frozen, split, PIXELS, PHOTO, seed=0)
     time.sleep(0.02)
     cache.features(frozen, split, PIXELS, PHOTO, seed=2)
-    assert len(list(cache.place.iterdir())) == 2
+    assert len(entries_of(cache)) == 2
     computed.clear()
     cache.features(frozen, split, PIXELS, PHOTO, seed=0)
     assert computed == []
     cache.features(frozen, split, PIXELS, PHOTO, seed=1)
     assert sum(computed) == 11
-    size = sum(path.stat().st_size for path in cache.place.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in cache.place.rglob("*/*") if path.is_file())
     assert size <= limit
 
 
@@ -204,7 +210,7 @@ def test_what_does_not_fit_is_refused_and_removes_nothing(frozen, split, cache):
     cache.features(frozen, split, PIXELS, PHOTO)
     with pytest.raises(NoRoomError, match=r"need 0\.00 GB, and the cache may take"):
         cache.features(frozen, split, PIXELS, PHOTO, views=2)
-    assert len(list(cache.place.iterdir())) == 1
+    assert len(entries_of(cache)) == 1
 
 
 def test_a_full_disk_is_no_room(frozen, split, cache, monkeypatch):
@@ -212,3 +218,22 @@ def test_a_full_disk_is_no_room(frozen, split, cache, monkeypatch):
     monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: usage._replace(free=2**30))
     with pytest.raises(NoRoomError, match=r"0\.00 GB free"):
         cache.features(frozen, split, PIXELS)
+
+
+def test_an_entry_that_another_process_writes_is_not_removed(frozen, split, cache):
+    cache = dataclasses.replace(cache, limit=1.5 * 11 * ROW_BYTES)
+    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
+    (entry,) = entries_of(cache)
+    with filelock.FileLock(f"{entry}.lock", is_singleton=False):
+        cache.features(frozen, split, PIXELS, PHOTO, seed=1)
+        assert entry in entries_of(cache)
+    cache.features(frozen, split, PIXELS, PHOTO, seed=2)
+    assert entry not in entries_of(cache)
+
+
+def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(cache.features, frozen, split, PIXELS) for _ in range(2)]
+        rows = [future.result().rows(np.arange(11)) for future in both]
+    assert rows[0].tobytes() == rows[1].tobytes()
+    assert sum(computed) == 11

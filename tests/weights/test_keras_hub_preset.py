@@ -113,6 +113,13 @@ def test_another_preset_is_refused(tmp_path):
         open_weights(tmp_path)
 
 
+def test_a_preset_whose_config_is_not_whole_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"class_name": "ResNetBackbone", "config": {}}')
+    (tmp_path / "metadata.json").write_text("{}")
+    with pytest.raises(InputError, match="lacks block_type, stackwise_num_blocks, stackwise_num"):
+        open_weights(tmp_path)
+
+
 def test_a_preset_that_kerashub_does_not_know_is_said():
     with pytest.raises(InputError, match="KerasHub has no ResNet preset 'resnet_9', but"):
         open_weights("keras-hub:resnet_9")

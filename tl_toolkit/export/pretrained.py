@@ -8,10 +8,11 @@ from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.models.head import assemble_classifier
+from tl_toolkit.weights import hugging_face, keras_hub_preset
 from tl_toolkit.weights.load import load_source
 from tl_toolkit.weights.resolve import IMAGENET, open_weights
 
-SCHEMES = ("hf://", "keras-hub:")
+SCHEMES = (hugging_face.SCHEME, keras_hub_preset.SCHEME)
 
 
 def names_weights(name: str) -> bool:

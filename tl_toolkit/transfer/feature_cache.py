@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import filelock
 import keras
 import ml_dtypes
 import numpy as np
@@ -145,12 +146,14 @@ class FeatureCache:
         )
         self._make_room(rows * row_bytes, keep=set(folders))
         for view, folder in enumerate(folders):
-            _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
-            shards = missing_shards(folder, len(split), rows_per_shard)
-            for shard, activations in _compute(
-                frozen, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
-            ):
-                _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
+            # Another process that wants the same entry waits, and then finds it.
+            with _lock(folder):
+                _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
+                shards = missing_shards(folder, len(split), rows_per_shard)
+                for shard, activations in _compute(
+                    frozen, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
+                ):
+                    _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
         entries = tuple(
             tuple(
                 np.load(folder / _shard_name(shard), mmap_mode="r").view(STORAGE[storage])
@@ -179,8 +182,10 @@ class FeatureCache:
         used = sum(sizes.values())
         while removable and (used + needed > self.limit or needed > free):
             oldest = removable.pop(0)
-            shutil.rmtree(oldest, ignore_errors=True)
-            used, free = used - sizes[oldest], free + sizes[oldest]
+            with contextlib.suppress(filelock.Timeout):  # another process is writing it
+                with _lock(oldest, timeout=0):
+                    shutil.rmtree(oldest, ignore_errors=True)
+                used, free = used - sizes[oldest], free + sizes[oldest]
 
 
 def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list[int]:
@@ -256,6 +261,10 @@ def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _lock(folder: pathlib.Path, timeout: float = -1) -> filelock.FileLock:
+    return filelock.FileLock(folder.with_name(f"{folder.name}.lock"), timeout)
 
 
 def _make_entry(folder: pathlib.Path, facts: dict[str, Any]) -> None:

@@ -9,9 +9,16 @@ import keras
 from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
-from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.recipe import DEFAULT_BACKBONE, FromScratch, Recipe
 from tl_toolkit.weights.load import assign_tensors, check_architecture
-from tl_toolkit.weights.resolve import WeightSource
+from tl_toolkit.weights.resolve import WeightSource, open_weights
+
+
+def open_recipe_weights(recipe: Recipe) -> WeightSource | None:
+    """Opens what the recipe starts from; None from scratch."""
+    if recipe.start is None:
+        return None
+    return open_weights(recipe.start, recipe.backbone or DEFAULT_BACKBONE)
 
 
 def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:

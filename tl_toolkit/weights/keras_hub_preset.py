@@ -29,13 +29,17 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
     settings = config.get("config", {})
     if "ResNetBackbone" not in str(config.get("class_name", config.get("registered_name"))):
         raise InputError(f"{str(path)!r} is no ResNet preset: it is {config.get('class_name')!r}.")
+    missing = {"block_type", "stackwise_num_blocks", "stackwise_num_filters"} - set(settings)
+    if missing:
+        raise InputError(f"{str(path / 'config.json')!r} lacks {', '.join(sorted(missing))}.")
     block = BLOCK_TYPES.get(settings["block_type"])
-    if block is None or settings["use_pre_activation"]:
-        kind = "ResNet-V2" if settings["use_pre_activation"] else "ResNet-VD"
+    is_v2 = settings.get("use_pre_activation", False)
+    if block is None or is_v2:
+        kind = "ResNet-V2" if is_v2 else "ResNet-VD"
         raise InputError(f"{str(path)!r} is a {kind}, which the toolkit does not build.")
     task = _read_json(path / "task.json") if (path / "task.json").is_file() else {}
     classes = task.get("config", {}).get("num_classes", 0)
-    is_imagenet = classes == 1000
+    is_imagenet = classes == 1000 and "imagenet" in str(path)
     return WeightSpec(
         name=str(path),
         architecture=Architecture(
@@ -67,7 +71,8 @@ def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     if importlib.util.find_spec("keras_hub") is None:
         return None
     versions = pathlib.Path(HANDLES).expanduser().glob(f"{spec.source.removeprefix(SCHEME)}/*")
-    return max((v for v in versions if accepts(v)), default=None)
+    whole = [version for version in versions if version.name.isdigit() and accepts(version)]
+    return max(whole, key=lambda version: int(version.name), default=None)
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:

@@ -36,8 +36,7 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns every tensor by its `layer/variable` name, biases of convolutions among them."""
-    _check(path)
+    """Returns every tensor by its `layer/variable` name, biases of convolutions among them; `read_spec` checked it."""
     with tarfile.open(path) as archive:
 
         def read(name: str) -> bytes:
