@@ -237,3 +237,19 @@ def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
         rows = [future.result().rows(np.arange(11)) for future in both]
     assert rows[0].tobytes() == rows[1].tobytes()
     assert sum(computed) == 11
+
+
+def test_the_frozen_part_is_traced_once_whatever_the_number_of_views(split, cache, monkeypatch):
+    frozen, traces = cut_model(classifier(BOTTLENECK), LAYER).frozen, []
+    call = type(frozen).__call__
+
+    def counting(model, *arguments, **options):
+        if model is frozen:
+            traces.append(1)
+        return call(model, *arguments, **options)
+
+    monkeypatch.setattr(type(frozen), "__call__", counting)
+    cache.features(frozen, split, PIXELS, PHOTO, views=3)
+    assert len(traces) == 1
+    cache.features(frozen, split, PIXELS, PHOTO, views=3)
+    assert len(traces) == 1

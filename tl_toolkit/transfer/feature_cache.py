@@ -16,7 +16,7 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import filelock
@@ -145,13 +145,18 @@ class FeatureCache:
             for shards in missing
         )
         self._make_room(rows * row_bytes, keep=set(folders))
+        # Traced once, whatever the number of views; not at all where nothing is missing.
+        run = tf.function(
+            lambda images: frozen(images, training=False),
+            input_signature=[tf.TensorSpec(tuple(frozen.input.shape), tf.float32)],
+        )
         for view, folder in enumerate(folders):
             # Another process that wants the same entry waits, and then finds it.
             with _lock(folder):
                 _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
                 shards = missing_shards(folder, len(split), rows_per_shard)
                 for shard, activations in _compute(
-                    frozen, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
+                    run, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
                 ):
                     _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
         entries = tuple(
@@ -195,7 +200,7 @@ def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list
 
 
 def _compute(
-    frozen: keras.Model,
+    run: Callable[[tf.Tensor], tf.Tensor],
     split: Split,
     preprocessing: Preprocessing,
     augmentation: Augmentation | None,
@@ -208,12 +213,6 @@ def _compute(
 
     A shard's batches do not depend on which others are asked for: the last bit may depend on a batch's size.
     """
-    if not shards:
-        return
-    run = tf.function(
-        lambda images: frozen(images, training=False),
-        input_signature=[tf.TensorSpec(tuple(frozen.input.shape), tf.float32)],
-    )
     for shard in shards:
         start = shard * rows_per_shard
         positions = np.arange(start, min(start + rows_per_shard, len(split)))
