@@ -7,10 +7,10 @@ all are tested on the same 898.
 
 Test accuracy over the three seeds, and the median seconds of a training on two cores:
 
-    new_head        0.965  (0.962–0.971)   2.7 s
-    last_layers     0.945  (0.931–0.954)   6.9 s
-    full_fine_tune  0.960  (0.954–0.967)  11.5 s
-    from_scratch    0.898  (0.894–0.904)  20.1 s
+    new_head        0.966  (0.963–0.971)   2.8 s
+    last_layers     0.942  (0.922–0.955)   7.5 s
+    full_fine_tune  0.960  (0.954–0.967)  20.9 s
+    from_scratch    0.899  (0.893–0.908)  27.3 s
 """
 
 from rich.console import Console
