@@ -39,7 +39,9 @@ def test_labels_and_files_are_those_of_the_rows(folder):
     assert source.class_names == ("cat", "dog")
     assert source.train.labels.tolist() == [0, 1] * 6
     load = source.train.images.loader()
-    assert [int(load(np.int64(n))[0, 0, 0]) for n in range(12)] == [20 * n for n in range(12)]
+    assert [int(load(np.int64(n)).pixels()[0, 0, 0]) for n in range(12)] == [
+        20 * n for n in range(12)
+    ]
     assert source.train.weights.tolist() == [1.0] * 12
 
 

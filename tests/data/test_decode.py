@@ -260,7 +260,7 @@ def test_the_kind_is_told_from_the_contents_whatever_the_file_is_called(
         (tmp_path / name).write_bytes(contents)
     load = FileImages(np.array([str(tmp_path / name) for name in names])).loader()
     for index in range(len(names)):
-        np.testing.assert_array_equal(load(tf.constant(index)), decode_image(contents))
+        np.testing.assert_array_equal(load(tf.constant(index)).pixels(), decode_image(contents))
 
 
 DAMAGED = {

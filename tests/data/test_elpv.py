@@ -48,7 +48,7 @@ def test_the_split_of_the_paper_has_656_test_cells():
 
 
 def test_a_photo_is_grey_and_300_pixels_wide():
-    pixels = open_images("elpv").train.images.loader()(np.int64(0)).numpy()
+    pixels = open_images("elpv").train.images.loader()(np.int64(0)).pixels().numpy()
     assert (pixels.shape, pixels.dtype) == ((300, 300, 3), np.uint8)
     assert (pixels[..., 0] == pixels[..., 2]).all()
     assert 20 < pixels.mean() < 200

@@ -47,7 +47,7 @@ def test_the_files_pixels_are_what_is_loaded(image_folder, photo):
     root = image_folder({"cat": 2, "dog": 2}, suffix=".png")
     load = load_folder(str(root)).train.images.loader()
     for seed in range(4):
-        np.testing.assert_array_equal(load(tf.constant(seed)), np.asarray(photo(seed)))
+        np.testing.assert_array_equal(load(tf.constant(seed)).pixels(), np.asarray(photo(seed)))
 
 
 def test_a_home_folder_is_found_by_its_tilde(image_folder, monkeypatch):
@@ -130,10 +130,10 @@ def test_hidden_files_and_folders_are_passed_over(image_folder):
 @pytest.mark.parametrize("extension", [".png", ".JPEG", ".txt", ""])
 def test_a_wrong_extension_does_no_harm(image_folder, extension):
     root = image_folder({"cat": 1, "dog": 1})
-    expected = load_folder(str(root)).train.images.loader()(tf.constant(1))
+    expected = load_folder(str(root)).train.images.loader()(tf.constant(1)).pixels()
     (root / "dog/0.jpg").rename(root / f"dog/0{extension}")
     load = load_folder(str(root)).train.images.loader()
-    np.testing.assert_array_equal(load(tf.constant(1)), expected)
+    np.testing.assert_array_equal(load(tf.constant(1)).pixels(), expected)
 
 
 def test_a_link_to_a_folder_is_followed(image_folder, tmp_path):

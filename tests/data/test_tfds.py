@@ -135,7 +135,7 @@ def data_dir(tmp_path, monkeypatch):
 
 def grey_levels(split):
     load = split.images.loader()
-    pictures = np.stack([load(tf.constant(n)) for n in range(len(split))])
+    pictures = np.stack([load(tf.constant(n)).pixels() for n in range(len(split))])
     assert pictures.shape == (len(split), 6, 6, 3)
     assert (pictures.std(axis=(1, 2, 3)) == 0).all()
     return pictures[:, 0, 0, 0].astype(int)
@@ -250,6 +250,6 @@ def test_built_in_data_sets_are_read(name, expected, data_dir):
     assert source.class_names == tuple(builder.info.features["label"].names)
     assert (len(source.train), source.validation, len(source.test)) == (7, None, 7)
     assert source.train.labels.max() < classes
-    shape = source.train.images.loader()(tf.constant(0)).shape
+    shape = source.train.images.loader()(tf.constant(0)).pixels().shape
     assert shape[-1] == 3
     assert size is None or tuple(shape[:2]) == size

@@ -8,7 +8,8 @@ import math
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.resize import resample_window, resize_for_evaluation
+from tl_toolkit.data.picture import picture_of
+from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_window
 from tl_toolkit.errors import unknown_name
 
 
@@ -66,7 +67,7 @@ def augment_and_resize(
     """One random view of an image.
 
     Args:
-        image: uint8[height, width, 3].
+        image: A `Picture`, or uint8[height, width, 3].
         augmentation: The preset; None gives the evaluation view.
         preprocessing: Gives the size and the interpolation.
         seed: Of the run.
@@ -83,7 +84,8 @@ def augment_and_resize(
         # Cast, because an int32 of the same value folds to another key.
         key = tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64))
     u = tf.unstack(tf.random.stateless_uniform([6], key))
-    height, width = tf.cast(tf.shape(image)[0], tf.float32), tf.cast(tf.shape(image)[1], tf.float32)
+    picture = picture_of(image)
+    height, width = picture.sides()
 
     def between(low: float, high: float, fraction):
         return low + (high - low) * fraction
@@ -107,10 +109,12 @@ def augment_and_resize(
     window = (top, left, window_height, window_width)
     if augmentation.resolution < 1:
         # Made small here, enlarged below: the window is then the whole small picture.
-        small = tf.round(size * between(augmentation.resolution, 1.0, u[5]))
-        image = resample_window(image, window, tf.cast(small, tf.int32), interpolation)
-        window = (0.0, 0.0, small, small)
-    view_pixels = resample_window(image, window, size, interpolation)
+        small = tf.cast(tf.round(size * between(augmentation.resolution, 1.0, u[5])), tf.int32)
+        small_view = view_window(picture, window, small, interpolation)
+        whole = (0.0, 0.0, tf.cast(small, tf.float32), tf.cast(small, tf.float32))
+        view_pixels = resample_window(small_view, whole, size, interpolation)
+    else:
+        view_pixels = view_window(picture, window, size, interpolation)
     if augmentation.mirror:
         view_pixels = tf.where(u[4] < 0.5, view_pixels[:, ::-1], view_pixels)
     if augmentation.flip:

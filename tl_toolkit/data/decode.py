@@ -14,6 +14,8 @@ WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10
 BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette 1024
 # The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
 EXIF_SEARCH_BYTES = 1 << 17
+# The accurate transform is the one that PIL uses, and so the one that public weights saw.
+DCT_METHOD = "INTEGER_ACCURATE"
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -56,9 +58,22 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, (None, None, 3))
 
 
+def decode_jpeg_window(jpeg: tf.Tensor, window: tf.Tensor, scale: int) -> tf.Tensor:
+    """Decodes a part of a JPEG as it is stored: EXIF orientation is not looked at.
+
+    Args:
+        jpeg: string[], the file's contents.
+        window: int32 (top, left, height, width) in pixels of the result, inside the image.
+        scale: 1, 2, 4 or 8: put out at that fraction of the size, at a fraction of the work.
+
+    Returns:
+        uint8[height, width, 3].
+    """
+    return tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, ratio=scale, dct_method=DCT_METHOD)
+
+
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    # The accurate transform is the one that PIL uses, and so the one that public weights saw.
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     orientation = exif_orientation(encoded)
     return tf.cond(
         tf.equal(orientation, 1), lambda: image, lambda: apply_orientation(image, orientation)
@@ -179,13 +194,38 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     Returns:
         The image; height and width change places for 5 to 8.
     """
-    # Read from the right: 5 to 8 are 1 to 4 of the transposed image.
-    transposed = orientation >= 5
+    transposed, flip_left_right, flip_up_down = _turns(orientation)
     image = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    flip_left_right = tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7]))
-    flip_up_down = tf.reduce_any(tf.equal(orientation, [3, 4, 7, 8]))
     image = tf.cond(flip_left_right, lambda: image[:, ::-1], lambda: image)
     return tf.cond(flip_up_down, lambda: image[::-1], lambda: image)
+
+
+def stored_window(window: tf.Tensor, sides: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Finds a window of the upright image in the image as it is stored.
+
+    Args:
+        window: int32 (top, left, height, width).
+        sides: int32 (height, width) of the upright image.
+        orientation: int32[], 1 to 8, as EXIF has it.
+
+    Returns:
+        int32 (top, left, height, width); cut out there and turned upright, it is the window.
+    """
+    transposed, flip_left_right, flip_up_down = _turns(orientation)
+    start, size = window[:2], window[2:]
+    start = tf.where(tf.stack([flip_up_down, flip_left_right]), sides - start - size, start)
+    start, size = (tf.where(transposed, pair[::-1], pair) for pair in (start, size))
+    return tf.concat([start, size], 0)
+
+
+def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What turns an image upright, in order: transpose, flip left to right, flip upside down; bool[]."""
+    # Read from the right: 5 to 8 are 1 to 4 of the transposed image.
+    return (
+        orientation >= 5,
+        tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7])),
+        tf.reduce_any(tf.equal(orientation, [3, 4, 7, 8])),
+    )
 
 
 def check_image(encoded: bytes) -> None:

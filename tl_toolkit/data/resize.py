@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.decode import decode_image
+from tl_toolkit.data.picture import EncodedPicture, Picture, picture_of
 
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
@@ -39,15 +39,29 @@ def resample_window(image, window, size: int | tf.Tensor, interpolation: str) ->
     return tf.ensure_shape(resampled, (static_size, static_size, 3))
 
 
-def evaluation_window(image, preprocessing: Preprocessing):
+def view_window(picture: Picture, window, size: int | tf.Tensor, interpolation: str) -> tf.Tensor:
+    """As `resample_window`, of a picture that may still be to be decoded.
+
+    Where a JPEG is much larger than the result it is decoded at a half, a quarter or an eighth of its size,
+    whichever still has enough pixels: by its own transform, which is close to resampling, and much cheaper.
+    """
+    pixels, window = picture.region(window, size)
+    return resample_window(pixels, window, size, interpolation)
+
+
+def evaluation_window(height, width, preprocessing: Preprocessing):
     """The centre crop of evaluation, as torchvision and timm cut it, in the image's own pixels.
 
     They resize the shorter side to `image_size / crop_fraction` and cut the centre out. Returns
     float32 (top, left, height, width).
+
+    Args:
+        height: float32[] of the image.
+        width: float32[] of the image.
+        preprocessing: Gives the size and the fraction.
     """
     size = preprocessing.image_size
     shorter_side = round(size / preprocessing.crop_fraction)
-    height, width = tf.cast(tf.shape(image)[0], tf.float32), tf.cast(tf.shape(image)[1], tf.float32)
     ratio = shorter_side / tf.minimum(height, width)
     # They round the resized sides down to whole pixels, and the offsets to the nearest.
     resized_height = tf.floor(height * ratio + 1e-4)
@@ -59,12 +73,18 @@ def evaluation_window(image, preprocessing: Preprocessing):
 
 
 def resize_for_evaluation(image, preprocessing: Preprocessing) -> tf.Tensor:
-    """Raw pixels [height, width, 3], 0-255, to float32[size, size, 3], 0-255, without randomness."""
-    window = evaluation_window(image, preprocessing)
-    resized = resample_window(image, window, preprocessing.image_size, preprocessing.interpolation)
+    """A picture to float32[size, size, 3], 0-255, without randomness.
+
+    Args:
+        image: A `Picture`, or raw pixels [height, width, 3], 0-255.
+        preprocessing: Gives the size, the crop and the interpolation.
+    """
+    picture = picture_of(image)
+    window = evaluation_window(*picture.sides(), preprocessing)
+    resized = view_window(picture, window, preprocessing.image_size, preprocessing.interpolation)
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 
 def decode_and_resize(encoded, preprocessing: Preprocessing) -> tf.Tensor:
     """A file's contents, string[], to float32[size, size, 3], RGB, 0-255."""
-    return resize_for_evaluation(decode_image(encoded), preprocessing)
+    return resize_for_evaluation(EncodedPicture(encoded), preprocessing)
