@@ -25,13 +25,13 @@ BASE = tl.Recipe(
     image_size=150,
     crop_fraction=1.0,
     test_fraction=0.25,
-    validation_fraction=0.15,
+    validation_fraction=0.1,
 )
 RECIPES = [
     BASE,
-    BASE.replace(strategy=tl.LastLayers(), epochs=10),
-    BASE.replace(strategy=tl.FullFineTune(), learning_rate=2e-4, epochs=8),
-    BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=8),
+    BASE.replace(strategy=tl.LastLayers(), epochs=6),
+    BASE.replace(strategy=tl.FullFineTune(), learning_rate=2e-4, batch_size=20, epochs=9),
+    BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=4),
 ]
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from rich.console import Console
 import tl_toolkit as tl
 from tl_toolkit import comparison
 from tl_toolkit.comparison import StrategyResult, comparison_recipes, run_comparison
-from tl_toolkit.experiment import evaluate, open_recipe_data, train_and_validate
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiment import evaluate, train_and_validate
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from tl_toolkit.data import pipeline
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.experiment import Context, _training_batches, prepare, train_and_validate
+from tl_toolkit.output_folder import default_folder
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError, StoppedError
 from tl_toolkit.weights.resolve import open_weights
@@ -407,9 +408,9 @@ class StopAfter(keras.callbacks.Callback):
 
 
 def test_the_default_folder_follows_from_the_recipe(photo_recipe, photos):
-    folder = runs.default_folder(photo_recipe)
-    assert folder == runs.default_folder(Recipe.from_json(photo_recipe.to_json()))
-    assert folder != runs.default_folder(photo_recipe.replace(seed=4))
+    folder = default_folder(photo_recipe)
+    assert folder == default_folder(Recipe.from_json(photo_recipe.to_json()))
+    assert folder != default_folder(photo_recipe.replace(seed=4))
     assert folder.parent == pathlib.Path("saved_models")
     assert folder.name.startswith(photos.name + "-new_head-")
 

@@ -37,6 +37,7 @@ _MODULE_OF = {
     "load_model": "tl_toolkit.models.deep_graph",
     "load_weights": "tl_toolkit.weights.load",
     "open_dataset": "tl_toolkit.data.open",
+    "precision_scope": "tl_toolkit.training.precision",
     "run": "tl_toolkit.runs",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
 import pathlib
 import sys
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from tl_toolkit.catalog import BLOCK_COUNTS, list_weights
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.printing import print_json, print_metrics, print_plan, print_result
 from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
 
 STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
@@ -53,6 +53,7 @@ def train(
     output: pathlib.Path | None = None,
     overwrite: bool = False,
     plan: bool = False,
+    cache_limit: float | None = None,
 ) -> None:
     """Trains one recipe: from images to a tested, exported classifier in one folder.
 
@@ -64,17 +65,23 @@ def train(
         output: The run's folder; by default one under saved_models/.
         overwrite: Replace a finished run of that name.
         plan: Print what would be trained and what frozen, and stop.
+        cache_limit: Gigabytes of disk for what frozen layers make of images, of all runs together: the
+            least recently used makes way. 20 without it.
     """
     chosen = _recipe_from(flags, recipe)
     _refuse_other_backends()
     console = Console()
     if plan:
-        _print_plan(chosen, console)
+        print_plan(chosen, console)
         return
+    from tl_toolkit.experiment import Context
     from tl_toolkit.runs import run
+    from tl_toolkit.transfer.feature_cache import FeatureCache
 
-    result = run(chosen, output, overwrite=overwrite, console=console)
-    _print_result(result, console)
+    limit = {} if cache_limit is None else {"limit": cache_limit * 1e9}
+    context = Context(feature_cache=FeatureCache(**limit))
+    result = run(chosen, output, overwrite=overwrite, context=context, console=console)
+    print_result(result, console)
 
 
 @app.command(name="compare")
@@ -154,7 +161,7 @@ def predict(
             {"image": image, **dataclasses.asdict(prediction)}
             for image, prediction in zip(images, predictions, strict=True)
         ]
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table(
         "image", *(f"{n + 1}." for n in range(min(top, len(predictions[0].probabilities))))
@@ -187,10 +194,10 @@ def evaluate_model(
 
     metrics = evaluate_classifier(model, data, on_bad_image)
     if json:
-        _print_json(metrics)
+        print_json(metrics)
         return
     console = Console()
-    _print_metrics(metrics, console)
+    print_metrics(metrics, console)
     for note in metrics["notes"]:
         console.print(f"note: {escape(note)}")
 
@@ -235,7 +242,7 @@ def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bo
     specs = list_weights(architecture)
     if json:
         # A thousand names a set would bury the rest.
-        _print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
+        print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
         return
     table = Table()
     table.add_column("name", no_wrap=True)
@@ -277,53 +284,6 @@ def _recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
     if "data" not in values:
         raise InputError("Name the images with --data, such as --data folder:photos.")
     return Recipe.from_json(values)
-
-
-def _print_plan(recipe: Recipe, console: Console) -> None:
-    from tl_toolkit.experiment import prepare
-    from tl_toolkit.report.summary import plan_table
-
-    experiment = prepare(recipe)
-    console.print(escape(experiment.dataset.summary()))
-    console.print(
-        plan_table(experiment.plan, f"{recipe.strategy.name} from {experiment.spec.name}")
-    )
-    for field in dataclasses.fields(experiment.numbers):
-        if field.name != "notes":
-            console.print(f"{field.name}: {getattr(experiment.numbers, field.name)}")
-    for note in experiment.notes:
-        console.print(f"note: {escape(note)}")
-
-
-def _print_result(result: Any, console: Console) -> None:
-    _print_metrics({"test": result.test, "validation": result.validation}, console)
-    for note in result.notes:
-        console.print(f"note: {escape(note)}")
-    console.print(
-        f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
-        f"tl-toolkit predict {result.folder} PHOTO.jpg",
-        soft_wrap=True,
-    )
-
-
-def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
-    table = Table("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")
-    for split, values in metrics.items():
-        if isinstance(values, dict):
-            low, high = values["top1_interval"]
-            table.add_row(
-                split,
-                str(values["examples"]),
-                f"{values['top1']:.3f}",
-                f"{low:.3f}–{high:.3f}",
-                f"{values['balanced_accuracy']:.3f}",
-                f"{values['log_loss']:.3f}",
-            )
-    console.print(table)
-
-
-def _print_json(values: Any) -> None:
-    print(json.dumps(values, indent=2))
 
 
 def main() -> None:

@@ -14,18 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     Context,
     TrainedModel,
     evaluate,
-    open_recipe_data,
     train_and_validate,
 )
 from tl_toolkit.export.classifier import load_classifier
+from tl_toolkit.output_folder import check_output, finish_output, partial_folder
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe, Strategy
 from tl_toolkit.report.plots import plot_comparison
-from tl_toolkit.runs import check_output, finish_output, partial_folder, write_run
+from tl_toolkit.runs import write_run
 from tl_toolkit.training.progress import ProgressBar
 from tl_toolkit.weights.resolve import open_weights
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.augment import Augmentation, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset, Split
-from tl_toolkit.data.open import open_dataset
+from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import (
     class_weights,
     epoch_order,
@@ -31,6 +31,7 @@ from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
+from tl_toolkit.training.precision import choose_precision, precision_scope
 from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
 from tl_toolkit.transfer.cached_part import CachedPart, cache_frozen_part
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
@@ -83,6 +84,7 @@ class Experiment:
         plan: What training does to every variable.
         numbers: Every number of the training.
         augmentation: Of the training images.
+        precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
         notes: What the user should know.
     """
 
@@ -93,6 +95,7 @@ class Experiment:
     plan: FreezePlan
     numbers: Hyperparameters
     augmentation: Augmentation | None
+    precision: str
     notes: tuple[str, ...]
 
     @functools.cached_property
@@ -146,6 +149,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         plan=plan,
         numbers=numbers,
         augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
+        precision=choose_precision(recipe.precision),
         notes=(*dataset.notes, *(weights.notes if weights else ()), *notes, *numbers.notes),
     )
 
@@ -161,7 +165,11 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         InputError: The recipe, the data or the weights are not right, or the loss diverged.
         RuntimeError: A variable moved that the plan calls frozen.
     """
-    context = context or Context()
+    with precision_scope(recipe.precision):
+        return _train_and_validate(recipe, context or Context())
+
+
+def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
     experiment = prepare(recipe, context)
     model, plan, numbers, dataset = (
         experiment.model,
@@ -231,19 +239,6 @@ def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np
     return experiment.predict(batches)
 
 
-def open_recipe_data(recipe: Recipe) -> ImageDataset:
-    """Opens the data as the recipe says."""
-    return open_dataset(
-        recipe.data,
-        labels_per_class=recipe.labels_per_class,
-        test_fraction=recipe.test_fraction,
-        validation_fraction=recipe.validation_fraction,
-        seed=recipe.seed,
-        split_seed=recipe.split_seed,
-        on_bad_image=recipe.on_bad_image,
-    )
-
-
 def _epoch_order(recipe: Recipe, split: Split, epoch: int) -> np.ndarray:
     return epoch_order(split.labels, recipe.seed, epoch, recipe.class_balance == "sampling")
 
@@ -264,6 +259,7 @@ def _cache_frozen_part(
             experiment.augmentation,
             seed=experiment.recipe.seed,
             views=numbers.views if experiment.augmentation is not None else 1,
+            storage=experiment.precision,
             cache=cache,
         )
     except NoRoomError as error:

@@ -15,6 +15,8 @@ ON = ("features", "logits")
 TAIL_BN_MODES = ("adapt", "affine", "frozen")
 CLASS_BALANCE = ("none", "weights", "sampling")
 OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+SERVE_PRECISIONS = ("float32", "bfloat16")
 DEFAULT_WEIGHTS = "imagenet"
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
 TYPES = {
@@ -40,9 +42,10 @@ def _check_types(values: Any) -> None:
             )
 
 
-def _check_choice(
+def check_choice(
     kind: str, value: object, choices: tuple[str, ...], optional: bool = False
 ) -> None:
+    """Raises `InputError` where the value is none of the choices."""
     if not (optional and value is None) and value not in choices:
         raise unknown_name(kind, value, choices)
 
@@ -63,8 +66,8 @@ class FullFineTune:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_choice("on", self.on, ON)
-        _check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
+        check_choice("on", self.on, ON)
+        check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +88,8 @@ class LastLayers:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_choice("on", self.on, ON)
-        _check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
+        check_choice("on", self.on, ON)
+        check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +105,7 @@ class NewHead:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_choice("on", self.on, ON)
+        check_choice("on", self.on, ON)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +169,10 @@ class Recipe:
             size, and where all is trained another view each epoch.
         cache: Whether what is frozen before the first trained layer is computed once and kept on disk; the
             result is the same, to rounding.
+        precision: What is trained in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where
+            the hardware multiplies in it, else float32.
+        serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that have
+            it.
         optimizer: `"adamw"` or `"sgd"`; None: by strategy.
         learning_rate: Peak of the schedule; None: by strategy.
         weight_decay: Decoupled, not on batch normalisation and biases; None: by strategy.
@@ -196,6 +203,8 @@ class Recipe:
     augmentation: str | None = None
     views: int | None = None
     cache: bool = True
+    precision: str = "auto"
+    serve_precision: str = "float32"
     optimizer: str | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -214,11 +223,13 @@ class Recipe:
             )
         if self.backbone is not None:
             Architecture.named(self.backbone)
-        _check_choice("variant", self.variant, VARIANTS, optional=True)
-        _check_choice("stem", self.stem, STEMS, optional=True)
-        _check_choice("preprocessing", self.preprocessing, tuple(PREPROCESSING), optional=True)
-        _check_choice("class_balance", self.class_balance, CLASS_BALANCE)
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS, optional=True)
+        check_choice("variant", self.variant, VARIANTS, optional=True)
+        check_choice("stem", self.stem, STEMS, optional=True)
+        check_choice("preprocessing", self.preprocessing, tuple(PREPROCESSING), optional=True)
+        check_choice("class_balance", self.class_balance, CLASS_BALANCE)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("serve precision", self.serve_precision, SERVE_PRECISIONS)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS, optional=True)
         self._check_numbers()
         self._check_start()
 

@@ -6,28 +6,26 @@ import contextlib
 import csv
 import dataclasses
 import errno
-import hashlib
 import json
-import os
 import pathlib
 import platform
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from scipy.special import softmax
 
 import tl_toolkit
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
+    EVALUATION_BATCH_SIZE,
     Context,
     Experiment,
     TrainedModel,
@@ -35,6 +33,13 @@ from tl_toolkit.experiment import (
     train_and_validate,
 )
 from tl_toolkit.export.saved_model import check_saved_model, export_saved_model
+from tl_toolkit.models.fold import inference_engine
+from tl_toolkit.output_folder import (
+    check_output,
+    default_folder,
+    finish_output,
+    partial_folder,
+)
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.doubts import doubts
 from tl_toolkit.report.metrics import classification_metrics
@@ -45,7 +50,6 @@ from tl_toolkit.training.progress import ProgressBar
 from tl_toolkit.transfer.plan import FreezePlan
 from tl_toolkit.weights.run_folder import MODEL_FILE, SPEC_FILE
 
-DEFAULT_PARENT = pathlib.Path("saved_models")
 CHECKPOINTS = "checkpoints"
 SAVED_MODEL = "saved_model"
 
@@ -123,7 +127,7 @@ def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     experiment = dataclasses.replace(trained.experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
     partial.mkdir(parents=True, exist_ok=True)
-    facts = _export(trained, test, softmax(logits, axis=-1), partial)
+    facts = _export(trained, test, logits, partial)
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     _write_report(trained, test, facts, partial)
@@ -141,33 +145,6 @@ def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     )
 
 
-def partial_folder(folder: pathlib.Path) -> pathlib.Path:
-    """The name that an output folder has until it is finished."""
-    return folder.with_name(folder.name + ".partial")
-
-
-def check_output(folder: pathlib.Path, overwrite: bool) -> None:
-    """Raises `InputError` where the folder exists and is not to be replaced."""
-    if folder.exists() and not overwrite:
-        raise InputError(
-            f"{str(folder)!r} exists. Choose another output, or replace it with overwrite (on the command "
-            "line --overwrite)."
-        )
-    ancestor = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
-        reason = "is no folder" if not ancestor.is_dir() else "cannot be written to"
-        raise InputError(f"Cannot make {str(folder)!r}: {str(ancestor)!r} {reason}.")
-
-
-def finish_output(folder: pathlib.Path) -> None:
-    """Gives a finished output folder its name, in place of an earlier one."""
-    replaced = folder.with_name(folder.name + ".replaced")
-    if folder.exists():
-        folder.rename(replaced)
-    partial_folder(folder).rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
 def _seen_by_the_weights(recipe: Recipe) -> set[str]:
     """Images that an earlier run, whose weights these are, learned from; told by their contents."""
     if recipe.weights is None:
@@ -176,13 +153,6 @@ def _seen_by_the_weights(recipe: Recipe) -> set[str]:
     if not path.exists():  # a name, and not a place
         return set()
     return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
-
-
-def default_folder(recipe: Recipe) -> pathlib.Path:
-    """A folder under `saved_models/` whose name follows from the recipe, so that a run finds its own."""
-    data = re.sub(r"[^A-Za-z0-9]+", "-", pathlib.PurePath(recipe.data).name).strip("-")
-    digest = hashlib.sha256(json.dumps(recipe.to_json(), sort_keys=True).encode()).hexdigest()
-    return DEFAULT_PARENT / f"{data}-{recipe.strategy.name}-{digest[:8]}"
 
 
 def _train(
@@ -203,7 +173,7 @@ def _train(
 
 
 def _export(
-    trained: TrainedModel, test: dict[str, Any], probabilities: np.ndarray, partial: pathlib.Path
+    trained: TrainedModel, test: dict[str, Any], logits: np.ndarray, partial: pathlib.Path
 ) -> dict[str, str]:
     """Writes both models and returns the facts that the summary lists."""
     experiment = trained.experiment
@@ -223,16 +193,33 @@ def _export(
         },
         "notes": list(experiment.notes),
     }
-    dataset = experiment.dataset
-    export_saved_model(
-        experiment.model, saved_model, experiment.spec.preprocessing, dataset.class_names, card
+    dataset, preprocessing = experiment.dataset, experiment.spec.preprocessing
+    precision = experiment.recipe.serve_precision
+    engine = inference_engine(experiment.model, precision)
+    if precision != "float32":
+        facts["serving"] = _agreement(engine, experiment, logits)
+    export_saved_model(engine, saved_model, preprocessing, dataset.class_names, card)
+    count, difference = check_saved_model(
+        saved_model, dataset.test, experiment.model, preprocessing, precision
     )
-    count, difference = check_saved_model(saved_model, dataset.test, probabilities)
     checked = (
         f"loaded in a fresh process with TensorFlow alone; on {count} test images no probability "
         f"differs from the trained model's by more than {difference:.1e}"
     )
     return {**facts, "SavedModel": checked}
+
+
+def _agreement(engine: Callable, experiment: Experiment, logits: np.ndarray) -> str:
+    """How often the served network says what the trained one says, over all test images."""
+    test = experiment.dataset.test
+    batches = evaluation_batches(test, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+    served = np.concatenate([engine(images).numpy() for images, _ in batches]).argmax(-1)
+    same = int((served == logits.argmax(-1)).sum())
+    accuracy = float((served == test.labels).mean())
+    return (
+        f"in {experiment.recipe.serve_precision}: the same class as in float32 for {same} of {len(test)} "
+        f"test images ({same / len(test):.4f}); test accuracy {accuracy:.4f}"
+    )
 
 
 def _facts(trained: TrainedModel) -> dict[str, str]:
@@ -252,6 +239,7 @@ def _facts(trained: TrainedModel) -> dict[str, str]:
         "training": f"{len(progress.history)} epochs of {numbers.steps_per_epoch} batches of at most "
         f"{numbers.batch_size}; {numbers.optimizer}, learning rate {numbers.learning_rate:g}, weight "
         f"decay {numbers.weight_decay:g}; {progress.seconds:.1f} s",
+        "precision": experiment.precision,
         "weights kept": kept,
         "frozen variables compared bit by bit": str(trained.verified),
     }

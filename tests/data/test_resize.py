@@ -94,8 +94,10 @@ def test_a_file_and_its_pixels_give_the_same_view(photo, encoded, kind):
     if kind == "JPEG":
         pixels = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
     preprocessing = Preprocessing(image_size=32, crop_fraction=0.875)
-    np.testing.assert_array_equal(
-        decode_and_resize(contents, preprocessing), resize_for_evaluation(pixels, preprocessing)
+    np.testing.assert_allclose(
+        decode_and_resize(contents, preprocessing),
+        resize_for_evaluation(pixels, preprocessing),
+        atol=1e-3,  # of a JPEG a window alone is decoded: its place in it is rounded differently
     )
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from tiny import BOTTLENECK, PIXELS, classifier
 
+from tl_toolkit.data import pipeline
 from tl_toolkit.data.augment import AUGMENTATIONS
 from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
 from tl_toolkit.data.open import open_images
-from tl_toolkit.data.pipeline import view_batches
+from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError
 from tl_toolkit.transfer import feature_cache
 from tl_toolkit.transfer.cut import cut_model
@@ -63,9 +64,7 @@ def entries_of(cache):
 
 
 def expected(frozen, split, augmentation=None, seed=0, view=0):
-    (images,) = view_batches(
-        split, PIXELS, augmentation, np.arange(len(split)), seed=seed, view=view, batch_size=99
-    )
+    (images,) = view_reader(split, PIXELS, augmentation, seed)(np.arange(len(split)), view, 99)
     return frozen(images, training=False).numpy()
 
 
@@ -239,17 +238,15 @@ def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
     assert sum(computed) == 11
 
 
-def test_the_frozen_part_is_traced_once_whatever_the_number_of_views(split, cache, monkeypatch):
-    frozen, traces = cut_model(classifier(BOTTLENECK), LAYER).frozen, []
-    call = type(frozen).__call__
-
-    def counting(model, *arguments, **options):
-        if model is frozen:
-            traces.append(1)
-        return call(model, *arguments, **options)
-
-    monkeypatch.setattr(type(frozen), "__call__", counting)
-    cache.features(frozen, split, PIXELS, PHOTO, views=3)
-    assert len(traces) == 1
-    cache.features(frozen, split, PIXELS, PHOTO, views=3)
-    assert len(traces) == 1
+def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, cache, monkeypatch):
+    made, traced = [], []
+    engine, view = feature_cache.inference_engine, pipeline.augment_and_resize
+    monkeypatch.setattr(
+        feature_cache, "inference_engine", lambda model: made.append(1) or engine(model)
+    )
+    monkeypatch.setattr(
+        pipeline, "augment_and_resize", lambda *given: traced.append(1) or view(*given)
+    )
+    for _ in range(2):
+        cache.features(frozen, split, PIXELS, PHOTO, views=3)
+        assert (len(made), len(traced)) == (1, 1)

@@ -18,6 +18,10 @@ EXIF_SEARCH_BYTES = 1 << 17
 DCT_METHOD = "INTEGER_ACCURATE"
 
 
+# Traced once a process, whatever calls them from graphs of their own.
+_once_traced = tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one image, told apart by its first bytes.
 
@@ -35,7 +39,18 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: Not one of the formats, or damaged.
     """
+    encoded = tf.convert_to_tensor(encoded)
+    return tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: decode_no_jpeg(encoded))
 
+
+def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """bool[], whether a file's contents begin as a JPEG's do."""
+    return tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
+
+
+@_once_traced
+def decode_no_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """As `decode_image`, of the other formats."""
     # Padded, so that a file of a few bytes can be asked for its twelfth.
     header = tf.strings.join([tf.strings.substr(encoded, 0, 12), b"\0" * 12])
 
@@ -45,7 +60,6 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     is_webp = starts_with(b"RIFF") & tf.equal(tf.strings.substr(header, 8, 4), b"WEBP")
     image = tf.case(
         [
-            (starts_with(JPEG_MAGIC), lambda: _decode_jpeg(encoded)),
             (starts_with(PNG_MAGIC), lambda: _to_rgb(tf.io.decode_png(encoded))),
             (starts_with(GIF_MAGIC), lambda: tf.io.decode_gif(encoded)[0]),
             (starts_with(BMP_MAGIC), lambda: _decode_bmp(encoded)),
@@ -72,12 +86,11 @@ def decode_jpeg_window(jpeg: tf.Tensor, window: tf.Tensor, scale: int) -> tf.Ten
     return tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, ratio=scale, dct_method=DCT_METHOD)
 
 
+@_once_traced
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     orientation = exif_orientation(encoded)
-    return tf.cond(
-        tf.equal(orientation, 1), lambda: image, lambda: apply_orientation(image, orientation)
-    )
+    return tf.ensure_shape(apply_orientation(image, orientation), (None, None, 3))
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
@@ -134,6 +147,7 @@ def _on_white(colour: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
+@_once_traced
 def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
     """Reads the EXIF orientation of a JPEG file.
 
@@ -195,9 +209,13 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         The image; height and width change places for 5 to 8.
     """
     transposed, flip_left_right, flip_up_down = _turns(orientation)
-    image = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    image = tf.cond(flip_left_right, lambda: image[:, ::-1], lambda: image)
-    return tf.cond(flip_up_down, lambda: image[::-1], lambda: image)
+
+    def turn():
+        turned = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+        turned = tf.cond(flip_left_right, lambda: turned[:, ::-1], lambda: turned)
+        return tf.cond(flip_up_down, lambda: turned[::-1], lambda: turned)
+
+    return tf.cond(tf.equal(orientation, 1), lambda: image, turn)
 
 
 def stored_window(window: tf.Tensor, sides: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

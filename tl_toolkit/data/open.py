@@ -16,6 +16,7 @@ from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.recipe import Recipe
 
 # A source of your own: a function that returns an ImageSource, and a line here. One that takes an
 # argument gets what stands behind the URI's colon.
@@ -108,6 +109,19 @@ def open_dataset(
         licence=source.licence,
         augmentation=source.augmentation,
         notes=tuple(notes),
+    )
+
+
+def open_recipe_data(recipe: Recipe) -> ImageDataset:
+    """Opens the data as the recipe says."""
+    return open_dataset(
+        recipe.data,
+        labels_per_class=recipe.labels_per_class,
+        test_fraction=recipe.test_fraction,
+        validation_fraction=recipe.validation_fraction,
+        seed=recipe.seed,
+        split_seed=recipe.split_seed,
+        on_bad_image=recipe.on_bad_image,
     )
 
 

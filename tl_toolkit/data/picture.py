@@ -7,11 +7,12 @@ import functools
 import tensorflow as tf
 
 from tl_toolkit.data.decode import (
-    JPEG_MAGIC,
     apply_orientation,
     decode_image,
     decode_jpeg_window,
+    decode_no_jpeg,
     exif_orientation,
+    is_jpeg,
     stored_window,
 )
 
@@ -62,7 +63,7 @@ class EncodedPicture:
 
     def __init__(self, contents: tf.Tensor) -> None:
         self._contents = tf.convert_to_tensor(contents)
-        self._is_jpeg = tf.equal(tf.strings.substr(self._contents, 0, 3), JPEG_MAGIC)
+        self._is_jpeg = is_jpeg(self._contents)
         # Of other formats all pixels are decoded here, once.
         self._decoded, self._sides, self._orientation = tf.cond(
             self._is_jpeg, self._read_header, self._decode
@@ -75,7 +76,7 @@ class EncodedPicture:
         return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
 
     def _decode(self):
-        pixels = decode_image(self._contents)
+        pixels = decode_no_jpeg(self._contents)
         return pixels, tf.shape(pixels)[:2], tf.constant(1)
 
     def sides(self) -> tuple[tf.Tensor, tf.Tensor]:

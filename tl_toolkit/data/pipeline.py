@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -141,6 +141,7 @@ def training_batches(
             larger = sum(size == sizes[0] for size in sizes[skip:]) if skip < len(sizes) else 0
             yield epoch, order[sum(sizes[:skip]) :], larger, sizes[0], sizes[-1]
 
+    @tf.autograph.experimental.do_not_convert
     def example(position, epoch):
         pixels = augment_and_resize(
             load(position),
@@ -169,31 +170,33 @@ def training_batches(
     )
 
 
-def view_batches(
-    split: Split,
-    preprocessing: Preprocessing,
-    augmentation: Augmentation | None,
-    positions: np.ndarray,
-    *,
-    seed: int,
-    view: int,
-    batch_size: int,
-) -> tf.data.Dataset:
-    """One view of the images at those positions, in that order: float32[batch, size, size, 3], 0-255."""
+def view_reader(
+    split: Split, preprocessing: Preprocessing, augmentation: Augmentation | None, seed: int
+) -> Callable[[np.ndarray, int, int], tf.data.Dataset]:
+    """Returns a function that reads any view of any of the images; traced once, however often it is called.
+
+    The function takes positions, int64[n], the number of the view, and a batch size, and returns a data set
+    of float32[batch, size, size, 3], 0-255, in the order of the positions.
+    """
     load = split.images.loader()
     ids = tf.constant(split.ids)
+    number = tf.TensorSpec([], tf.int64)
 
-    def pixels(position):
+    @tf.function(input_signature=[number, number], autograph=False)
+    def pixels(position, view):
         return augment_and_resize(
             load(position), augmentation, preprocessing, seed, ids[position], view
         )
 
-    return (
-        tf.data.Dataset.from_tensor_slices(positions)
-        .map(pixels, tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    def read(positions: np.ndarray, view: int, batch_size: int) -> tf.data.Dataset:
+        return (
+            tf.data.Dataset.from_tensor_slices((positions, np.full_like(positions, view)))
+            .map(pixels, tf.data.AUTOTUNE, deterministic=True)
+            .batch(batch_size)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    return read
 
 
 def evaluation_batches(
@@ -206,13 +209,14 @@ def evaluation_batches(
         may be smaller.
     """
     load = split.images.loader()
+
+    @tf.autograph.experimental.do_not_convert
+    def example(position, label):
+        return resize_for_evaluation(load(position), preprocessing), label
+
     return (
         tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
-        .map(
-            lambda position, label: (resize_for_evaluation(load(position), preprocessing), label),
-            tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        .map(example, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )

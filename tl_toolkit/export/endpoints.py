@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import keras
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
@@ -12,7 +11,7 @@ from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
 
 
 def make_endpoints(
-    model: keras.Model, preprocessing: Preprocessing, class_names: Sequence[str]
+    engine: Callable, preprocessing: Preprocessing, class_names: Sequence[str]
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns functions with decoding, resizing, preprocessing, softmax and labels inside.
 
@@ -24,7 +23,7 @@ def make_endpoints(
     - `serve_float_images`: `images`, float32[batch, height, width, 3], RGB, 0-255.
 
     Args:
-        model: Images (float32, 0-255) to logits.
+        engine: From `inference_engine`: images (float32, 0-255) to logits.
         preprocessing: Gives the image size and the crop.
         class_names: In the order of the logits.
 
@@ -36,7 +35,7 @@ def make_endpoints(
     resized = tf.TensorSpec((size, size, 3), tf.float32)
 
     def answer(images):
-        probabilities = tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+        probabilities = tf.nn.softmax(tf.cast(engine(images), tf.float32))
         scores, order = tf.math.top_k(probabilities, k=len(class_names))
         return {
             "classes": tf.gather(names, order),

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.endpoints import make_endpoints
+from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.weights import hugging_face, keras_hub_preset
 from tl_toolkit.weights.load import load_source
@@ -54,7 +55,7 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
     endpoints = {
         endpoint: tf.function(function, input_signature=[signature])
         for endpoint, (function, signature) in make_endpoints(
-            model, spec.preprocessing, spec.class_names
+            inference_engine(model), spec.preprocessing, spec.class_names
         ).items()
     }
     card = {

@@ -13,7 +13,8 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
 
     The learning rate rises linearly to its peak and falls along half a cosine to 0 (Loshchilov and
     Hutter 2017). Weight decay is decoupled and leaves batch normalisation and biases alone (He et al.
-    2019, "Bag of Tricks", section 3.1).
+    2019, "Bag of Tricks", section 3.1). Under the dtype policy `mixed_float16` the loss is scaled, so that
+    small gradients are not lost (Micikevicius et al. 2018); a step whose gradients overflow is left out.
     """
     total_steps = numbers.epochs * numbers.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -31,6 +32,8 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
         )
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
+    if keras.config.dtype_policy().name == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 

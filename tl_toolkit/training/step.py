@@ -47,7 +47,8 @@ class TrainingStep:
                 losses = cross_entropy(logits, labels, label_smoothing) * weights
                 # Gradients are summed over replicas: divide by the global batch.
                 loss = tf.reduce_mean(losses) / distribute.num_replicas_in_sync
-            optimizer.apply(tape.gradient(loss, trained), trained)
+                scaled_loss = optimizer.scale_loss(loss)
+            optimizer.apply(tape.gradient(scaled_loss, trained), trained)
             self.loss.update_state(losses)
             self.top1.update_state(labels, logits)
             return loss

@@ -87,6 +87,7 @@ def cache_frozen_part(
     *,
     seed: int,
     views: int,
+    storage: str,
     cache: FeatureCache,
 ) -> CachedPart:
     """Runs the frozen part over the images that the cache does not know yet.
@@ -96,9 +97,15 @@ def cache_frozen_part(
     """
     cut = cut_model(model, cut_layer)
     train = cache.features(
-        cut.frozen, dataset.train, preprocessing, augmentation, seed=seed, views=views
+        cut.frozen,
+        dataset.train,
+        preprocessing,
+        augmentation,
+        seed=seed,
+        views=views,
+        storage=storage,
     )
     validation = None
     if dataset.validation is not None:
-        validation = cache.features(cut.frozen, dataset.validation, preprocessing)
+        validation = cache.features(cut.frozen, dataset.validation, preprocessing, storage=storage)
     return CachedPart(cut, train, validation)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -29,11 +30,12 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import Augmentation
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.pipeline import view_batches
+from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.user_cache import cache_folder
 
-VERSION = 1  # of the entries; another one is computed anew
+VERSION = 2  # of the entries; another one is computed anew
 STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 SHARD_BYTES = 64 * 2**20
 BATCH_SIZE = 32
@@ -145,18 +147,16 @@ class FeatureCache:
             for shards in missing
         )
         self._make_room(rows * row_bytes, keep=set(folders))
-        # Traced once, whatever the number of views; not at all where nothing is missing.
-        run = tf.function(
-            lambda images: frozen(images, training=False),
-            input_signature=[tf.TensorSpec(tuple(frozen.input.shape), tf.float32)],
-        )
+        # Made once, whatever the number of views; not at all where nothing is missing.
+        engine = functools.cache(lambda: inference_engine(frozen))
+        read = view_reader(split, preprocessing, augmentation, seed)
         for view, folder in enumerate(folders):
             # Another process that wants the same entry waits, and then finds it.
             with _lock(folder):
                 _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
                 shards = missing_shards(folder, len(split), rows_per_shard)
                 for shard, activations in _compute(
-                    run, split, preprocessing, augmentation, seed, view, shards, rows_per_shard
+                    engine, read, view, shards, rows_per_shard, len(split)
                 ):
                     _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
         entries = tuple(
@@ -200,14 +200,12 @@ def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list
 
 
 def _compute(
-    run: Callable[[tf.Tensor], tf.Tensor],
-    split: Split,
-    preprocessing: Preprocessing,
-    augmentation: Augmentation | None,
-    seed: int,
+    engine: Callable[[], Callable],
+    read: Callable[[np.ndarray, int, int], tf.data.Dataset],
     view: int,
     shards: Sequence[int],
     rows_per_shard: int,
+    rows: int,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (number, activations) of every shard asked for; holds one of them at a time.
 
@@ -215,17 +213,9 @@ def _compute(
     """
     for shard in shards:
         start = shard * rows_per_shard
-        positions = np.arange(start, min(start + rows_per_shard, len(split)))
-        batches = view_batches(
-            split,
-            preprocessing,
-            augmentation,
-            positions,
-            seed=seed,
-            view=view,
-            batch_size=BATCH_SIZE,
-        )
-        yield shard, np.concatenate([run(images).numpy() for images in batches])
+        positions = np.arange(start, min(start + rows_per_shard, rows))
+        batches = read(positions, view, BATCH_SIZE)
+        yield shard, np.concatenate([engine()(images).numpy() for images in batches])
 
 
 def _model_digest(model: keras.Model) -> str:
