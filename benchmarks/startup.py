@@ -1,0 +1,35 @@
+"""Start-up: `import tl_toolkit`, `tl-toolkit --help`, and what TensorFlow and Keras take."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import time
+
+from harness import Benchmark, Comparison, main
+
+
+def seconds_of(*arguments: str) -> float:
+    """Of a Python process."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.monotonic() - started
+
+
+BENCHMARK = Benchmark(
+    title="Start-up",
+    unit="seconds",
+    contenders={
+        "python -c pass": functools.partial(seconds_of, "-c", "pass"),
+        "import tl_toolkit": functools.partial(seconds_of, "-c", "import tl_toolkit"),
+        "tl-toolkit --help": functools.partial(seconds_of, "-m", "tl_toolkit.cli", "--help"),
+        "tl-toolkit weights": functools.partial(seconds_of, "-m", "tl_toolkit.cli", "weights"),
+        "import keras": functools.partial(seconds_of, "-c", "import keras"),
+    },
+    comparisons=(Comparison("--help against import keras", "tl-toolkit --help", "import keras"),),
+    rounds=5,
+)
+
+if __name__ == "__main__":
+    main(BENCHMARK, __file__)

@@ -1,0 +1,63 @@
+"""A second run on a warm cache: from the built model to the end of the first training step."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import tempfile
+import time
+
+from contenders import SIDE, photo_folder, random_weights
+from harness import Benchmark, main
+
+FOLDER = pathlib.Path(tempfile.gettempdir(), "tl_toolkit_warm_cache")
+
+
+def seconds_to_first_step(strategy: str) -> float:
+    """Of a run whose activations an earlier one has left."""
+    import keras
+
+    import tl_toolkit as tl
+    from tl_toolkit import experiment
+    from tl_toolkit.recipe import strategy_named
+    from tl_toolkit.transfer.feature_cache import FeatureCache
+
+    recipe = tl.Recipe(
+        data=f"folder:{photo_folder(512, 300, 400)}",
+        strategy=strategy_named(strategy),
+        weights=str(random_weights()),
+        preprocessing="imagenet",
+        image_size=SIDE,
+        epochs=1,
+    )
+    moments = {}
+    prepare = experiment.prepare
+
+    def noting_prepare(*arguments):
+        prepared = prepare(*arguments)
+        moments["model"] = time.monotonic()
+        return prepared
+
+    class FirstStep(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            moments.setdefault("step", time.monotonic())
+
+    experiment.prepare = noting_prepare
+    context = experiment.Context(feature_cache=FeatureCache(FOLDER), callbacks=(FirstStep(),))
+    experiment.train_and_validate(recipe, context)
+    return moments["step"] - moments["model"]
+
+
+BENCHMARK = Benchmark(
+    title="First and later runs on 512 photos: model built to first step done",
+    unit="seconds",
+    contenders={
+        "new head": functools.partial(seconds_to_first_step, "new_head"),
+        "last layers": functools.partial(seconds_to_first_step, "last_layers"),
+    },
+    note="Four rounds in turn: the largest figure is the first round's, on an empty cache.",
+    rounds=4,
+)
+
+if __name__ == "__main__":
+    main(BENCHMARK, __file__)

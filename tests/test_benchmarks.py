@@ -1,0 +1,70 @@
+"""The benchmarks' harness: turns, ratios and their range; and that every file names what it compares."""
+
+import importlib
+import pathlib
+import sys
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+FAKE = f"""
+import os, pathlib, sys
+sys.path.insert(0, {str(FOLDER)!r})
+from harness import Benchmark, Comparison, main
+
+COUNT = pathlib.Path(__file__).with_name("count")
+
+def ours():
+    turns = len(COUNT.read_text()) if COUNT.exists() else 0
+    COUNT.write_text("x" * (turns + 1))
+    return [2.0, 4.0, 1.0][turns]
+
+def peer():
+    assert "REMOVED" not in os.environ
+    return float(os.environ["FIGURE"])
+
+def absent():
+    import no_such_package
+
+BENCHMARK = Benchmark(
+    "Fake", "seconds", {{"ours": ours, "peer": peer, "absent": absent}},
+    (Comparison("peer", "ours", "peer", 2), Comparison("nobody", "ours", "absent", 2)),
+    {{"peer": {{"FIGURE": "8", "REMOVED": None}}}},
+)
+if __name__ == "__main__":
+    main(BENCHMARK, __file__)
+"""
+
+
+@pytest.fixture
+def on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield
+    for name in FILES:
+        sys.modules.pop(name, None)
+
+
+def test_contenders_take_turns_and_ratios_are_of_one_round(on_path, tmp_path, monkeypatch):
+    monkeypatch.setenv("REMOVED", "1")
+    (tmp_path / "fake.py").write_text(FAKE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    harness, fake = importlib.import_module("harness"), importlib.import_module("fake")
+    figures = harness.measure(fake.BENCHMARK, str(tmp_path / "fake.py"))
+    assert figures == {"ours": [2, 4, 1], "peer": [8, 8, 8], "absent": []}
+    page = harness.render(fake.BENCHMARK, figures)
+    assert "| ours | 2.000 | 1.000–4.000 |" in page
+    assert "| absent | – | – |" in page
+    assert "| peer | 4.00× | 2.00–8.00× | 2× |" in page
+    assert "nobody" not in page
+
+
+def test_every_benchmark_compares_contenders_that_it_has(on_path):
+    names = importlib.import_module("run").NAMES
+    assert set(names) == set(FILES) - {"harness", "contenders", "run"}
+    for name in names:
+        benchmark = importlib.import_module(name).BENCHMARK
+        for comparison in benchmark.comparisons:
+            assert {comparison.ours, comparison.peer} <= set(benchmark.contenders)
+        assert set(benchmark.environment) <= set(benchmark.contenders)
