@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-fast check format clean
+.PHONY: demo test test-fast check format bench clean
 
 demo: .venv/.installed
 	$(BIN)/python recipes/compare.py
@@ -19,6 +19,9 @@ test-fast: .venv/.installed-test
 check: .venv/.installed-test
 	$(BIN)/python -m pytest tests/test_project.py
 
+bench: .venv/.installed-bench
+	$(BIN)/python benchmarks/run.py
+
 format: .venv/.installed-test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
@@ -31,6 +34,11 @@ format: .venv/.installed-test
 .venv/.installed-test: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch .venv/.installed $@
+
+.venv/.installed-bench: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch .venv/.installed $@
 
 clean:
