@@ -10,9 +10,8 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import Augmentation, augment_and_resize
 from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.kept_images import KEPT_BYTES, kept_loader
 from tl_toolkit.data.resize import resize_for_evaluation
-
-KEPT_BYTES = 512 * 2**20  # of decoded images that are held in memory
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -128,7 +127,10 @@ def training_batches(
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
         weights). The batches depend on the arguments alone.
     """
-    load = split.images.loader()
+    if epochs - first_epoch > 1:
+        load = kept_loader(split.images, preprocessing.image_size)
+    else:
+        load = split.images.loader()
     labels = tf.constant(split.labels)
     ids = tf.constant(split.ids)
     weights = tf.constant(example_weights(split, class_weights))
