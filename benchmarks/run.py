@@ -67,8 +67,8 @@ def main(names: list[str]) -> None:
         ordered = [sections[title] for title in titles if title in sections]
         RESULTS.write_text(
             "# What the benchmarks measured\n\n`make bench` measures again and writes this page. Contenders "
-            "take turns, each in a process of its own; a ratio is of figures of one round, over 1 where "
-            "tl_toolkit is better, and its median and range are over the rounds.\n\n"
+            "take turns, each in a process of its own. A ratio is of figures of one round, over 1 where "
+            "tl_toolkit is better than a peer; its median and range are over the rounds.\n\n"
             + "\n".join(ordered)
         )
 

@@ -7,6 +7,7 @@ import functools
 from contenders import (
     DEFAULT_PEER,
     ONEDNN_PEER,
+    SIDE,
     compile_for_fit,
     keras_applications_model,
     keras_hub_model,
@@ -27,6 +28,8 @@ def ours(depth: int, precision: str) -> float:
     import numpy as np
     import tensorflow as tf
 
+    from tl_toolkit.catalog import Preprocessing
+    from tl_toolkit.data.pipeline import training_signature
     from tl_toolkit.recipe import FullFineTune, Recipe
     from tl_toolkit.training.optimizers import make_optimizer
     from tl_toolkit.training.step import TrainingStep
@@ -36,7 +39,11 @@ def ours(depth: int, precision: str) -> float:
         model = our_model(depth)
         numbers = hyperparameters(Recipe(data="digits", strategy=FullFineTune()), BATCH)
         step = TrainingStep(
-            model, make_optimizer(model, numbers), 0.0, tf.distribute.get_strategy()
+            model,
+            make_optimizer(model, numbers),
+            0.0,
+            tf.distribute.get_strategy(),
+            training_signature(Preprocessing(image_size=SIDE)),
         )
         images, labels = pixels(BATCH)
         batch = [tf.constant(x) for x in (images, labels, np.ones(BATCH, np.float32))]

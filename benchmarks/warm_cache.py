@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import pathlib
 import tempfile
 import time
@@ -10,7 +11,7 @@ import time
 from contenders import SIDE, photo_folder, random_weights
 from harness import Benchmark, main
 
-FOLDER = pathlib.Path(tempfile.gettempdir(), "tl_toolkit_warm_cache")
+FOLDER = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_warm_cache_{os.getppid()}")
 
 
 def seconds_to_first_step(strategy: str) -> float:

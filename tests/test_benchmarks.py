@@ -23,14 +23,14 @@ def ours():
 
 def peer():
     assert "REMOVED" not in os.environ
-    return float(os.environ["FIGURE"])
+    return {{"x": float(os.environ["FIGURE"])}}
 
 def absent():
     import no_such_package
 
 BENCHMARK = Benchmark(
     "Fake", "seconds", {{"ours": ours, "peer": peer, "absent": absent}},
-    (Comparison("peer", "ours", "peer", 2), Comparison("nobody", "ours", "absent", 2)),
+    (Comparison("peer", "ours", "peer: x", 2), Comparison("nobody", "ours", "absent", 2)),
     {{"peer": {{"FIGURE": "8", "REMOVED": None}}}},
 )
 if __name__ == "__main__":
@@ -42,7 +42,7 @@ if __name__ == "__main__":
 def on_path(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     yield
-    for name in FILES:
+    for name in (*FILES, "fake"):
         sys.modules.pop(name, None)
 
 
@@ -52,12 +52,21 @@ def test_contenders_take_turns_and_ratios_are_of_one_round(on_path, tmp_path, mo
     monkeypatch.syspath_prepend(str(tmp_path))
     harness, fake = importlib.import_module("harness"), importlib.import_module("fake")
     figures = harness.measure(fake.BENCHMARK, str(tmp_path / "fake.py"))
-    assert figures == {"ours": [2, 4, 1], "peer": [8, 8, 8], "absent": []}
+    assert figures == {"ours": [2, 4, 1], "peer: x": [8, 8, 8]}
     page = harness.render(fake.BENCHMARK, figures)
     assert "| ours | 2.000 | 1.000–4.000 |" in page
-    assert "| absent | – | – |" in page
-    assert "| peer | 4.00× | 2.00–8.00× | 2× |" in page
+    assert "| absent | not installed | – |" in page
+    assert "| peer | 4.00× | 2.00–8.00× | ≥ 2× |" in page
     assert "nobody" not in page
+
+
+def test_a_contender_that_fails_is_an_error(on_path, tmp_path, monkeypatch):
+    monkeypatch.delenv("FIGURE", raising=False)
+    (tmp_path / "fake.py").write_text(FAKE.replace('"FIGURE": "8", ', ""))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    harness, fake = importlib.import_module("harness"), importlib.import_module("fake")
+    with pytest.raises(RuntimeError, match="KeyError: 'FIGURE'"):
+        harness.measure(fake.BENCHMARK, str(tmp_path / "fake.py"))
 
 
 def test_every_benchmark_compares_contenders_that_it_has(on_path):
@@ -66,5 +75,6 @@ def test_every_benchmark_compares_contenders_that_it_has(on_path):
     for name in names:
         benchmark = importlib.import_module(name).BENCHMARK
         for comparison in benchmark.comparisons:
-            assert {comparison.ours, comparison.peer} <= set(benchmark.contenders)
+            names = {name.partition(": ")[0] for name in (comparison.ours, comparison.peer)}
+            assert names <= set(benchmark.contenders)
         assert set(benchmark.environment) <= set(benchmark.contenders)

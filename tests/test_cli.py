@@ -54,6 +54,12 @@ def test_every_command_is_in_the_help(command):
         assert f"• {name}" in out
 
 
+@pytest.mark.parametrize("words", ["train --data digits --strategy new-head", "compare"])
+def test_a_cache_limit_that_is_none_is_refused(command, words):
+    code, _, err = command(*words.split(), "--cache-limit", "-1")
+    assert (code, "at least 0 bytes" in err) == (2, True)
+
+
 @pytest.mark.slow
 def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_path):
     folder = tmp_path / "run"

@@ -346,6 +346,18 @@ def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_be
     assert_same_bits(values(tl.load_model(result.folder / "model.keras")), values(whole.model))
 
 
+@pytest.mark.slow
+def test_serving_in_bfloat16_says_how_often_it_agrees(tmp_path, photo_recipe, photos):
+    result = tl.run(photo_recipe.replace(serve_precision="bfloat16"), tmp_path / "run")
+    summary = (result.folder / "summary.md").read_text()
+    assert "in bfloat16: the same class as in float32 for 12 of 12 test images (1.0000)" in summary
+    classifier = tl.load_classifier(result.folder)
+    assert classifier.predict(photos / "red" / "0.jpg")[0].class_name == "red"
+    assert "bfloat16" in classifier.card["facts"]["serving"]
+    kernel = tl.load_model(result.folder / "model.keras").get_layer("conv1_conv").kernel
+    assert kernel.dtype == "float32"
+
+
 def test_another_recipe_does_not_go_on_from_a_stopped_run(tmp_path, photo_recipe):
     with pytest.raises(StoppedError):
         tl.run(photo_recipe, tmp_path / "run", context=Context(callbacks=(Interrupt(0, 1),)))

@@ -76,10 +76,8 @@ def train(
         return
     from tl_toolkit.experiment import Context
     from tl_toolkit.runs import run
-    from tl_toolkit.transfer.feature_cache import FeatureCache
 
-    limit = {} if cache_limit is None else {"limit": cache_limit * 1e9}
-    context = Context(feature_cache=FeatureCache(**limit))
+    context = Context(feature_cache=_feature_cache(cache_limit))
     result = run(chosen, output, overwrite=overwrite, context=context, console=console)
     print_result(result, console)
 
@@ -94,6 +92,7 @@ def compare_strategies(
     test_fraction: float = 0.5,
     validation_fraction: float | None = None,
     epochs: int | None = None,
+    cache_limit: float | None = None,
     seeds: int = 3,
     output: pathlib.Path = pathlib.Path("saved_models/comparison"),
     overwrite: bool = False,
@@ -109,6 +108,7 @@ def compare_strategies(
         test_fraction: Share of the images to test on, where the source has no test split.
         validation_fraction: Share of the rest to validate on; as for train without it.
         epochs: Of every strategy; by strategy and data size without it.
+        cache_limit: As for train.
         seeds: Runs of each strategy; each draws its own images to learn from.
         output: Folder for the table, the plot and the best SavedModel.
         overwrite: Replace an earlier comparison there.
@@ -131,6 +131,7 @@ def compare_strategies(
         output=output,
         overwrite=overwrite,
         console=Console(),
+        feature_cache=_feature_cache(cache_limit),
     )
 
 
@@ -260,6 +261,12 @@ def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bo
         "first, then in this order; none that forbids commercial use.",
         soft_wrap=True,
     )
+
+
+def _feature_cache(gigabytes: float | None) -> Any:
+    from tl_toolkit.transfer.feature_cache import FeatureCache
+
+    return FeatureCache() if gigabytes is None else FeatureCache(limit=gigabytes * 1e9)
 
 
 def _refuse_other_backends() -> None:

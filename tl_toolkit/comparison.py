@@ -28,6 +28,7 @@ from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Re
 from tl_toolkit.report.plots import plot_comparison
 from tl_toolkit.runs import write_run
 from tl_toolkit.training.progress import ProgressBar
+from tl_toolkit.transfer.feature_cache import FeatureCache
 from tl_toolkit.weights.resolve import open_weights
 
 CHECKPOINTS = "checkpoints"
@@ -90,6 +91,7 @@ def run_comparison(
     output: str | pathlib.Path,
     overwrite: bool = False,
     console: Console | None = None,
+    feature_cache: FeatureCache | None = None,
 ) -> list[StrategyResult]:
     """Trains every recipe with every seed, and exports the best one's first model.
 
@@ -103,6 +105,7 @@ def run_comparison(
         output: Folder for `comparison.json`, `comparison.png` and `best/`, a run's folder.
         overwrite: Replace an earlier one.
         console: Where to show progress and the table; None: nowhere.
+        feature_cache: Where what frozen layers make of images is kept; None: the user's.
 
     Raises:
         InputError: Something given is wrong.
@@ -119,7 +122,12 @@ def run_comparison(
     for recipe in recipes:
         runs = []
         for seed, dataset in enumerate(datasets):
-            trained = _train(recipe.replace(seed=seed), dataset, partial / CHECKPOINTS, console)
+            context = Context(
+                dataset=dataset,
+                checkpoints=partial / CHECKPOINTS,
+                feature_cache=feature_cache or FeatureCache(),
+            )
+            trained = _train(recipe.replace(seed=seed), context, console)
             first_models.setdefault(recipe.strategy.name, trained)
             runs.append(_measure(trained, datasets))
         results.append(_result(first_models[recipe.strategy.name], runs))
@@ -154,12 +162,10 @@ def _check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
             )
 
 
-def _train(
-    recipe: Recipe, dataset: ImageDataset, checkpoints: pathlib.Path, console: Console
-) -> TrainedModel:
+def _train(recipe: Recipe, context: Context, console: Console) -> TrainedModel:
     name = f"{recipe.strategy.name}, seed {recipe.seed}"
     bar = ProgressBar(console, name)
-    context = Context(dataset=dataset, checkpoints=checkpoints / name, callbacks=(bar,))
+    context = dataclasses.replace(context, checkpoints=context.checkpoints / name, callbacks=(bar,))
     try:
         return train_and_validate(recipe, context)
     finally:

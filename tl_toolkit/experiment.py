@@ -35,7 +35,7 @@ from tl_toolkit.training.precision import choose_precision, precision_scope
 from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
 from tl_toolkit.transfer.cached_part import CachedPart, cache_frozen_part
 from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
-from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
+from tl_toolkit.transfer.feature_cache import STORAGE, FeatureCache, NoRoomError
 from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
 from tl_toolkit.transfer.plan import (
     FOLLOWING,
@@ -215,6 +215,7 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
         identity={
             "recipe": recipe.to_json(),
             "weights": experiment.spec.name,
+            "precision": experiment.precision,
             "data": _data_identity(dataset),
         },
         callbacks=context.callbacks,
@@ -259,7 +260,7 @@ def _cache_frozen_part(
             experiment.augmentation,
             seed=experiment.recipe.seed,
             views=numbers.views if experiment.augmentation is not None else 1,
-            storage=experiment.precision,
+            storage=experiment.precision if experiment.precision in STORAGE else "float32",
             cache=cache,
         )
     except NoRoomError as error:

@@ -127,7 +127,7 @@ def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     experiment = dataclasses.replace(trained.experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
     partial.mkdir(parents=True, exist_ok=True)
-    facts = _export(trained, test, logits, partial)
+    facts = _export(trained, test, partial)
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     _write_report(trained, test, facts, partial)
@@ -172,9 +172,7 @@ def _train(
             bar.close()
 
 
-def _export(
-    trained: TrainedModel, test: dict[str, Any], logits: np.ndarray, partial: pathlib.Path
-) -> dict[str, str]:
+def _export(trained: TrainedModel, test: dict[str, Any], partial: pathlib.Path) -> dict[str, str]:
     """Writes both models and returns the facts that the summary lists."""
     experiment = trained.experiment
     facts = _facts(trained)
@@ -197,7 +195,7 @@ def _export(
     precision = experiment.recipe.serve_precision
     engine = inference_engine(experiment.model, precision)
     if precision != "float32":
-        facts["serving"] = _agreement(engine, experiment, logits)
+        facts["serving"] = _agreement(engine, experiment)
     export_saved_model(engine, saved_model, preprocessing, dataset.class_names, card)
     count, difference = check_saved_model(
         saved_model, dataset.test, experiment.model, preprocessing, precision
@@ -209,12 +207,14 @@ def _export(
     return {**facts, "SavedModel": checked}
 
 
-def _agreement(engine: Callable, experiment: Experiment, logits: np.ndarray) -> str:
-    """How often the served network says what the trained one says, over all test images."""
+def _agreement(engine: Callable, experiment: Experiment) -> str:
+    """How often the served network says what it says in float32, over all test images."""
     test = experiment.dataset.test
     batches = evaluation_batches(test, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
-    served = np.concatenate([engine(images).numpy() for images, _ in batches]).argmax(-1)
-    same = int((served == logits.argmax(-1)).sum())
+    in_float32 = inference_engine(experiment.model, "float32")
+    answers = [(engine(images).numpy(), in_float32(images).numpy()) for images, _ in batches]
+    served, expected = (np.concatenate(logits).argmax(-1) for logits in zip(*answers, strict=True))
+    same = int((served == expected).sum())
     accuracy = float((served == test.labels).mean())
     return (
         f"in {experiment.recipe.serve_precision}: the same class as in float32 for {same} of {len(test)} "

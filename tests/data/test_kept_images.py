@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import AUGMENTATIONS
+from tl_toolkit.data import pipeline
+from tl_toolkit.data.augment import AUGMENTATIONS, augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.data.kept_images import kept_loader
 from tl_toolkit.data.picture import EncodedPicture, Pixels
@@ -16,6 +17,7 @@ from tl_toolkit.data.pipeline import training_batches
 
 SIZES = [(20, 31), (25, 24), (9, 40), (30, 21)]
 SIDE = 16
+BYTES = sum(3 * height * width for height, width in SIZES)
 
 
 def encoded(kind, sizes=SIZES):
@@ -29,10 +31,14 @@ def encoded(kind, sizes=SIZES):
     return EncodedImages(np.array(contents, object))
 
 
+def first_of(load):
+    return load(tf.constant(0, tf.int64))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_every_picture_is_what_its_file_holds(kind):
     images = encoded(kind)
-    load, load_file = kept_loader(images, SIDE), images.loader()
+    load, load_file = kept_loader(images, 32, BYTES), images.loader()
     for number in range(len(images)):
         picture = load(tf.constant(number, tf.int64))
         assert isinstance(picture, Pixels)
@@ -40,15 +46,30 @@ def test_every_picture_is_what_its_file_holds(kind):
         np.testing.assert_array_equal(picture.pixels(), expected)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "limit"),
-    [(SIZES, sum(3 * h * w for h, w in SIZES) - 1), ([*SIZES, (32, 40)], 2**30)],
-    ids=["too many bytes", "twice the size"],
-)
-def test_what_does_not_fit_is_read_as_before(sizes, limit):
-    load = kept_loader(encoded("PNG", sizes), SIDE, limit)
-    assert isinstance(load(tf.constant(0, tf.int64)), EncodedPicture)
-    assert isinstance(kept_loader(encoded("PNG"), SIDE, limit + 1)(tf.constant(0)), Pixels)
+def test_what_does_not_fit_is_read_as_before():
+    assert isinstance(first_of(kept_loader(encoded("PNG"), 32, BYTES - 1)), EncodedPicture)
+
+
+def test_jpegs_of_which_a_coarse_decoding_is_enough_are_not_kept_and_other_formats_are():
+    sizes = [*SIZES, (32, 40)]
+    assert isinstance(first_of(kept_loader(encoded("JPEG", sizes), 32)), EncodedPicture)
+    assert isinstance(first_of(kept_loader(encoded("JPEG", sizes), 33)), Pixels)
+    assert isinstance(first_of(kept_loader(encoded("PNG", sizes), 32)), Pixels)
+
+
+@pytest.mark.parametrize("preset", AUGMENTATIONS)
+def test_a_kept_jpeg_s_views_are_those_of_its_file(preset):
+    augmentation = AUGMENTATIONS[preset]
+    side = int(coarse_from(augmentation, 64)) - 1
+    images = encoded("JPEG", [(side, side + 9)])
+    from_pixels, from_file = kept_loader(images, coarse_from(augmentation, 64)), images.loader()
+    assert isinstance(first_of(from_pixels), Pixels)
+    for view in range(12):
+        arguments = (augmentation, Preprocessing(image_size=64), 1, 2, view)
+        kept = augment_and_resize(first_of(from_pixels), *arguments)
+        np.testing.assert_allclose(
+            kept, augment_and_resize(first_of(from_file), *arguments), atol=5e-3
+        )
 
 
 def test_arrays_are_not_copied():
@@ -56,10 +77,11 @@ def test_arrays_are_not_copied():
     np.testing.assert_array_equal(kept_loader(images, SIDE, 0)(tf.constant(1)).pixels(), 0)
 
 
-def test_a_file_is_read_once_for_all_epochs_and_the_batches_are_the_same(tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_file_is_read_once_for_all_epochs_and_a_run_gone_on_from_sees_the_same(tmp_path, kind):
     paths = []
-    for number, contents in enumerate(encoded("PNG").contents):
-        paths.append(tmp_path / f"{number}.png")
+    for number, contents in enumerate(encoded(kind).contents):
+        paths.append(tmp_path / f"{number}.{kind}")
         paths[-1].write_bytes(contents)
     split = Split.of(FileImages(np.array([str(path) for path in paths])), [0, 1, 0, 1])
 
@@ -74,7 +96,7 @@ def test_a_file_is_read_once_for_all_epochs_and_the_batches_are_the_same(tmp_pat
             first_epoch=first_epoch,
         )
 
-    last = [images.numpy() for images, _, _ in batches(first_epoch=2)]  # one epoch: not kept
+    last = [images.numpy() for images, _, _ in batches(first_epoch=2)]
     kept = batches(first_epoch=0)
     for path in paths:
         path.unlink()
@@ -82,3 +104,12 @@ def test_a_file_is_read_once_for_all_epochs_and_the_batches_are_the_same(tmp_pat
     assert len(found) == 6
     for actual, expected in zip(found[4:], last, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_run_of_one_epoch_keeps_nothing(monkeypatch):
+    monkeypatch.setattr(pipeline, "kept_loader", None)
+    split = Split.of(encoded("PNG"), [0, 1, 0, 1])
+    batches = training_batches(
+        split, Preprocessing(image_size=SIDE), None, batch_size=4, epochs=1, seed=1
+    )
+    assert [len(images) for images, _, _ in batches] == [4]

@@ -55,19 +55,17 @@ def test_a_window_decoded_alone_is_that_of_the_whole_picture(options, progressiv
             np.testing.assert_allclose(alone, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    "size", [150, 75, 37]
-)  # at a half, a quarter and an eighth, all but the first
-def test_a_coarser_decoding_is_close_to_resampling_all_pixels(size):
-    contents = jpeg(scene(600, 800), quality=95)
+@pytest.mark.parametrize(("size", "scale"), [(290, 2), (140, 4), (70, 8)])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_coarser_decoding_is_close_to_resampling_all_pixels(size, scale, orientation):
+    contents = jpeg(scene(601, 805), orientation, quality=95)  # sides that no scale divides
     preprocessing = Preprocessing(image_size=size, crop_fraction=1.0)
+    pixels, _ = EncodedPicture(contents).region((0.0, 0.0, 601.0, 601.0), size)
+    assert -(-601 // scale) in pixels.shape[:2]
     coarse = decode_and_resize(contents, preprocessing).numpy()
     fine = resize_for_evaluation(decode_image(contents), preprocessing).numpy()
-    difference = np.abs(coarse - fine)
-    assert 0 < difference.mean() < 2.0
-    assert difference.max() < 48  # at the edges of the red square
-    shifted = np.abs(np.roll(coarse, 1, axis=1) - fine)
-    assert difference.mean() < shifted.mean() / 2
+    # A shift by one pixel of the file differs by over twice as much at a scale of 8.
+    assert 0 < np.abs(coarse - fine).mean() < 0.7
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Training from stored activations is training from images: the same weights, the same figures."""
 
+import json
+
 import numpy as np
 import pytest
 from tiny import assert_same_bits, values
@@ -7,6 +9,7 @@ from tiny import assert_same_bits, values
 import tl_toolkit as tl
 from tl_toolkit import experiment as walk
 from tl_toolkit.experiment import Context, evaluate, prepare, train_and_validate
+from tl_toolkit.training import precision
 from tl_toolkit.transfer.feature_cache import FeatureCache
 
 
@@ -78,6 +81,22 @@ def test_the_frozen_part_runs_once_over_every_view(photo_recipe, context, monkey
     train_and_validate(photo_recipe.replace(epochs=2, augmentation="none"), context)
     train_and_validate(photo_recipe.replace(epochs=1, strategy=tl.FullFineTune()), context)
     assert made == [(2, "avg_pool"), (1, "avg_pool")]
+
+
+def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags\t: avx512_bf16\n")
+    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
+    expected = train_and_validate(photo_recipe, context)
+    found = train_and_validate(photo_recipe.replace(precision="auto"), context)
+    assert found.experiment.precision == "bfloat16"
+    assert found.validation["top1"] == expected.validation["top1"] == 1
+    for ours, theirs in zip(found.progress.history, expected.progress.history, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=0.02)
+    manifests = [
+        json.loads(path.read_text()) for path in context.feature_cache.place.glob("*/*.json")
+    ]
+    assert {manifest["storage"] for manifest in manifests} == {"float32", "bfloat16"}
+    assert {len(manifest["graph options"]) for manifest in manifests} == {0, 1}
 
 
 def test_without_room_it_streams_and_says_so(photo_recipe, tmp_path):

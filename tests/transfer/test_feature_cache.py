@@ -96,6 +96,12 @@ def test_an_unknown_storage_is_refused(frozen, split, cache):
         cache.features(frozen, split, PIXELS, storage="float8")
 
 
+@pytest.mark.parametrize("limit", [-1, float("nan"), float("inf")])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(InputError, match="at least 0 bytes, and finite"):
+        FeatureCache(limit=limit)
+
+
 def test_what_is_there_is_not_computed_again(frozen, split, cache, computed):
     first = cache.features(frozen, split, PIXELS, PHOTO, views=2)
     assert sum(computed) == 22
@@ -178,10 +184,10 @@ def test_files_are_known_by_size_and_time_and_then_by_contents(
 
 
 def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
-    source = open_images(f"folder:{photos}").train
-    cache.features(frozen, source, PIXELS)
+    cache.features(frozen, open_images(f"folder:{photos}").train, PIXELS)
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail(f"{path} was read")
                         if path.suffix == ".jpg" else path.open("rb").read())  # fmt: skip
+    source = open_images(f"folder:{photos}").train
     assert len(cache.features(frozen, source, PIXELS).rows(np.arange(60))) == 60
 
 

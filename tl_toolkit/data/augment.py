@@ -56,6 +56,13 @@ def augmentation_named(name: str) -> Augmentation | None:
     return AUGMENTATIONS[name]
 
 
+def coarse_from(augmentation: Augmentation | None, image_size: int) -> float:
+    """Returns the shorter side, in pixels, from which on a view of a JPEG may be decoded coarsely."""
+    if augmentation is None:
+        return 2.0 * image_size
+    return 2 * image_size * augmentation.resolution / max(1.0, math.sqrt(augmentation.area[1]))
+
+
 def augment_and_resize(
     image,
     augmentation: Augmentation | None,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Callable, Sequence
 from os.path import commonpath
 
 import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, Split
+from tl_toolkit.errors import InputError
 from tl_toolkit.user_cache import cache_folder
 
 DIGEST_SIZE = 8
+THREADS = 8
+CHECKED = "checked"  # stands behind a file's digest
 
 
 def content_digests(split: Split | None) -> np.ndarray:
@@ -23,30 +28,56 @@ def content_digests(split: Split | None) -> np.ndarray:
         return np.array([], str)
     images = split.images
     if isinstance(images, FileImages):
-        return np.array(_file_digests([str(path) for path in images.paths]), str)
+        return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
     return np.array([_digest(images.encoded(index)) for index in range(len(images))], str)
+
+
+def file_digests(
+    paths: Sequence[str], check: Callable[[bytes], None] | None = None
+) -> list[str | OSError | InputError]:
+    """Returns a digest of each file's contents; a file is read where its size or time changed since.
+
+    Args:
+        paths: Of the files.
+        check: Called with the contents of every file that it has not passed yet; raises `InputError`.
+
+    Returns:
+        A digest, or in its place what reading or checking the file raised.
+    """
+    paths = [os.path.abspath(path) for path in paths]
+    root = os.path.dirname(commonpath(paths)) if paths else ""
+    manifest = cache_folder() / "digests" / f"{_digest(root.encode())}.json"
+    known = _read(manifest)
+
+    def entry_of(path: str) -> list | OSError | InputError:
+        try:
+            status = os.stat(path)
+            stamp, entry = [status.st_size, status.st_mtime_ns], known.get(path)
+            if entry and entry[:2] == stamp and (check is None or CHECKED in entry):
+                return entry
+            contents = pathlib.Path(path).read_bytes()
+            if check is not None:
+                check(contents)
+            return [*stamp, _digest(contents), *([CHECKED] if check is not None else [])]
+        except (OSError, InputError) as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        entries = list(pool.map(entry_of, paths))
+    found = {p: entry for p, entry in zip(paths, entries, strict=True) if isinstance(entry, list)}
+    if any(known.get(path) != entry for path, entry in found.items()):
+        _write(manifest, {**known, **found})
+    return [entry[2] if isinstance(entry, list) else entry for entry in entries]
+
+
+def _raised(found: str | Exception) -> str:
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _digest(contents: bytes) -> str:
     return hashlib.blake2b(contents, digest_size=DIGEST_SIZE).hexdigest()
-
-
-def _file_digests(paths: list[str]) -> list[str]:
-    paths = [os.path.abspath(path) for path in paths]
-    root = os.path.dirname(commonpath(paths))
-    manifest = cache_folder() / "digests" / f"{_digest(root.encode())}.json"
-    known = _read(manifest)
-    found = {}
-    for path in paths:
-        status = os.stat(path)
-        entry = known.get(path)
-        if entry is None or entry[:2] != [status.st_size, status.st_mtime_ns]:
-            contents = pathlib.Path(path).read_bytes()
-            entry = [status.st_size, status.st_mtime_ns, _digest(contents)]
-        found[path] = entry
-    if any(known.get(path) != entry for path, entry in found.items()):
-        _write(manifest, {**known, **found})
-    return [found[path][2] for path in paths]
 
 
 def _read(manifest: pathlib.Path) -> dict:

@@ -208,7 +208,7 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     Returns:
         The image; height and width change places for 5 to 8.
     """
-    transposed, flip_left_right, flip_up_down = _turns(orientation)
+    transposed, flip_left_right, flip_up_down = turns(orientation)
 
     def turn():
         turned = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
@@ -229,14 +229,14 @@ def stored_window(window: tf.Tensor, sides: tf.Tensor, orientation: tf.Tensor) -
     Returns:
         int32 (top, left, height, width); cut out there and turned upright, it is the window.
     """
-    transposed, flip_left_right, flip_up_down = _turns(orientation)
+    transposed, flip_left_right, flip_up_down = turns(orientation)
     start, size = window[:2], window[2:]
     start = tf.where(tf.stack([flip_up_down, flip_left_right]), sides - start - size, start)
     start, size = (tf.where(transposed, pair[::-1], pair) for pair in (start, size))
     return tf.concat([start, size], 0)
 
 
-def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """What turns an image upright, in order: transpose, flip left to right, flip upside down; bool[]."""
     # Read from the right: 5 to 8 are 1 to 4 of the transposed image.
     return (

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import hashlib
 import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.data.content_digests import file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.errors import InputError
@@ -23,7 +22,6 @@ SPLIT_NAMES = {
     "validation": "validation",
     "test": "test",
 }
-CHECKING_THREADS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +30,7 @@ class LabelledFile:
 
     path: pathlib.Path
     label: int
-    digest: bytes = b""
+    digest: str = ""
     fault: str = ""
 
 
@@ -141,20 +139,23 @@ def _raise(error: OSError) -> None:
 
 
 def check_files(files: list[LabelledFile]) -> list[LabelledFile]:
-    """Reads every file, and returns it with its digest or its fault."""
+    """Reads every file that is new or has changed, and returns it with its digest or its fault."""
 
-    def check(file: LabelledFile) -> LabelledFile:
-        try:
-            contents = file.path.read_bytes()
-            check_image(contents)
-        except OSError as error:
-            return dataclasses.replace(file, fault=error.strerror or str(error))
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            return dataclasses.replace(file, fault=_in_words(error, contents))
-        return dataclasses.replace(file, digest=hashlib.blake2b(contents, digest_size=16).digest())
+    def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
+        if isinstance(found, str):
+            return dataclasses.replace(file, digest=found)
+        fault = found.strerror if isinstance(found, OSError) else None
+        return dataclasses.replace(file, fault=fault or str(found))
 
-    with concurrent.futures.ThreadPoolExecutor(CHECKING_THREADS) as pool:
-        return list(pool.map(check, files))
+    digests = file_digests([str(file.path) for file in files], _check)
+    return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
+
+
+def _check(contents: bytes) -> None:
+    try:
+        check_image(contents)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        raise InputError(_in_words(error, contents)) from error
 
 
 def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
@@ -169,7 +170,7 @@ def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
 
 def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
     """Returns the files, with a fault for each whose copy has another label."""
-    first: dict[bytes, LabelledFile] = {}
+    first: dict[str, LabelledFile] = {}
     for file in files:
         if file.digest:
             first.setdefault(file.digest, file)

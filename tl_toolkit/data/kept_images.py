@@ -14,37 +14,38 @@ KEPT_BYTES = 512 * 2**20  # of decoded images
 
 
 def kept_loader(
-    images: Images, image_size: int, limit: int = KEPT_BYTES
+    images: Images, coarse_from: float, limit: int = KEPT_BYTES
 ) -> Callable[[tf.Tensor], Picture]:
-    """Returns a loader of images that are decoded already, or their own where they do not fit.
-
-    Photos of twice the size that the network takes are not kept: of those a coarse decoding is enough, and
-    which one depends on the view.
+    """Returns a loader of images that are decoded already, or their own where they shall not be kept.
 
     Args:
         images: Any.
-        image_size: Side in pixels that the network takes.
+        coarse_from: Shorter side in pixels from which on JPEGs are not kept: which coarse decoding of
+            them is enough depends on the view.
         limit: Bytes that all pixels may take.
     """
     load = images.loader()
     if isinstance(images, ArrayImages):
         return load
-    decoded = tf.data.Dataset.range(len(images)).map(
-        tf.autograph.experimental.do_not_convert(lambda number: load(number).pixels()),
-        tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    kept: list[np.ndarray] = []
-    size = 0
-    for pixels in decoded.as_numpy_iterator():
-        size += pixels.size
-        if size > limit or min(pixels.shape[:2]) >= 2 * image_size:
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(number):
+        picture = load(number)
+        return picture.pixels(), picture.is_jpeg
+
+    decoded = tf.data.Dataset.range(len(images)).map(decode, tf.data.AUTOTUNE, deterministic=True)
+    buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
+    ends, shapes = [0], []
+    for pixels, is_jpeg in decoded.as_numpy_iterator():
+        end = ends[-1] + pixels.size
+        if end > limit or (is_jpeg and min(pixels.shape[:2]) >= coarse_from):
             return load
-        kept.append(pixels)
-    all_pixels = tf.constant(np.concatenate([pixels.ravel() for pixels in kept]))
-    ends = np.cumsum([pixels.size for pixels in kept])
-    starts, ends = tf.constant(ends - [pixels.size for pixels in kept]), tf.constant(ends)
-    shapes = tf.constant([pixels.shape for pixels in kept])
+        buffer[ends[-1] : end] = pixels.ravel()
+        ends.append(end)
+        shapes.append(pixels.shape)
+    with tf.device("CPU:0"):
+        all_pixels, shapes = tf.constant(buffer[: ends[-1]]), tf.constant(shapes)
+        starts, ends = tf.constant(ends[:-1]), tf.constant(ends[1:])
 
     def load_kept(number: tf.Tensor) -> Picture:
         pixels = tf.reshape(all_pixels[starts[number] : ends[number]], shapes[number])

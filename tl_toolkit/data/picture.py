@@ -14,6 +14,7 @@ from tl_toolkit.data.decode import (
     exif_orientation,
     is_jpeg,
     stored_window,
+    turns,
 )
 
 # A JPEG's blocks of 8 x 8 pixels can be put out with 8, 4, 2 pixels or 1 a side.
@@ -26,10 +27,11 @@ COLOUR_REACH = 4
 
 
 class Pixels:
-    """A picture that is decoded: uint8 or float32[height, width, 3]."""
+    """A picture that is decoded: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
 
     def __init__(self, pixels) -> None:
         self._pixels = pixels
+        self.is_jpeg = tf.constant(False)
 
     def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns float32 (height, width)."""
@@ -54,8 +56,13 @@ class Pixels:
 class EncodedPicture:
     """A file's contents. Of a JPEG a window alone is decoded, no finer than the size that is asked for.
 
+    A JPEG that is cut short behind the window is not noticed by `region`; `check_image` reads to the end.
+
     Args:
         contents: string[].
+
+    Attributes:
+        is_jpeg: bool[].
 
     Raises:
         tf.errors.InvalidArgumentError: In sides, pixels and region; not one of the formats, or damaged.
@@ -63,10 +70,10 @@ class EncodedPicture:
 
     def __init__(self, contents: tf.Tensor) -> None:
         self._contents = tf.convert_to_tensor(contents)
-        self._is_jpeg = is_jpeg(self._contents)
+        self.is_jpeg = is_jpeg(self._contents)
         # Of other formats all pixels are decoded here, once.
         self._decoded, self._sides, self._orientation = tf.cond(
-            self._is_jpeg, self._read_header, self._decode
+            self.is_jpeg, self._read_header, self._decode
         )
 
     def _read_header(self):
@@ -98,11 +105,17 @@ class EncodedPicture:
             branches = [functools.partial(self._jpeg_region, window, size, s) for s in SCALES]
             return tf.switch_case(scale, branches)
 
-        return tf.cond(self._is_jpeg, jpeg_region, lambda: (self._decoded, window))
+        return tf.cond(self.is_jpeg, jpeg_region, lambda: (self._decoded, window))
 
     def _jpeg_region(self, window, size, scale: int):
         top, left, height, width = (number / scale for number in window)
-        sides = -(-self._sides // scale)  # the last block may reach over the border
+        # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
+        # upright, it may come first.
+        sides = -(-self._sides // scale)
+        beyond = tf.cast(sides, tf.float32) - tf.cast(self._sides, tf.float32) / scale
+        _, flip_left_right, flip_up_down = turns(self._orientation)
+        top += tf.where(flip_up_down, beyond[0], 0.0)
+        left += tf.where(flip_left_right, beyond[1], 0.0)
         coarseness = tf.maximum(height, width) / tf.cast(size, tf.float32)
         reach = KERNEL_REACH * tf.maximum(coarseness, 1.0) + COLOUR_REACH
         first = tf.cast(tf.floor(tf.stack([top, left]) - reach), tf.int32)

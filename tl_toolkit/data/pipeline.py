@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import Augmentation, augment_and_resize
+from tl_toolkit.data.augment import Augmentation, augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.kept_images import KEPT_BYTES, kept_loader
 from tl_toolkit.data.resize import resize_for_evaluation
@@ -127,8 +127,9 @@ def training_batches(
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
         weights). The batches depend on the arguments alone.
     """
-    if epochs - first_epoch > 1:
-        load = kept_loader(split.images, preprocessing.image_size)
+    # By the whole run's epochs: one that is gone on from sees the same pixels to the last bit.
+    if epochs > 1:
+        load = kept_loader(split.images, coarse_from(augmentation, preprocessing.image_size))
     else:
         load = split.images.loader()
     labels = tf.constant(split.labels)

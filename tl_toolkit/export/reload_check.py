@@ -13,6 +13,8 @@ import tensorflow as tf
 
 def main(folder: str, given_path: str, answered_path: str) -> None:
     """Writes the probabilities of every endpoint for the given images."""
+    # As the model that it is compared with was computed.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     endpoints = tf.saved_model.load(folder).signatures
     with np.load(given_path, allow_pickle=False) as given:
         sizes = np.cumsum(given["encoded_sizes"])[:-1]

@@ -68,9 +68,21 @@ def fold_batch_norm(model: keras.Model, precision: str | None = None) -> keras.M
         model: Functional.
         precision: See `inference_engine`.
     """
+    return _copy(model, precision, _folded_pairs(model))
+
+
+def copy_in(model: keras.Model, precision: str) -> keras.Model:
+    """Returns a copy of a functional model, layer by layer, that computes in that precision."""
+    return _copy(model, precision, {})
+
+
+def _copy(
+    model: keras.Model,
+    precision: str | None,
+    normalisation_of: dict[str, keras.layers.BatchNormalization],
+) -> keras.Model:
     if precision not in (None, *ENGINE_PRECISIONS):
         raise unknown_name("precision", precision, ENGINE_PRECISIONS)
-    normalisation_of = _folded_pairs(model)
     folded = {layer.name for layer in normalisation_of.values()}
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
+from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.transfer.defaults import Hyperparameters
 
@@ -15,6 +17,9 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
     Hutter 2017). Weight decay is decoupled and leaves batch normalisation and biases alone (He et al.
     2019, "Bag of Tricks", section 3.1). Under the dtype policy `mixed_float16` the loss is scaled, so that
     small gradients are not lost (Micikevicius et al. 2018); a step whose gradients overflow is left out.
+
+    Raises:
+        InputError: float16 on several replicas: Keras looks for the overflow on the first one alone.
     """
     total_steps = numbers.epochs * numbers.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -33,6 +38,12 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
     if keras.config.dtype_policy().name == "mixed_float16":
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            raise InputError(
+                f"precision='float16' trains on one replica, and there are {replicas}: use 'bfloat16' or "
+                "'float32'."
+            )
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -19,6 +19,8 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import PRECISIONS, check_choice
 
 CPU_SWITCH = "auto_mixed_precision_onednn_bfloat16"
+# The switch would take the head, whose layer says float32, to bfloat16 too.
+KEPT_FLOAT32 = {"TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_REMOVE": "MatMul"}
 CPU_INFO = pathlib.Path("/proc/cpuinfo")
 CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 FIRST_GPU = (8, 0)  # compute capability from which on GPUs multiply in bfloat16
@@ -28,13 +30,15 @@ def choose_precision(precision: str = "auto") -> str:
     """Returns `"float32"`, `"bfloat16"` or `"float16"`: what the name stands for here.
 
     Args:
-        precision: One of them, or `"auto"`: bfloat16 where the GPUs, or without any the processor, multiply
-            in it, else float32.
+        precision: One of them, or `"auto"`: that of the dtype policy where one was set that is not float32;
+            else bfloat16 where the GPUs, or without any the processor, multiply in it; else float32.
 
     Raises:
         InputError: There is no such precision, or the hardware has no bfloat16.
     """
     check_choice("precision", precision, PRECISIONS)
+    if precision == "auto" and _policy() != "float32":
+        return _policy().removeprefix("mixed_")
     if precision == "auto":
         return "bfloat16" if _has_bfloat16() else "float32"
     if precision == "bfloat16" and not _has_bfloat16():
@@ -56,22 +60,24 @@ def precision_scope(precision: str = "auto") -> Iterator[str]:
         precision: See `choose_precision`.
 
     Yields:
-        What the name stood for; the policy's name where one was kept.
+        What the name stood for.
 
     Example:
         >>> with tl.precision_scope("auto"):
         ...     model = tl.ResNet50(weights="imagenet")
         ...     model.predict(images)
     """
-    policy = keras.config.dtype_policy()
+    policy, chosen = keras.config.dtype_policy(), choose_precision(precision)
     if precision == "auto" and policy.name != "float32":
-        yield policy.name
+        yield chosen
         return
-    chosen = choose_precision(precision)
     on_processor = chosen == "bfloat16" and not _gpus()
     switch = tf.config.optimizer.get_experimental_options().get(CPU_SWITCH, False)
+    environment = {name: os.environ.get(name) for name in KEPT_FLOAT32}
     try:
         _set_switch(on_processor)
+        if on_processor:
+            os.environ.update(KEPT_FLOAT32)
         keras.config.set_dtype_policy(
             "float32" if on_processor or chosen == "float32" else f"mixed_{chosen}"
         )
@@ -79,6 +85,10 @@ def precision_scope(precision: str = "auto") -> Iterator[str]:
     finally:
         keras.config.set_dtype_policy(policy)
         _set_switch(switch)
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _set_switch(on: bool) -> None:
@@ -86,14 +96,19 @@ def _set_switch(on: bool) -> None:
 
 
 def _gpus() -> list:
-    return tf.config.list_physical_devices("GPU")
+    return tf.config.get_visible_devices("GPU")
+
+
+def _policy() -> str:
+    return keras.config.dtype_policy().name
 
 
 def _has_bfloat16() -> bool:
     if gpus := _gpus():
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(d.get("compute_capability", (0, 0)) >= FIRST_GPU for d in details)
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and bool(CPU_FLAGS & _cpu_flags())
+    has_onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
+    return has_onednn and bool(CPU_FLAGS & _cpu_flags())
 
 
 def _cpu_flags() -> set[str]:

@@ -83,10 +83,19 @@ class FeatureCache:
     Attributes:
         folder: By default `features` in the user's cache folder.
         limit: Bytes that all entries may take; the least recently used ones make way for new ones.
+
+    Raises:
+        InputError: The limit is not at least 0.
     """
 
     folder: pathlib.Path | None = None
     limit: float = DEFAULT_LIMIT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit < math.inf:
+            raise InputError(
+                f"The cache's limit must be at least 0 bytes, and finite. Received: {self.limit}"
+            )
 
     @property
     def place(self) -> pathlib.Path:
@@ -132,6 +141,10 @@ class FeatureCache:
             "augmentation": augmentation and dataclasses.asdict(augmentation),
             "seed": seed if augmentation else None,
             "storage": storage,
+            # Such as the switch by which a processor computes in bfloat16.
+            "graph options": [
+                name for name, on in tf.config.optimizer.get_experimental_options().items() if on
+            ],
             "images": _digest([*content_digests(split), *map(str, split.ids)]),
         }
         folders = []

@@ -1,0 +1,75 @@
+"""Files are told by their contents, and read again only where they changed."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tl_toolkit.data.content_digests import content_digests, file_digests
+from tl_toolkit.data.dataset import EncodedImages, FileImages, Split
+from tl_toolkit.errors import InputError
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return [str(path) for path in paths]
+
+
+def refuse_b(contents):
+    seen.append(contents)
+    if contents == b"b":
+        raise InputError("it is b")
+
+
+seen = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_seen():
+    seen.clear()
+
+
+def test_files_are_told_as_their_contents_are(files):
+    in_memory = EncodedImages(np.array([b"a", b"b", b"c"], object))
+    expected = content_digests(Split.of(in_memory, [0, 0, 0]))
+    assert content_digests(Split.of(FileImages(np.array(files)), [0, 0, 0])).tolist() == list(
+        expected
+    )
+    assert len(set(expected)) == 3
+    assert content_digests(None).tolist() == file_digests([]) == []
+
+
+def test_a_file_is_checked_once_and_a_bad_one_every_time(files):
+    digests = file_digests(files)  # known by now, but not checked
+    first = file_digests(files, refuse_b)
+    assert sorted(seen) == [b"a", b"b", b"c"]
+    assert (first[0], first[2]) == (digests[0], digests[2])
+    assert isinstance(first[1], InputError)
+    seen.clear()
+    assert str(file_digests(files, refuse_b)[1]) == "it is b"
+    assert seen == [b"b"]
+    assert file_digests(files) == digests
+
+
+def test_a_file_that_changed_is_read_and_checked_again(files):
+    before = file_digests(files, refuse_b)
+    with open(files[0], "wb") as file:
+        file.write(b"d")
+    os.utime(files[0], ns=(1, 1))
+    seen.clear()
+    after = file_digests(files, refuse_b)
+    assert seen.count(b"d") == 1
+    assert after[0] != before[0]
+    assert after[2] == before[2]
+
+
+def test_a_file_that_is_gone_is_an_error_in_its_place(files):
+    os.unlink(files[1])
+    found = file_digests(files)
+    assert isinstance(found[1], FileNotFoundError)
+    assert isinstance(found[0], str)
+    with pytest.raises(FileNotFoundError):
+        content_digests(Split.of(FileImages(np.array(files)), [0, 0, 0]))
