@@ -6,6 +6,7 @@ import json
 import pathlib
 import threading
 
+import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -54,6 +55,13 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, with_body):
+        if (
+            self.path.count("/") < 5
+        ):  # whether anybody is there, and what the library asks of itself
+            self.send_response(200 if self.path == "/" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.server.requests.append((self.command, self.path))
         _, owner, name, _, revision, file = self.path.split("/")
         files = self.server.repositories.get(f"{owner}/{name}")
@@ -126,6 +134,23 @@ def test_offline_the_cache_answers(hub, monkeypatch):
     assert len(hub.requests) == asked
     with pytest.raises(InputError, match="HF_HUB_OFFLINE forbids it"):
         open_weights(f"{URI}@v2")
+
+
+def test_a_hub_out_of_reach_is_asked_once_and_the_cache_answers(hub, monkeypatch):
+    path = open_weights(URI).path
+    asked = []
+
+    class Session:
+        def head(self, url, timeout):
+            asked.append(url)
+            raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub.utils, "get_session", Session)
+    requests = len(hub.requests)
+    assert open_weights(URI).path == path
+    with pytest.raises(InputError, match="the Hugging Face Hub cannot be reached"):
+        open_weights(f"{URI}@v2")
+    assert (asked, len(hub.requests)) == ([constants.ENDPOINT] * 2, requests)
 
 
 def test_what_is_not_on_the_hub_is_said(hub):

@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import huggingface_hub
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
     LocalEntryNotFoundError,
@@ -20,6 +21,7 @@ from tl_toolkit.user_cache import UnavailableError
 SCHEME = "hf://"
 URI = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?")
 FILES = ("config.json", "model.safetensors")
+TIMEOUT = 10.0  # seconds until the hub counts as out of reach
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
@@ -48,7 +50,13 @@ def fetch_uri(uri: str) -> pathlib.Path:
     """
     repository, revision = _parsed(uri)
     try:
-        paths = [huggingface_hub.hf_hub_download(repository, f, revision=revision) for f in FILES]
+        from_cache = not _is_reachable()
+        paths = [
+            huggingface_hub.hf_hub_download(
+                repository, file, revision=revision, local_files_only=from_cache
+            )
+            for file in FILES
+        ]
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UnavailableError(f"{uri!r} is not on the Hugging Face Hub", False) from error
     except LocalEntryNotFoundError as error:
@@ -61,6 +69,17 @@ def fetch_uri(uri: str) -> pathlib.Path:
     except Exception as error:  # huggingface_hub passes on what its HTTP library raises
         raise UnavailableError(f"the Hugging Face Hub fails: {error}") from error
     return pathlib.Path(paths[-1])
+
+
+def _is_reachable() -> bool:
+    """Asks once: huggingface_hub itself tries for half a minute before it looks into its cache."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        huggingface_hub.utils.get_session().head(constants.ENDPOINT, timeout=TIMEOUT)
+    except Exception:  # of whichever HTTP library it uses
+        return False
+    return True
 
 
 def _parsed(uri: str) -> tuple[str, str | None]:
