@@ -5,8 +5,9 @@ import http.server
 import json
 import pathlib
 import threading
+import urllib.error
+import urllib.request
 
-import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -140,12 +141,11 @@ def test_a_hub_out_of_reach_is_asked_once_and_the_cache_answers(hub, monkeypatch
     path = open_weights(URI).path
     asked = []
 
-    class Session:
-        def head(self, url, timeout):
-            asked.append(url)
-            raise ConnectionError("no network")
+    def no_network(request, timeout):
+        asked.append(request.full_url)
+        raise urllib.error.URLError(ConnectionRefusedError("no network"))
 
-    monkeypatch.setattr(huggingface_hub.utils, "get_session", Session)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     requests = len(hub.requests)
     assert open_weights(URI).path == path
     with pytest.raises(InputError, match="the Hugging Face Hub cannot be reached"):

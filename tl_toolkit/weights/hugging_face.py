@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pathlib
 import re
+import ssl
+import urllib.error
+import urllib.request
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -75,11 +78,15 @@ def _is_reachable() -> bool:
     """Asks once: huggingface_hub itself tries for half a minute before it looks into its cache."""
     if constants.HF_HUB_OFFLINE:
         return False
+    request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
     try:
-        huggingface_hub.utils.get_session().head(constants.ENDPOINT, timeout=TIMEOUT)
-    except Exception:  # of whichever HTTP library it uses
-        return False
-    return True
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError as error:
+        # Whose certificate is not known here may well be known to huggingface_hub.
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)
 
 
 def _parsed(uri: str) -> tuple[str, str | None]:
