@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-SIDE, CLASSES = 224, 10
+SIDE, CLASSES, PHOTOS = 224, 10, 512
 DEFAULT_PEER = {"TF_ENABLE_ONEDNN_OPTS": None}  # as TensorFlow decides on this processor
 ONEDNN_PEER = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
@@ -128,6 +128,21 @@ def photo_folder(count: int, height: int, width: int, quality: int = 90) -> path
             Image.fromarray(picture).save(path, quality=quality)
         (folder / "done").touch()
     return folder
+
+
+def photo_recipe(strategy: str, **fields):
+    """A recipe over 512 photos of 300 x 400 pixels, from random weights."""
+    import tl_toolkit as tl
+    from tl_toolkit.recipe import strategy_named
+
+    return tl.Recipe(
+        data=f"folder:{photo_folder(PHOTOS, 300, 400)}",
+        strategy=strategy_named(strategy),
+        weights=str(random_weights()),
+        preprocessing="imagenet",
+        image_size=SIDE,
+        **fields,
+    )
 
 
 def random_weights(depth: int = 50) -> pathlib.Path:

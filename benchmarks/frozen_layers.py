@@ -10,15 +10,16 @@ from contenders import (
     CLASSES,
     DEFAULT_PEER,
     ONEDNN_PEER,
+    PHOTOS,
     SIDE,
     compile_for_fit,
     keras_applications_model,
     photo_folder,
-    random_weights,
+    photo_recipe,
 )
 from harness import Benchmark, Comparison, main
 
-PHOTOS, EPOCHS, BATCH = 512, 20, 32
+EPOCHS, BATCH = 20, 32
 MEASURED_EPOCHS = 3  # of the guide's way, whose epochs all do the same work
 
 
@@ -26,17 +27,11 @@ def ours(strategy: str, views: int) -> float:
     """Seconds of `train_and_validate` on an empty cache: model, backbone pass and 20 epochs."""
     import pathlib
 
-    import tl_toolkit as tl
     from tl_toolkit.experiment import Context, train_and_validate
-    from tl_toolkit.recipe import strategy_named
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
-    recipe = tl.Recipe(
-        data=f"folder:{photo_folder(PHOTOS, 300, 400)}",
-        strategy=strategy_named(strategy),
-        weights=str(random_weights()),
-        preprocessing="imagenet",
-        image_size=SIDE,
+    recipe = photo_recipe(
+        strategy,
         test_fraction=0.02,
         validation_fraction=0.0,
         views=views,

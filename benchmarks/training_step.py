@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-
 from contenders import (
-    DEFAULT_PEER,
-    ONEDNN_PEER,
     SIDE,
     compile_for_fit,
-    keras_applications_model,
-    keras_hub_model,
     our_model,
     pixels,
     seconds_a_call,
     torch_images,
     torch_model,
 )
-from harness import Benchmark, Comparison, main
+from harness import main
+from peers import beside_peers
 
 BATCH = 16
 
@@ -81,77 +76,16 @@ def torch_step(depth: int, half: bool) -> float:
     return BATCH / seconds_a_call(step)
 
 
-def _applications():
-    return keras_applications_model()[1]
-
-
-BENCHMARK = Benchmark(
-    title="Training step, 224 px, batch 16",
-    unit="images/s",
-    contenders={
-        "tl_toolkit, ResNet-50, default precision": functools.partial(ours, 50, "auto"),
-        "tl_toolkit, ResNet-50, float32": functools.partial(ours, 50, "float32"),
-        "keras.applications ResNet-50, fit": functools.partial(keras_fit, _applications),
-        "keras.applications ResNet-50, fit, oneDNN on": functools.partial(keras_fit, _applications),
-        "KerasHub ResNet-50, fit": functools.partial(
-            keras_fit, functools.partial(keras_hub_model, 50)
-        ),
-        "PyTorch ResNet-50, float32": functools.partial(torch_step, 50, False),
-        "PyTorch ResNet-50, bfloat16": functools.partial(torch_step, 50, True),
-        "tl_toolkit, ResNet-18, float32": functools.partial(ours, 18, "float32"),
-        "KerasHub ResNet-18, fit": functools.partial(
-            keras_fit, functools.partial(keras_hub_model, 18)
-        ),
-        "PyTorch ResNet-18, float32": functools.partial(torch_step, 18, False),
-    },
-    comparisons=(
-        Comparison(
-            "ResNet-50, default precision, against keras.applications as it comes",
-            "tl_toolkit, ResNet-50, default precision",
-            "keras.applications ResNet-50, fit",
-            2.2,
-        ),
-        Comparison(
-            "ResNet-50, float32, against keras.applications with oneDNN on",
-            "tl_toolkit, ResNet-50, float32",
-            "keras.applications ResNet-50, fit, oneDNN on",
-            1.3,
-        ),
-        Comparison(
-            "ResNet-50, default precision, against KerasHub as it comes",
-            "tl_toolkit, ResNet-50, default precision",
-            "KerasHub ResNet-50, fit",
-        ),
-        Comparison(
-            "ResNet-50, float32, against PyTorch float32",
-            "tl_toolkit, ResNet-50, float32",
-            "PyTorch ResNet-50, float32",
-        ),
-        Comparison(
-            "ResNet-50, default precision, against PyTorch bfloat16",
-            "tl_toolkit, ResNet-50, default precision",
-            "PyTorch ResNet-50, bfloat16",
-            0.9,
-        ),
-        Comparison(
-            "ResNet-18, float32, against KerasHub as it comes",
-            "tl_toolkit, ResNet-18, float32",
-            "KerasHub ResNet-18, fit",
-        ),
-        Comparison(
-            "ResNet-18, float32, against PyTorch float32",
-            "tl_toolkit, ResNet-18, float32",
-            "PyTorch ResNet-18, float32",
-        ),
-    ),
-    environment={
-        "keras.applications ResNet-50, fit": DEFAULT_PEER,
-        "keras.applications ResNet-50, fit, oneDNN on": ONEDNN_PEER,
-        "KerasHub ResNet-50, fit": DEFAULT_PEER,
-        "KerasHub ResNet-18, fit": DEFAULT_PEER,
-    },
-    more_is_better=True,
-    note="Images in memory on both sides. AdamW.",
+BENCHMARK = beside_peers(
+    "Training step, 224 px, batch 16",
+    ours,
+    keras_fit,
+    torch_step,
+    default=2.2,
+    same_precision=1.3,
+    torch_bfloat16=0.9,
+    note="Images in memory on both sides; AdamW; Keras models by `fit`. The default precision is float32 "
+    "where the processor has no bfloat16.",
 )
 
 if __name__ == "__main__":

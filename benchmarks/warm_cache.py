@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 import time
 
-from contenders import SIDE, photo_folder, random_weights
+from contenders import photo_recipe
 from harness import Benchmark, main
 
 FOLDER = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_warm_cache_{os.getppid()}")
@@ -16,21 +16,12 @@ FOLDER = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_warm_cache_{os.getppid
 
 def seconds_to_first_step(strategy: str) -> float:
     """Of a run whose activations an earlier one has left."""
+    from tl_toolkit import experiment  # noqa: I001  first, because it decides on oneDNN
     import keras
 
-    import tl_toolkit as tl
-    from tl_toolkit import experiment
-    from tl_toolkit.recipe import strategy_named
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
-    recipe = tl.Recipe(
-        data=f"folder:{photo_folder(512, 300, 400)}",
-        strategy=strategy_named(strategy),
-        weights=str(random_weights()),
-        preprocessing="imagenet",
-        image_size=SIDE,
-        epochs=1,
-    )
+    recipe = photo_recipe(strategy, epochs=1)
     moments = {}
     prepare = experiment.prepare
 
