@@ -36,7 +36,7 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         StrategyResult(**row) for row in json.loads((output / "comparison.json").read_text())
     ]
     assert [row.strategy for row in written] == [row.strategy for row in results]
-    best = max(results, key=lambda result: np.mean(result.selection_top1))
+    best = max(results, key=comparison._selection_score)
     assert (output / "best" / "recipe.json").exists()
     assert tl.Recipe.load(output / "best" / "recipe.json").strategy.name == best.strategy
     assert f"Best, by images that are no test images: {best.strategy}." in screen.getvalue()
@@ -54,12 +54,15 @@ def test_without_validation_the_other_seeds_images_select(photo_recipe):
     assert 0 < others.sum() <= 12
     assert not np.isin(datasets[1].train.ids[others], datasets[0].test.ids).any()
     expected = evaluate(trained.experiment, datasets[1].train.take(np.flatnonzero(others)))["top1"]
-    assert comparison._selection_top1(trained, datasets) == pytest.approx(expected)
+    assert comparison._selection_figures(trained, datasets)[0] == pytest.approx(expected)
 
 
 def test_with_validation_its_images_select(photo_recipe):
     trained = train_and_validate(photo_recipe.replace(epochs=1))
-    assert comparison._selection_top1(trained, []) == trained.validation["top1"]
+    assert comparison._selection_figures(trained, []) == (
+        trained.validation["top1"],
+        trained.validation["log_loss"],
+    )
 
 
 def test_from_scratch_has_the_network_of_the_weights():
@@ -159,3 +162,13 @@ def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
         accuracies.append(evaluate(trained.experiment, trained.experiment.dataset.test)["top1"])
     assert np.mean(accuracies) >= 0.9
     assert min(accuracies) >= 0.8
+
+
+def test_strategies_of_equal_accuracy_are_told_apart_by_their_log_loss():
+    def result(name, top1, log_loss):
+        return comparison.StrategyResult(name, (0.5,), top1, log_loss, (1.0,), 1)
+
+    first = result("a", (0.8, 0.9), (0.4, 0.4))
+    better = result("b", (0.8, 0.9), (0.3, 0.4))
+    surer = result("c", (0.8, 0.89), (0.1, 0.1))
+    assert max([first, better, surer], key=comparison._selection_score) is better

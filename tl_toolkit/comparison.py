@@ -51,6 +51,7 @@ class StrategyResult:
         strategy: Its name.
         test_top1: Test accuracy of each seed's run.
         selection_top1: Accuracy of each seed's run on images that may choose between strategies.
+        selection_log_loss: The log loss on them, which decides between strategies of equal accuracy.
         seconds: Training time of each run.
         trained_parameters: Parameters that the strategy trains.
     """
@@ -58,6 +59,7 @@ class StrategyResult:
     strategy: str
     test_top1: tuple[float, ...]
     selection_top1: tuple[float, ...]
+    selection_log_loss: tuple[float, ...]
     seconds: tuple[float, ...]
     trained_parameters: int
 
@@ -132,7 +134,7 @@ def run_comparison(
             runs.append(_measure(trained, datasets))
         results.append(_result(first_models[recipe.strategy.name], runs))
 
-    best = max(results, key=lambda result: np.mean(result.selection_top1))
+    best = max(results, key=_selection_score)
     write_run(first_models[best.strategy], partial / "best")
     labels = recipes[0].labels_per_class or "all"
     _write(results, f"{recipes[0].data}, {labels} labels a class", partial)
@@ -190,15 +192,17 @@ def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measure(trained: TrainedModel, datasets: list[ImageDataset]) -> tuple[float, float, float]:
-    """Returns test accuracy, accuracy on images that may select, and seconds."""
+def _measure(
+    trained: TrainedModel, datasets: list[ImageDataset]
+) -> tuple[float, float, float, float]:
+    """Returns test accuracy, accuracy and log loss on images that may select, and seconds."""
     test = evaluate(trained.experiment, trained.experiment.dataset.test)
-    return test["top1"], _selection_top1(trained, datasets), trained.progress.seconds
+    return test["top1"], *_selection_figures(trained, datasets), trained.progress.seconds
 
 
-def _selection_top1(trained: TrainedModel, datasets: list[ImageDataset]) -> float:
+def _selection_figures(trained: TrainedModel, datasets: list[ImageDataset]) -> tuple[float, float]:
     if trained.validation is not None:
-        return trained.validation["top1"]
+        return trained.validation["top1"], trained.validation["log_loss"]
     own = trained.experiment.dataset.train.ids
     others = [d.train.take(np.flatnonzero(~np.isin(d.train.ids, own))) for d in datasets]
     measured = [evaluate(trained.experiment, split) for split in others if len(split)]
@@ -207,16 +211,25 @@ def _selection_top1(trained: TrainedModel, datasets: list[ImageDataset]) -> floa
             "All seeds learn from the same images and none are left to choose a strategy by: set "
             "validation_fraction, or labels_per_class to fewer than the classes have."
         )
-    right = sum(metrics["top1"] * metrics["examples"] for metrics in measured)
-    return right / sum(metrics["examples"] for metrics in measured)
+    sizes = [metrics["examples"] for metrics in measured]
+    return tuple(
+        float(np.average([metrics[name] for metrics in measured], weights=sizes))
+        for name in ("top1", "log_loss")
+    )
 
 
-def _result(trained: TrainedModel, runs: list[tuple[float, float, float]]) -> StrategyResult:
-    test_top1, selection_top1, seconds = zip(*runs, strict=True)
+def _selection_score(result: StrategyResult) -> tuple[float, float]:
+    """Higher is better, compared from the left."""
+    return float(np.mean(result.selection_top1)), -float(np.mean(result.selection_log_loss))
+
+
+def _result(trained: TrainedModel, runs: list[tuple[float, float, float, float]]) -> StrategyResult:
+    test_top1, selection_top1, selection_log_loss, seconds = zip(*runs, strict=True)
     return StrategyResult(
         strategy=trained.experiment.recipe.strategy.name,
         test_top1=test_top1,
         selection_top1=selection_top1,
+        selection_log_loss=selection_log_loss,
         seconds=seconds,
         trained_parameters=trained.experiment.plan.trained_parameters,
     )
