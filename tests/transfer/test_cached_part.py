@@ -83,6 +83,7 @@ def test_the_frozen_part_runs_once_over_every_view(photo_recipe, context, monkey
     assert made == [(2, "avg_pool"), (1, "avg_pool")]
 
 
+@pytest.mark.slow
 def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("flags\t: avx512_bf16\n")
     monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
