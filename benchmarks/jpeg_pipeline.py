@@ -13,6 +13,9 @@ PHOTOS = 60
 
 
 def _images_a_second(make_batches) -> float:
+    """Of a second pass: the first one traces, which takes about a second whatever the data."""
+    for batch in make_batches():
+        del batch
     started = time.monotonic()
     images = sum(len(batch[0]) for batch in make_batches())
     assert images == PHOTOS
@@ -94,6 +97,8 @@ BENCHMARK = Benchmark(
         ),
     ),
     more_is_better=True,
+    note="Photos of 3.3 MB with noise in them: of the time for one, Huffman decoding, which no scale spares, is "
+    "about two thirds.",
 )
 
 if __name__ == "__main__":

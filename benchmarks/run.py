@@ -27,7 +27,7 @@ NAMES = (
     "jpeg_pipeline",
     "growth",
 )
-PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "torchvision", "numpy")
+PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "numpy")
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
