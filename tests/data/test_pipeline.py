@@ -6,6 +6,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import AUGMENTATIONS
@@ -275,3 +276,27 @@ def test_views_are_seen_in_turn():
     for epoch, pixels in enumerate(two):
         np.testing.assert_array_equal(pixels, new[epoch % 2])
     assert np.abs(new[2] - new[0]).mean() > 1
+
+
+@pytest.mark.parametrize("batch_size", [4, 5, 11])
+def test_an_image_is_read_once_an_epoch(batch_size):
+    read = []
+
+    class Counted(ArrayImages):
+        def loader(self):
+            load = super().loader()
+
+            def counting(number):
+                seen = tf.numpy_function(lambda n: read.append(int(n)) or n, [number], tf.int64)
+                return load(tf.ensure_shape(seen, []))
+
+            return counting
+
+    pixels = np.zeros((11, 8, 8, 3), np.uint8)
+    split = Split.of(Counted(pixels), np.arange(11) % 2)
+    epochs = 2
+    batches = training_batches(
+        split, PREPROCESSING, None, batch_size=batch_size, epochs=epochs, seed=1
+    )
+    assert sum(len(images) for images, _, _ in batches) == 11 * epochs
+    assert sorted(read) == sorted([*range(11)] * epochs)

@@ -144,7 +144,9 @@ def training_batches(
             larger = sum(size == sizes[0] for size in sizes[skip:]) if skip < len(sizes) else 0
             yield epoch, order[sum(sizes[:skip]) :], larger, sizes[0], sizes[-1]
 
-    @tf.autograph.experimental.do_not_convert
+    number = tf.TensorSpec([], tf.int64)
+
+    @tf.function(input_signature=[number, number], autograph=False)
     def example(position, epoch):
         pixels = augment_and_resize(
             load(position),
@@ -157,16 +159,24 @@ def training_batches(
         return pixels, labels[position], weights[position]
 
     def batches_of_epoch(epoch, order, larger, larger_size, smaller_size):
-        examples = tf.data.Dataset.from_tensor_slices(order).map(
-            lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True
-        )
-        first = examples.take(larger * larger_size).batch(larger_size)
-        return first.concatenate(examples.skip(larger * larger_size).batch(smaller_size))
+        def batches_of(positions, size):
+            return (
+                tf.data.Dataset.from_tensor_slices(positions)
+                .map(
+                    lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True
+                )
+                .batch(size)
+            )
 
-    whole = tf.TensorSpec([], tf.int64)
+        # Parted before the images are read: what a data set skips it has read all the same.
+        border = larger * larger_size
+        first = batches_of(order[:border], larger_size)
+        return first.concatenate(batches_of(order[border:], smaller_size))
+
     return (
         tf.data.Dataset.from_generator(
-            orders, output_signature=(whole, tf.TensorSpec([None], tf.int64), whole, whole, whole)
+            orders,
+            output_signature=(number, tf.TensorSpec([None], tf.int64), number, number, number),
         )
         .flat_map(batches_of_epoch)
         .prefetch(tf.data.AUTOTUNE)
