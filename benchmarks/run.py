@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [NAME …]
 
-Nothing else should run meanwhile. All of them take about an hour on two cores.
+Nothing else should run meanwhile. It takes long; what is measured is written benchmark by benchmark.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class FoldedConvolution(keras.layers.Conv2D):
 
 
 def inference_engine(model: keras.Model, precision: str | None = None) -> Callable:
-    """Returns a function that computes a model's outputs at inference, faster than the model.
+    """Returns a function that computes a model's outputs at inference, and needs no variables for it.
 
     Batch normalisation is folded into the convolutions, and what is left of the variables is constant: the
     function keeps the values of now, whatever becomes of the model. float32 outputs differ from the model's

@@ -162,14 +162,14 @@ class FeatureCache:
         self._make_room(rows * row_bytes, keep=set(folders))
         # Made once, whatever the number of views; not at all where nothing is missing.
         engine = functools.cache(lambda: inference_engine(frozen))
-        read = view_reader(split, preprocessing, augmentation, seed)
+        reader = functools.cache(lambda: view_reader(split, preprocessing, augmentation, seed))
         for view, folder in enumerate(folders):
             # Another process that wants the same entry waits, and then finds it.
             with _lock(folder):
                 _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
                 shards = missing_shards(folder, len(split), rows_per_shard)
                 for shard, activations in _compute(
-                    engine, read, view, shards, rows_per_shard, len(split)
+                    engine, reader, view, shards, rows_per_shard, len(split)
                 ):
                     _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
         entries = tuple(
@@ -214,7 +214,7 @@ def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list
 
 def _compute(
     engine: Callable[[], Callable],
-    read: Callable[[np.ndarray, int, int], tf.data.Dataset],
+    reader: Callable[[], Callable[[np.ndarray, int, int], tf.data.Dataset]],
     view: int,
     shards: Sequence[int],
     rows_per_shard: int,
@@ -227,7 +227,7 @@ def _compute(
     for shard in shards:
         start = shard * rows_per_shard
         positions = np.arange(start, min(start + rows_per_shard, rows))
-        batches = read(positions, view, BATCH_SIZE)
+        batches = reader()(positions, view, BATCH_SIZE)
         yield shard, np.concatenate([engine()(images).numpy() for images in batches])
 
 
