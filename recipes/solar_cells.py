@@ -23,10 +23,10 @@ BASE = tl.Recipe(
     strategy=tl.NewHead(),
     weights="imagenet",
     backbone="resnet50",
-    image_size=150,
+    image_size=160,
     crop_fraction=1.0,
     test_fraction=0.25,
-    validation_fraction=0.1,
+    validation_fraction=0.15,
 )
 RECIPES = [
     BASE,
@@ -34,12 +34,12 @@ RECIPES = [
     # One label in seven is unsure by the experts' own word, hence the smoothing.
     BASE.replace(
         strategy=tl.FullFineTune(),
-        learning_rate=3e-4,
+        learning_rate=2e-4,
         batch_size=20,
-        epochs=8,
+        epochs=9,
         label_smoothing=0.1,
     ),
-    BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=3),
+    BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=2),
 ]
 
 if __name__ == "__main__":
