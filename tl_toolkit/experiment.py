@@ -7,101 +7,40 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import WeightSpec
-from tl_toolkit.data.augment import Augmentation, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset, Split
-from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import (
     class_weights,
-    epoch_order,
     evaluation_batches,
     kept_evaluation_batches,
     training_batches,
     training_signature,
 )
+from tl_toolkit.preparation import Context, Experiment, prepare
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import Progress, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
-from tl_toolkit.training.precision import choose_precision, precision_scope
-from tl_toolkit.training.step import Predictor, TrainingStep, make_predictor
+from tl_toolkit.training.precision import precision_scope
+from tl_toolkit.training.step import TrainingStep, make_predictor
 from tl_toolkit.transfer.cached_part import CachedPart, cache_frozen_part
-from tl_toolkit.transfer.defaults import Hyperparameters, hyperparameters
 from tl_toolkit.transfer.feature_cache import STORAGE, FeatureCache, NoRoomError
-from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
 from tl_toolkit.transfer.plan import (
     FOLLOWING,
     STATE,
     TRAINED,
-    FreezePlan,
-    apply_plan,
     fingerprints,
-    make_plan,
     verify_plan,
 )
 
 EVALUATION_BATCH_SIZE = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """What trainings may share, and where one writes; nothing in it changes the result.
-
-    Attributes:
-        dataset: Opened already, as the recipe would open it; None: the training opens it.
-        checkpoints: Folder that a training can be gone on from; None: it cannot.
-        checkpoint_seconds: Least time between two checkpoints.
-        callbacks: Keras callbacks.
-        distribute: A `tf.distribute` strategy; None: one device.
-        feature_cache: Where what frozen layers make of images is kept.
-    """
-
-    dataset: ImageDataset | None = None
-    checkpoints: pathlib.Path | None = None
-    checkpoint_seconds: float = 10.0
-    callbacks: tuple[keras.callbacks.Callback, ...] = ()
-    distribute: tf.distribute.Strategy | None = None
-    feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """Everything that a training needs, made from a recipe.
-
-    Attributes:
-        recipe: What it was made from.
-        dataset: The images.
-        spec: What the network is and how it wants its images.
-        model: Images to logits, with the weights loaded and the plan applied.
-        plan: What training does to every variable.
-        numbers: Every number of the training.
-        augmentation: Of the training images.
-        precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
-        notes: What the user should know.
-    """
-
-    recipe: Recipe
-    dataset: ImageDataset
-    spec: WeightSpec
-    model: keras.Model
-    plan: FreezePlan
-    numbers: Hyperparameters
-    augmentation: Augmentation | None
-    precision: str
-    notes: tuple[str, ...]
-
-    @functools.cached_property
-    def predict(self) -> Predictor:
-        """From evaluation batches to logits and labels; traced once."""
-        return make_predictor(self.model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,34 +63,6 @@ class TrainedModel:
     def model(self) -> keras.Model:
         """Images to logits, with the weights that were selected."""
         return self.experiment.model
-
-
-def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
-    """Opens the data, builds the model, loads the weights, makes and applies the plan."""
-    context = context or Context()
-    keras.utils.set_random_seed(recipe.seed)
-    weights = open_recipe_weights(recipe)
-    spec = choose_network(recipe, weights)
-    dataset = context.dataset or open_recipe_data(recipe)
-    distribute = context.distribute or tf.distribute.get_strategy()
-
-    with distribute.scope():
-        model, notes = build_network(recipe, spec, weights, len(dataset.class_names))
-        examples = len(_epoch_order(recipe, dataset.train, epoch=0))
-        numbers = hyperparameters(recipe, examples, distribute.num_replicas_in_sync)
-        plan = make_plan(model, recipe.strategy, numbers.bn_mode)
-        apply_plan(model, plan, numbers.bn_momentum)
-    return Experiment(
-        recipe=recipe,
-        dataset=dataset,
-        spec=spec,
-        model=model,
-        plan=plan,
-        numbers=numbers,
-        augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
-        precision=choose_precision(recipe.precision),
-        notes=(*dataset.notes, *(weights.notes if weights else ()), *notes, *numbers.notes),
-    )
 
 
 def train_and_validate(recipe: Recipe, context: Context | None = None) -> TrainedModel:
@@ -200,6 +111,7 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
         distribute,
         signature,
     )
+    predict_validation = _validation_predictor(experiment, cached)
     moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
     progress = train(
         model,
@@ -210,7 +122,7 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
         schedule=Schedule(
             numbers.epochs, numbers.steps_per_epoch, recipe.patience, context.checkpoint_seconds
         ),
-        validate=_make_validation(experiment, cached),
+        validate=_make_validation(experiment, predict_validation),
         folder=context.checkpoints,
         identity={
             "recipe": recipe.to_json(),
@@ -222,9 +134,11 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
     )
     progress.seconds += seconds_of_cache
     verified = verify_plan(model, plan, before)
-    validation = None
-    if dataset.validation is not None:
-        validation = evaluate(experiment, dataset.validation)
+    validation = (
+        classification_metrics(*predict_validation(), dataset.class_names)
+        if predict_validation
+        else None
+    )
     return TrainedModel(experiment, progress, validation, verified)
 
 
@@ -238,10 +152,6 @@ def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     batches = evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
     return experiment.predict(batches)
-
-
-def _epoch_order(recipe: Recipe, split: Split, epoch: int) -> np.ndarray:
-    return epoch_order(split.labels, recipe.seed, epoch, recipe.class_balance == "sampling")
 
 
 def _cache_frozen_part(
@@ -301,23 +211,29 @@ def _training_batches(
     return distribute.experimental_distribute_dataset(batches)
 
 
-def _make_validation(experiment: Experiment, cached: CachedPart | None):
-    """Returns a function that gives an epoch's validation figures and its score, or None."""
-    dataset, recipe = experiment.dataset, experiment.recipe
-    if dataset.validation is None:
+def _validation_predictor(
+    experiment: Experiment, cached: CachedPart | None
+) -> Callable[[], tuple[np.ndarray, np.ndarray]] | None:
+    """Returns a function that gives the validation images' logits and labels; None where there are none."""
+    split = experiment.dataset.validation
+    if split is None:
         return None
     if cached is not None:
-        predict = make_predictor(cached.model)
-        batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
-    else:
-        predict = experiment.predict
-        batches = kept_evaluation_batches(
-            dataset.validation, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE
-        )
+        batches = cached.validation_batches(split, EVALUATION_BATCH_SIZE)
+        return functools.partial(make_predictor(cached.model), batches)
+    batches = kept_evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+    return functools.partial(experiment.predict, batches)
+
+
+def _make_validation(experiment: Experiment, predict: Callable | None):
+    """Returns a function that gives an epoch's validation figures and its score, or None."""
+    if predict is None:
+        return None
+    dataset, recipe = experiment.dataset, experiment.recipe
     selected_by = "top1" if recipe.class_balance == "none" else "balanced_accuracy"
 
     def validate() -> tuple[dict[str, float], list[float]]:
-        metrics = classification_metrics(*predict(batches), dataset.class_names)
+        metrics = classification_metrics(*predict(), dataset.class_names)
         figures = {
             "val_loss": metrics["log_loss"],
             "val_top1": metrics["top1"],

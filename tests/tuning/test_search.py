@@ -1,0 +1,307 @@
+"""A search: what its trials share, what they may read, how they fail, and what is left behind."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+import tl_toolkit as tl
+from tl_toolkit import preparation
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiment import Context, train_and_validate
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.feature_cache import FeatureCache
+from tl_toolkit.tuning import hypermodel, tuner
+from tl_toolkit.tuning.hypermodel import figures_of
+from tl_toolkit.tuning.trials import COMPLETED, INFEASIBLE, read_trials
+
+FILES = {
+    "best_recipe.json",
+    "parallel_coordinates.png",
+    "search.json",
+    "search_map.png",
+    "tensorboard",
+    "trials",
+    "trials.csv",
+}
+
+
+class Steps(keras.callbacks.Callback):
+    """Counts the steps of every training."""
+
+    counts: list
+
+    def __init__(self, counts):
+        super().__init__()
+        self.counts = counts
+
+    def on_train_begin(self, logs=None):
+        self.counts.append(0)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.counts[-1] += 1
+
+
+def test_the_best_recipe_gives_its_trials_figures_again(quick_search, tmp_path):
+    result = quick_search(trials=4)
+    assert {path.name for path in (tmp_path / "search").iterdir()} == FILES
+    assert [trial.status for trial in result.trials] == [COMPLETED] * 4
+    again = train_and_validate(tl.Recipe.load(result.folder / "best_recipe.json"))
+    assert figures_of(again) == result.best.figures
+    scores = [trial.figures["val_top1"] for trial in result.trials]
+    assert result.best.figures["val_top1"] == max(scores)
+
+
+@pytest.mark.parametrize("name", ["bayesian", "random", "grid", "hyperband"])
+def test_every_tuner_searches_the_space(quick_search, name):
+    space = {"batch_size": [8, 16], "learning_rate": [0.01, 0.1]}
+    trials = {"grid": None, "hyperband": None}.get(name, 3)
+    result = quick_search(space=space, tuner=name, trials=trials)
+    points = [(t.recipe.batch_size, t.recipe.learning_rate) for t in result.trials]
+    # The rates of the space are those of a batch of 32.
+    assert {rate for _, rate in points} <= {0.005, 0.05, 0.007071, 0.07071}
+    if name == "grid":
+        assert sorted(points) == [(8, 0.005), (8, 0.05), (16, 0.007071), (16, 0.07071)]
+    if name == "hyperband":
+        assert {t.recipe.epochs for t in result.trials} == {1, 3}
+    else:
+        assert len(set(points)) == len(points) == (trials or 4)
+
+
+def test_two_searches_with_one_seed_are_the_same(quick_search, tmp_path):
+    first = quick_search(output=tmp_path / "one")
+    second = quick_search(output=tmp_path / "two")
+    other = quick_search(output=tmp_path / "three", seed=1)
+    assert [t.figures for t in first.trials] == [t.figures for t in second.trials]
+    assert [t.recipe for t in first.trials] == [t.recipe for t in second.trials]
+    assert [t.recipe for t in first.trials] != [t.recipe for t in other.trials]
+
+
+def test_the_batch_size_reaches_the_pipeline(quick_search):
+    counts = []
+    space = {"batch_size": [4, 16, 32], "learning_rate": [0.01]}
+    result = quick_search(
+        space=space, tuner="grid", trials=None, context=Context(callbacks=(Steps(counts),))
+    )
+    images = 38  # of 60, less 12 test images, less a fifth for validation
+    assert [t.recipe.batch_size for t in result.trials] == [4, 16, 32]
+    assert counts == [3 * -(-images // size) for size in (4, 16, 32)]
+
+
+def test_trials_share_weights_data_and_frozen_features(quick_search, monkeypatch, tmp_path):
+    opened = []
+    for module, name in ((preparation, "open_recipe_weights"), (hypermodel, "open_recipe_data")):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda r, name=name, original=original: opened.append(name) or original(r)
+        )
+    cache = FeatureCache(tmp_path / "cache")
+    result = quick_search(trials=4, context=Context(feature_cache=cache))
+    assert sorted(opened) == ["open_recipe_data", "open_recipe_weights"]
+    written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    # Once more, into the same cache: no file is added or written again.
+    times = {path: path.stat().st_mtime_ns for path in written if path.suffix == ".npy"}
+    quick_search(trials=4, context=Context(feature_cache=cache), output=tmp_path / "again")
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+    assert len(result.trials) == 4
+
+
+def test_no_trial_reads_test_images(quick_search, photo_recipe, monkeypatch):
+    recipe = photo_recipe.replace(epochs=3, batch_size=None, learning_rate=None)
+    dataset = open_recipe_data(recipe)
+
+    class Forbidden:
+        def __getattr__(self, name):
+            raise AssertionError(f"a trial read the test images: {name}")
+
+        def __len__(self):
+            raise AssertionError("a trial counted the test images")
+
+    guarded = dataclasses.replace(dataset)
+    object.__setattr__(guarded, "test", Forbidden())
+    result = quick_search(context=Context(dataset=guarded))
+    assert all(trial.status == COMPLETED for trial in result.trials)
+
+
+def test_larger_batches_are_not_tried_where_memory_did_not_suffice(quick_search, monkeypatch):
+    tried = []
+    train = hypermodel.train_and_validate
+
+    def small_memory(recipe, context):
+        tried.append(recipe.batch_size)
+        if recipe.batch_size >= 16:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return train(recipe, context)
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", small_memory)
+    space = {"batch_size": [8, 16, 32], "learning_rate": [0.01, 0.1]}
+    result = quick_search(space=space, tuner="grid", trials=None)
+    assert tried == [8, 8, 16]
+    status = [(t.recipe.batch_size, t.status) for t in result.trials]
+    assert status == [(8, COMPLETED)] * 2 + [(16, INFEASIBLE)] * 2 + [(32, INFEASIBLE)] * 2
+    messages = [t.message.splitlines()[0] for t in result.trials if t.status == INFEASIBLE]
+    assert "memory did not suffice for batches of 16" in messages[0]
+    assert messages[1:] == ["not tried: memory did not suffice for batches of 16 images"] * 3
+
+
+def test_a_diverged_trial_is_recorded_and_the_search_goes_on(quick_search, monkeypatch):
+    space = {"batch_size": [8], "learning_rate": [0.01, 1e30]}
+    result = quick_search(recipe={"optimizer": "sgd"}, space=space, tuner="grid", trials=None)
+    assert [trial.status for trial in result.trials] == [COMPLETED, "diverged"]
+    assert "not a number" not in result.trials[0].message
+    with (result.folder / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["completed", "diverged"]
+    assert "learning rate is most likely too high" in rows[1]["message"]
+    assert float(rows[0]["val_top1"]) == result.trials[0].figures["val_top1"]
+
+
+def test_a_search_in_which_every_trial_failed_raises(quick_search, monkeypatch, tmp_path):
+    def diverge(recipe, context):
+        raise DivergedError("The loss is nan at step 1.")
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", diverge)
+    with pytest.raises(tl.InputError, match="All 3 trials failed: The loss is nan"):
+        quick_search()
+    assert not (tmp_path / "search").exists()
+
+
+def test_an_error_of_ours_ends_the_search(quick_search, monkeypatch):
+    calls = []
+
+    def broken(recipe, context):
+        calls.append(recipe)
+        raise RuntimeError("A frozen variable moved.")
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", broken)
+    with pytest.raises(RuntimeError, match="A frozen variable moved"):
+        quick_search()
+    assert len(calls) == 1
+
+
+def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
+    quick_search, tmp_path
+):
+    with pytest.raises(tl.InputError, match="Batches of 64 images cannot be made of 39"):
+        quick_search(space={"batch_size": [8, 64]})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tuner": "rand"}, "random"),
+        ({"objective": "accuracy"}, "val_top1"),
+        ({"trials": 0}, "`trials` must be at least 1"),
+        ({"executions": 0}, "`executions` must be at least 1"),
+        ({"trials": None}, "never ends by itself"),
+        ({"recipe": {"validation_fraction": 0.0}}, "none: set `validation_fraction`"),
+        (
+            {"recipe": {"strategy": tl.LastLayers()}, "space": {"trainable_from": ["conv9"]}},
+            "conv9",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused(quick_search, arguments, message):
+    with pytest.raises(tl.InputError, match=message):
+        quick_search(**arguments)
+
+
+def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search):
+    result = quick_search(trials=2, executions=2)
+    for trial in result.trials:
+        seeds = [trial.recipe.seed, trial.recipe.seed + 1]
+        alone = [figures_of(train_and_validate(trial.recipe.replace(seed=s))) for s in seeds]
+        assert list(trial.executions) == alone
+        mean = np.mean([figures["val_loss"] for figures in alone])
+        assert trial.figures["val_loss"] == pytest.approx(mean, rel=1e-12)
+
+
+def test_another_search_is_not_gone_on_with(quick_search, monkeypatch, tmp_path):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner.RecipeTuner, "run_trial", stop)
+        with pytest.raises(KeyboardInterrupt):
+            quick_search()
+    with pytest.raises(tl.InputError, match="unfinished search that differs in seed"):
+        quick_search(seed=5)
+    assert len(quick_search(seed=5, overwrite=True).trials) == 3
+    with pytest.raises(tl.InputError, match="exists"):
+        quick_search(seed=5)
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "bayesian", "hyperband"])
+def test_a_search_that_was_stopped_between_trials_goes_on(
+    quick_search, monkeypatch, name, tmp_path
+):
+    space = {"batch_size": [8, 16], "learning_rate": [0.01, 0.1]}
+    common = {"space": space, "tuner": name, "trials": 4}
+    whole = quick_search(output=tmp_path / "whole", **common)
+    begun = []
+    run_trial = tuner.RecipeTuner.run_trial
+
+    def stop_at_the_third(self, trial):
+        begun.append(trial.trial_id)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return run_trial(self, trial)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner.RecipeTuner, "run_trial", stop_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            quick_search(**common)
+    partial = tmp_path / "search.partial"
+    assert len(read_trials(partial / "trials")) == 2
+    again = quick_search(**common)
+    assert [t.recipe for t in again.trials] == [t.recipe for t in whole.trials]
+    assert [t.figures for t in again.trials] == [t.figures for t in whole.trials]
+
+
+def test_the_winner_is_trained_again_on_all_and_tested_once(quick_search, photo_recipe):
+    result = quick_search(trials=2, retrain=1)
+    (final,) = result.retrained
+    assert final.recipe.validation_fraction == 0.0
+    assert final.recipe.learning_rate == result.best.recipe.learning_rate
+    assert final.test["examples"] == 12
+    assert final.validation is None
+    assert (final.folder / "saved_model").is_dir()
+    assert final.folder == result.folder / "retrained" / "seed_3"
+
+
+def test_lines_tell_the_best_and_the_time_left(quick_search):
+    screen = io.StringIO()
+    quick_search(console=Console(file=screen, width=300))
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 3
+    assert "batch_size" in lines[0]
+    assert "1 of 3 trials, best val_top1" in lines[0]
+    assert "left" in lines[1]
+    assert "left" not in lines[2]
+
+
+def test_tensorboard_finds_hyperparameters_and_figures(quick_search):
+    result = quick_search(trials=2)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(result.folder / "tensorboard" / "1"))
+    events.Reload()
+    tags = events.Tags()["tensors"]
+    assert {"val_top1", "val_loss"} <= set(tags)
+    value = tf.make_ndarray(events.Tensors("val_top1")[0].tensor_proto)
+    assert value == pytest.approx(result.trials[1].figures["val_top1"])
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_the_search_is_named_in_its_folder(quick_search):
+    result = quick_search(trials=1)
+    identity = json.loads((result.folder / "search.json").read_text())
+    assert identity["tuner"] == "random"
+    assert identity["space"]["batch_size"] == [8, 16]

@@ -1,0 +1,108 @@
+"""Axes: what is refused before anything is trained, and what recipe a point is."""
+
+import keras_tuner
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tl_toolkit as tl
+from tl_toolkit.tuning.space import default_batch_sizes, make_space
+
+HEAD = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
+
+
+def test_batch_size_and_learning_rate_are_searched_in_any_case():
+    space = make_space(HEAD, None, examples=100)
+    hp = keras_tuner.HyperParameters()
+    space.declare(hp)
+    assert space.choices == {"batch_size": (8, 16, 32)}
+    assert set(hp.values) == {"batch_size", "learning_rate"}
+    rate = next(p for p in hp.space if p.name == "learning_rate")
+    assert (rate.min_value, rate.max_value) == pytest.approx((1e-3, 1e-1))
+    assert rate.sampling == "log"
+    assert hp.values["learning_rate"] == pytest.approx(1e-2)
+
+
+@pytest.mark.parametrize(
+    ("examples", "replicas", "sizes"),
+    [(16, 1, (8,)), (5, 1, (2,)), (1000, 1, (8, 16, 32, 64, 128, 256)), (100, 4, (8, 16, 32))],
+)
+def test_default_batch_sizes(examples, replicas, sizes):
+    assert default_batch_sizes(examples, replicas) == sizes
+
+
+@given(st.integers(2, 10_000), st.sampled_from([1, 2, 4, 8]))
+def test_default_batch_sizes_can_always_be_served(examples, replicas):
+    if examples < 2 * replicas:
+        with pytest.raises(tl.InputError, match="No power of two"):
+            default_batch_sizes(examples, replicas)
+        return
+    sizes = default_batch_sizes(examples, replicas)
+    make_space(HEAD, {"batch_size": list(sizes)}, examples, replicas)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "optimizer", "rate"),
+    [(32, "adamw", 0.01), (8, "adamw", 0.005), (128, "adamw", 0.02), (8, "sgd", 0.0025)],
+)
+def test_the_learning_rate_is_scaled_to_the_batch(batch_size, optimizer, rate):
+    space = make_space(HEAD.replace(optimizer=optimizer), None, examples=1000)
+    recipe = space.recipe_at({"batch_size": batch_size, "learning_rate": 0.01})
+    assert recipe.batch_size == batch_size
+    assert recipe.learning_rate == pytest.approx(rate, rel=1e-3)
+
+
+def test_options_belong_to_the_strategies_that_have_them():
+    axes = {
+        "strategy": ["new-head", "last_layers", "full_fine_tune"],
+        "trainable_from": ["conv4", "conv5"],
+        "bn_mode": ["affine", "frozen"],
+    }
+    space = make_space(HEAD, axes, examples=100)
+    hp = keras_tuner.HyperParameters()
+    for name, expected, default_rate in (
+        ("new_head", set(), 1e-2),
+        ("last_layers", {"trainable_from", "bn_mode"}, 3e-4),
+        ("full_fine_tune", {"bn_mode"}, 1e-3),
+    ):
+        hp = keras_tuner.HyperParameters()
+        hp.values["strategy"] = name
+        space.declare(hp)
+        active = {p.name for p in hp.space if hp.is_active(p)}
+        assert active - {"strategy", "batch_size", "learning_rate"} == expected
+        rates = [p for p in hp.space if p.name == "learning_rate" and hp.is_active(p)]
+        assert [p.default for p in rates] == pytest.approx([default_rate])
+        recipe = space.recipe_at({p: v for p, v in hp.values.items() if p in active})
+        assert recipe.strategy.name == name
+    assert recipe.strategy == tl.FullFineTune(bn_mode="affine")
+
+
+def test_the_recipes_own_options_stay():
+    recipe = HEAD.replace(strategy=tl.LastLayers("conv4", on="logits"))
+    space = make_space(recipe, {"bn_mode": ["frozen"], "views": [1, 2]}, examples=100)
+    drawn = space.recipe_at({"bn_mode": "frozen", "views": 2, "batch_size": 8})
+    assert drawn.strategy == tl.LastLayers("conv4", on="logits", bn_mode="frozen")
+    assert (drawn.views, drawn.batch_size) == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"batchsize": [8]}, "batch_size"),
+        ({"batch_size": [8, 200]}, "Batches of 200 images cannot be made of 100 training images"),
+        ({"batch_size": [8, 9]}, "Batches of 9 images cannot be shared evenly by 2.*nearest.*8"),
+        ({"batch_size": [True]}, "whole number"),
+        ({"batch_size": []}, "list of different values"),
+        ({"batch_size": [8, 8]}, "list of different values"),
+        ({"learning_rate": (1e-2, 1e-3)}, "the lesser first"),
+        ({"weight_decay": (0.0, 1e-3)}, "two numbers over 0"),
+        ({"learning_rate": [-1.0]}, "learning_rate"),
+        ({"augmentation": ["foto"]}, "photo"),
+        ({"strategy": ["head"]}, "new_head"),
+        ({"trainable_from": ["conv5"]}, "No strategy of this search has an option"),
+        ({"views": [0]}, "`views` must be over 0"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(axes, message):
+    with pytest.raises(tl.InputError, match=message):
+        make_space(HEAD, axes, examples=100, replicas=2)

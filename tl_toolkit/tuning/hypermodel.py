@@ -1,0 +1,143 @@
+"""A recipe as a `keras_tuner.HyperModel`, for our search or for a tuner of the user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import keras_tuner
+import tensorflow as tf
+from keras_tuner.errors import FailedTrialError, FatalError
+
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiment import TrainedModel, train_and_validate
+from tl_toolkit.preparation import Context, prepare, training_order
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.training.precision import precision_scope
+from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.tuning.space import Axis, make_space
+
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
+
+
+class RecipeHyperModel(keras_tuner.HyperModel):
+    """Batch size, learning rate and other axes of a recipe.
+
+    The data, the network and what its frozen layers make of the images are shared by all trials: a model
+    that `build` returns is the one of the trial before, put back to its first weights.
+
+    `fit` takes no data: they are the recipe's. It always trains from the first weights, for Hyperband too,
+    whose longer trials go on from a shorter one elsewhere: the schedule of the learning rate depends on the
+    number of epochs, and the recipe of a trial has to give the trial's figures again.
+
+    Args:
+        recipe: Says all that no axis says.
+        axes: As `make_space` takes them.
+        context: What trainings share.
+
+    Raises:
+        InputError: The recipe, the data or the space is not right.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        axes: Mapping[str, Axis] | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(name="recipe")
+        context = context or Context()
+        self.context = dataclasses.replace(
+            context,
+            dataset=context.dataset or open_recipe_data(recipe),
+            networks=context.networks or NetworkPool(),
+        )
+        if self.context.dataset.validation is None:
+            raise InputError(
+                "A search selects by validation images, and there are none: set `validation_fraction`."
+            )
+        distribute = context.distribute or tf.distribute.get_strategy()
+        examples = len(training_order(recipe, self.context.dataset.train, epoch=0))
+        self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
+        self._built_under = distribute
+
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares every axis."""
+        self.space.declare(hp)
+
+    def recipe_at(self, hp: keras_tuner.HyperParameters, **changes: Any) -> Recipe:
+        """Returns the recipe of a trial, with the epochs that Hyperband gives it."""
+        epochs = hp.values.get("tuner/epochs")
+        recipe = self.space.recipe_at(hp.values)
+        return recipe.replace(**({"epochs": epochs} if epochs else {}), **changes)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Returns the model of a trial, images to logits, in the `tf.distribute` scope that is active."""
+        self.declare_hyperparameters(hp)
+        self._built_under = self.context.distribute or tf.distribute.get_strategy()
+        recipe = self.recipe_at(hp)
+        with precision_scope(recipe.precision):
+            return prepare(recipe, self._context()).model
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *,
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        verbose: Any = None,
+        **context: Any,
+    ) -> dict[str, float]:
+        """Trains the model of a trial and returns its validation figures.
+
+        Args:
+            hp: Values of the axes.
+            model: What `build` returned.
+            epochs: In place of the recipe's.
+            initial_epoch: Not heeded, see above.
+            verbose: Not heeded.
+            context: Fields of `Context`, such as `callbacks` and `checkpoints`.
+
+        Raises:
+            FailedTrialError: Memory did not suffice, or the loss diverged: the search goes on.
+            FatalError: The recipe, the data or the weights are not right: the search ends.
+        """
+        known = [field.name for field in dataclasses.fields(Context)]
+        unknown = sorted(set(context) - set(known))
+        if unknown:
+            raise InputError(
+                f"`fit` of a recipe takes its data and its numbers from the recipe, and no {unknown[0]!r}."
+            )
+        changes = {"epochs": epochs} if epochs else {}
+        try:
+            trained = self.train(self.recipe_at(hp, **changes), **context)
+        except (*OUT_OF_MEMORY, DivergedError) as error:
+            raise FailedTrialError(str(error)) from error
+        except InputError as error:
+            raise FatalError(str(error)) from error
+        if trained.model is not model:
+            raise InputError("The model is not the one that `build` returned last.")
+        return figures_of(trained)
+
+    def train(self, recipe: Recipe, **context: Any) -> TrainedModel:
+        """Trains a recipe of the space with what the trials share."""
+        if "callbacks" in context:
+            context["callbacks"] = tuple(context["callbacks"])
+        return train_and_validate(recipe, dataclasses.replace(self._context(), **context))
+
+    def _context(self) -> Context:
+        return dataclasses.replace(self.context, distribute=self._built_under)
+
+
+def figures_of(trained: TrainedModel) -> dict[str, float]:
+    """A trial's validation figures, under the names that the history has for them."""
+    return {
+        "val_top1": trained.validation["top1"],
+        "val_balanced_accuracy": trained.validation["balanced_accuracy"],
+        "val_loss": trained.validation["log_loss"],
+    }

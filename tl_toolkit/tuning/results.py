@@ -1,0 +1,48 @@
+"""What a search leaves behind: the best recipe, a table, two pictures, TensorBoard's HParams."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from tl_toolkit.report.search_plots import plot_parallel_coordinates, plot_search_map
+from tl_toolkit.tuning.trials import COMPLETED, Trial, write_table
+
+TENSORBOARD = "tensorboard"
+
+
+def write_results(trials: list[Trial], best: Trial, objective: str, folder: pathlib.Path) -> None:
+    """Writes everything but the trials' own files."""
+    best.recipe.save(folder / "best_recipe.json")
+    write_table(trials, folder / "trials.csv")
+    plot_search_map(
+        [trial.recipe.batch_size for trial in trials],
+        [trial.recipe.learning_rate for trial in trials],
+        [trial.figures.get(objective) for trial in trials],
+        objective,
+        folder / "search_map.png",
+    )
+    completed = [trial for trial in trials if trial.status == COMPLETED]
+    plot_parallel_coordinates(
+        {axis: [trial.value_of(axis) for trial in completed] for axis in best.axes},
+        [trial.figures[objective] for trial in completed],
+        objective,
+        folder / "parallel_coordinates.png",
+    )
+    _write_hparams(completed, folder / TENSORBOARD)
+
+
+def _write_hparams(trials: list[Trial], folder: pathlib.Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for trial in trials:
+        values = {axis: trial.value_of(axis) for axis in trial.axes}
+        with tf.summary.create_file_writer(str(folder / str(trial.number))).as_default():
+            hparams.hparams(
+                {axis: "–" if value is None else value for axis, value in values.items()},
+                trial_id=f"trial {trial.number}",
+            )
+            for name, value in trial.figures.items():
+                tf.summary.scalar(name, value, step=0)

@@ -1,0 +1,232 @@
+"""`search`: trials over recipes by keras-tuner, selected by validation images, left as a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.output_folder import check_output, finish_output, partial_folder
+from tl_toolkit.preparation import Context, training_order
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.runs import RunResult, run
+from tl_toolkit.transfer.defaults import hyperparameters
+from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.tuning.display import SearchTable
+from tl_toolkit.tuning.hypermodel import RecipeHyperModel
+from tl_toolkit.tuning.oracles import TUNERS, make_oracle
+from tl_toolkit.tuning.results import write_results
+from tl_toolkit.tuning.space import Axis
+from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
+from tl_toolkit.tuning.tuner import CHECKPOINTS, TRIALS, TUNER, RecipeTuner
+
+SEARCH_FILE = "search.json"
+RETRAINED = "retrained"
+# keras-tuner's environment variables: the same command with them is the chief or a worker of a search.
+TUNER_ID, ORACLE_IP, ORACLE_PORT = (
+    "KERASTUNER_TUNER_ID",
+    "KERASTUNER_ORACLE_IP",
+    "KERASTUNER_ORACLE_PORT",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Attributes:
+        folder: Where everything lies.
+        trials: All of them, in the order of their starts.
+        best: The best one by validation images.
+        retrained: Runs of the best recipe on training and validation images together, a seed each.
+    """
+
+    folder: pathlib.Path
+    trials: tuple[Trial, ...]
+    best: Trial
+    retrained: tuple[RunResult, ...] = ()
+
+
+def search(
+    recipe: Recipe,
+    space: Mapping[str, Axis] | None = None,
+    *,
+    tuner: str = "bayesian",
+    trials: int | None = 24,
+    executions: int = 1,
+    objective: str | None = None,
+    seed: int = 0,
+    retrain: int = 0,
+    output: str | pathlib.Path = "saved_models/search",
+    overwrite: bool = False,
+    context: Context | None = None,
+    console: Console | None = None,
+) -> SearchResult | None:
+    """Searches batch size, learning rate and more by validation images; test images are never read.
+
+    Frozen layers are computed once for all trials that freeze the same. Until it ends the folder is called
+    `NAME.partial`; the same call goes on from what is in it, the running trial from its last checkpoint.
+    Finished it holds `best_recipe.json` (to run), `trials.csv`, `trials/`, `search_map.png`,
+    `parallel_coordinates.png`, `tensorboard/` (HParams), and `retrained/` if asked for.
+
+    With keras-tuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
+    `KERASTUNER_ORACLE_PORT` the call is one process of several that share the folder: the one whose id
+    begins with "chief" hands out the trials and ends the search, and the others run them and return None. A
+    worker that died is to be started again with its id: it goes on with its trial.
+
+    Args:
+        recipe: Says all that no axis says.
+        space: Axes by name, as `tl_toolkit.tuning.space.make_space` takes them.
+        tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
+        trials: Most trials; None for as many as a grid or Hyperband has.
+        executions: Trainings of a trial, with seeds from the recipe's on; their mean counts.
+        objective: `"val_top1"`, `"val_balanced_accuracy"` or `"val_loss"`; None: accuracy, the balanced one
+            where the recipe balances classes.
+        seed: Of what the tuner draws.
+        retrain: Seeds with which the best recipe is trained again, without validation images, exported and
+            tested once.
+        output: The folder, NAME.
+        overwrite: Replace a finished search, or drop an unfinished one of another recipe or space.
+        context: What trials share beside the data, the network and frozen features.
+        console: Where to show trials; None: nowhere.
+
+    Raises:
+        InputError: Something given is wrong, before the first trial; or every trial failed.
+        StoppedError: Ctrl-C; the same call goes on.
+    """
+    folder = pathlib.Path(output)
+    _check(tuner, trials, executions, objective, seed, retrain)
+    is_worker = _is_worker()
+    if not is_worker:
+        check_output(folder, overwrite)
+    if objective is None:
+        objective = "val_top1" if recipe.class_balance == "none" else "val_balanced_accuracy"
+    console = console or Console(quiet=True)
+    context = context or Context()
+    hypermodel = RecipeHyperModel(
+        recipe,
+        space,
+        dataclasses.replace(context, networks=context.networks or NetworkPool(executions)),
+    )
+    partial = partial_folder(folder)
+    partial.mkdir(parents=True, exist_ok=True)
+    identity = {
+        "recipe": recipe.to_json(),
+        "space": hypermodel.space.to_json(),
+        "tuner": tuner,
+        "trials": trials,
+        "executions": executions,
+        "objective": objective,
+        "seed": seed,
+    }
+    if not is_worker:
+        _claim(partial, identity, overwrite)
+    ended = read_trials(partial / TRIALS)
+    total = None if tuner == "hyperband" and trials is None else trials
+    with SearchTable(console, objective, total, ended) as table:
+        oracle = make_oracle(
+            tuner, objective, OBJECTIVES[objective], trials, _longest(hypermodel), seed + 1
+        )
+        oracle.verbose = 0
+        keras_tuner_search = RecipeTuner(
+            oracle,
+            hypermodel,
+            partial,
+            executions,
+            on_trial=table.ended,
+            callbacks_of=lambda number: (*context.callbacks, table.callback(number)),
+        )
+        keras_tuner_search.search()
+    if is_worker:
+        return None
+    return _finish(folder, recipe, objective, retrain, context, console)
+
+
+def _finish(
+    folder: pathlib.Path,
+    recipe: Recipe,
+    objective: str,
+    retrain: int,
+    context: Context,
+    console: Console,
+) -> SearchResult:
+    partial = partial_folder(folder)
+    ended = read_trials(partial / TRIALS)
+    best = best_trial(ended, objective)
+    if best is None:
+        reasons = "; ".join(sorted({trial.message.splitlines()[0] for trial in ended})[:3])
+        raise InputError(
+            f"All {len(ended)} trials failed: {reasons}. {str(partial)!r} holds them: change the space, and "
+            "drop them with overwrite (on the command line --overwrite)."
+        )
+    write_results(ended, best, objective, partial)
+    retrained = []
+    for number in range(retrain):
+        final = best.recipe.replace(validation_fraction=0.0, seed=recipe.seed + number)
+        place = partial / RETRAINED / f"seed_{final.seed}"
+        shared = dataclasses.replace(context, dataset=None)
+        retrained.append(run(final, place, overwrite=True, context=shared, console=console))
+    for name in (TUNER, CHECKPOINTS):
+        shutil.rmtree(partial / name, ignore_errors=True)
+    finish_output(folder)
+    retrained = [
+        dataclasses.replace(r, folder=folder / RETRAINED / r.folder.name) for r in retrained
+    ]
+    return SearchResult(folder, tuple(ended), best, tuple(retrained))
+
+
+def _check(
+    tuner: str,
+    trials: int | None,
+    executions: int,
+    objective: str | None,
+    seed: int,
+    retrain: int,
+) -> None:
+    if tuner not in TUNERS:
+        raise unknown_name("tuner", tuner, TUNERS)
+    if objective is not None and objective not in OBJECTIVES:
+        raise unknown_name("objective", objective, OBJECTIVES)
+    if trials is None and tuner not in ("grid", "hyperband"):
+        raise InputError(f"The tuner {tuner!r} never ends by itself: give `trials`.")
+    least = {"trials": (trials, 1), "executions": (executions, 1), "seed": (seed, 0)}
+    for name, (value, bound) in {**least, "retrain": (retrain, 0)}.items():
+        if value is not None and value < bound:
+            raise InputError(f"`{name}` must be at least {bound}. Received: {value}")
+
+
+def _claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
+    """Makes the folder this search's, or says that it is another's."""
+    path = partial / SEARCH_FILE
+    text = json.dumps(identity, indent=2) + "\n"
+    if path.exists() and path.read_text() != text:
+        before = json.loads(path.read_bytes())
+        different = [name for name in identity if before.get(name) != identity[name]]
+        if not overwrite:
+            raise InputError(
+                f"{str(partial)!r} holds an unfinished search that differs in {', '.join(different)}. "
+                "Choose another output, or drop it with overwrite (on the command line --overwrite)."
+            )
+        shutil.rmtree(partial)
+        partial.mkdir()
+    elif path.exists() and overwrite:
+        shutil.rmtree(partial)
+        partial.mkdir()
+    path.write_text(text)
+
+
+def _longest(hypermodel: RecipeHyperModel) -> int:
+    """Epochs of the recipe as it is: Hyperband's longest trials have as many."""
+    recipe, train = hypermodel.space.recipe, hypermodel.context.dataset.train
+    return hyperparameters(recipe, len(training_order(recipe, train, epoch=0))).epochs
+
+
+def _is_worker() -> bool:
+    return ORACLE_IP in os.environ and not os.environ.get(TUNER_ID, "").startswith("chief")

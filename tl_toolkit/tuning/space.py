@@ -1,0 +1,213 @@
+"""What a search varies: axes by name, and how a point of the space becomes a recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras_tuner
+
+from tl_toolkit.data.augment import augmentation_named
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.recipe import Recipe, strategy_named
+from tl_toolkit.transfer.defaults import DEFAULTS
+
+# Learning rates are searched as those of a batch of so many images, and scaled to the batch at hand.
+REFERENCE_BATCH = 32
+SMALLEST_BATCH, LARGEST_BATCH = 8, 256
+LEARNING_RATE_FACTOR = 10  # the default range reaches so far to either side of the strategy's rate
+CONTINUOUS = ("learning_rate", "weight_decay")
+OPTION_OF_STRATEGY = ("trainable_from", "bn_mode")
+AXES = (
+    "strategy",
+    *OPTION_OF_STRATEGY,
+    "batch_size",
+    *CONTINUOUS,
+    "augmentation",
+    "views",
+    "epochs",
+    "label_smoothing",
+)
+
+Axis = Sequence[Any] | tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The axes of a search, checked.
+
+    Attributes:
+        recipe: Says all that no axis says.
+        choices: Values by axis.
+        ranges: Least and largest value by axis, searched on a logarithmic scale.
+    """
+
+    recipe: Recipe
+    choices: dict[str, tuple[Any, ...]]
+    ranges: dict[str, tuple[float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        lists = {axis: list(values) for axis, values in self.choices.items()}
+        return lists | {axis: {"range": list(ends)} for axis, ends in self.ranges.items()}
+
+    def declare(self, hp: keras_tuner.HyperParameters) -> None:
+        """Declares every axis, whatever the values drawn so far."""
+        if "strategy" in self.choices:
+            hp.Choice("strategy", list(self.strategies))
+        for axis in AXES[1:]:
+            if axis in OPTION_OF_STRATEGY and axis in self.choices:
+                with self._for_strategies(hp, self._strategies_with(axis)):
+                    hp.Choice(axis, list(self.choices[axis]))
+            elif axis in self.choices:
+                hp.Choice(axis, list(self.choices[axis]))
+            elif axis in self.ranges:
+                _declare_range(hp, axis, self.ranges[axis])
+            elif axis == "learning_rate":
+                for name in self.strategies:
+                    with self._for_strategies(hp, [name]):
+                        _declare_range(hp, axis, _default_rates(name))
+
+    def recipe_at(self, values: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe of a point.
+
+        Args:
+            values: By axis, as drawn; others are left alone. The learning rate is that of a batch of
+                `REFERENCE_BATCH` images: it is scaled by the square root of the batch size for Adam
+                (Malladi et al. 2022), and by the batch size for SGD (Goyal et al. 2017).
+        """
+        drawn = {axis: values[axis] for axis in AXES if axis in values}
+        strategy = self.recipe.strategy
+        if drawn.get("strategy", strategy.name) != strategy.name:
+            strategy = strategy_named(drawn["strategy"])
+        options = {axis: drawn.pop(axis) for axis in OPTION_OF_STRATEGY if axis in drawn}
+        options = {option: value for option, value in options.items() if hasattr(strategy, option)}
+        drawn["strategy"] = dataclasses.replace(strategy, **options)
+        recipe = self.recipe.replace(**drawn)
+        if "learning_rate" in drawn:
+            rate = drawn["learning_rate"] * _scale(recipe)
+            recipe = recipe.replace(learning_rate=float(f"{rate:.4g}"))
+        return recipe
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies that are searched."""
+        return self.choices.get("strategy", (self.recipe.strategy.name,))
+
+    def _strategies_with(self, option: str) -> list[str]:
+        return [name for name in self.strategies if hasattr(strategy_named(name), option)]
+
+    def _for_strategies(self, hp: keras_tuner.HyperParameters, names: list[str]) -> Any:
+        """The scope in which an axis belongs to these strategies alone."""
+        if "strategy" in self.choices:
+            return hp.conditional_scope("strategy", names)
+        return contextlib.nullcontext()
+
+
+def make_space(
+    recipe: Recipe, axes: Mapping[str, Axis] | None, examples: int, replicas: int = 1
+) -> Space:
+    """Returns the space, or says what is wrong with it before anything is trained.
+
+    Args:
+        recipe: Says all that no axis says.
+        axes: By name, of `AXES`: a list of values, or for a learning rate or weight decay a tuple of the
+            least and the largest. `batch_size` and `learning_rate` are searched in any case.
+        examples: Training images.
+        replicas: Devices that share a batch.
+
+    Raises:
+        InputError: An unknown axis, a wrong value, or a batch that the data or the replicas cannot serve.
+    """
+    choices: dict[str, tuple[Any, ...]] = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    for axis, values in (axes or {}).items():
+        if axis not in AXES:
+            raise unknown_name("axis", axis, AXES)
+        if isinstance(values, tuple) and len(values) == 2 and axis in CONTINUOUS:
+            ranges[axis] = _checked_range(axis, values)
+        elif isinstance(values, (list, tuple)) and values and len(set(values)) == len(values):
+            choices[axis] = tuple(values)
+        else:
+            raise InputError(
+                f"The axis `{axis}` must be a list of different values, or for {' and '.join(CONTINUOUS)} "
+                f"a tuple of the least and the largest. Received: {values!r}"
+            )
+    if "strategy" in choices:
+        choices["strategy"] = tuple(strategy_named(name).name for name in choices["strategy"])
+    if "batch_size" not in choices:
+        choices["batch_size"] = default_batch_sizes(examples, replicas)
+    space = Space(recipe, choices, ranges)
+    _check_options(space)
+    _check_batch_sizes(choices["batch_size"], examples, replicas)
+    for name in choices.get("augmentation", ()):
+        augmentation_named(name)
+    for axis, values in choices.items():
+        for value in values:
+            space.recipe_at({axis: value})
+    return space
+
+
+def default_batch_sizes(examples: int, replicas: int = 1) -> tuple[int, ...]:
+    """Powers of two from 8 to 256 that leave two batches an epoch at least and that replicas divide."""
+    powers = [2**n for n in range(20) if 2**n % replicas == 0 and 2 * 2**n <= examples]
+    usual = [size for size in powers if SMALLEST_BATCH <= size <= LARGEST_BATCH]
+    if not powers:
+        raise InputError(
+            f"No power of two is a batch size for {examples} training images on {replicas} replicas: "
+            "give the axis `batch_size` yourself, or more images."
+        )
+    return tuple(usual or powers[-1:])
+
+
+def _check_options(space: Space) -> None:
+    for axis in OPTION_OF_STRATEGY:
+        if axis in space.choices and not space._strategies_with(axis):
+            raise InputError(
+                f"No strategy of this search has an option `{axis}`: {', '.join(space.strategies)}."
+            )
+
+
+def _check_batch_sizes(sizes: Sequence[Any], examples: int, replicas: int) -> None:
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(f"A batch size must be a whole number over 0. Received: {size!r}")
+        if size > examples:
+            raise InputError(
+                f"Batches of {size} images cannot be made of {examples} training images: leave "
+                f"{size} out of the axis `batch_size`."
+            )
+        if size % replicas:
+            nearest = max(round(size / replicas), 1) * replicas
+            raise InputError(
+                f"Batches of {size} images cannot be shared evenly by {replicas} replicas: the nearest "
+                f"that can is {nearest}."
+            )
+
+
+def _checked_range(axis: str, ends: tuple[Any, Any]) -> tuple[float, float]:
+    numbers = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
+    if not numbers or not 0 < ends[0] < ends[1]:
+        raise InputError(
+            f"The range of `{axis}` must be two numbers over 0, the lesser first. Received: {ends!r}"
+        )
+    return float(ends[0]), float(ends[1])
+
+
+def _declare_range(hp: keras_tuner.HyperParameters, axis: str, ends: tuple[float, float]) -> None:
+    middle = math.sqrt(ends[0] * ends[1])
+    hp.Float(axis, ends[0], ends[1], sampling="log", default=middle)
+
+
+def _default_rates(strategy: str) -> tuple[float, float]:
+    rate = DEFAULTS[type(strategy_named(strategy))].learning_rate
+    return rate / LEARNING_RATE_FACTOR, rate * LEARNING_RATE_FACTOR
+
+
+def _scale(recipe: Recipe) -> float:
+    defaults = DEFAULTS[type(recipe.strategy)]
+    ratio = (recipe.batch_size or defaults.batch_size) / REFERENCE_BATCH
+    return ratio if (recipe.optimizer or defaults.optimizer) == "sgd" else math.sqrt(ratio)

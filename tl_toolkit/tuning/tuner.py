@@ -1,0 +1,142 @@
+"""The keras-tuner `Tuner` of a search: runs a trial, keeps its checkpoints, tells failures apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.errors import FailedTrialError
+
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.tuning.hypermodel import OUT_OF_MEMORY, RecipeHyperModel, figures_of
+from tl_toolkit.tuning.trials import (
+    COMPLETED,
+    DIVERGED,
+    INFEASIBLE,
+    Trial,
+    read_trials,
+    smallest_infeasible_batch,
+    write_trial,
+)
+
+TRIALS, CHECKPOINTS, TUNER = "trials", "checkpoints", "tuner"
+
+
+class RecipeTuner(keras_tuner.Tuner):
+    """Runs the oracle's trials as trainings of recipes.
+
+    Args:
+        oracle: Draws the points.
+        hypermodel: Makes recipes and networks of them.
+        folder: Of the search; it may be shared with other workers.
+        executions: Trainings of a trial, with the recipe's seed and those after it.
+        on_trial: Called with every trial that has ended.
+        callbacks_of: From a trial's number to Keras callbacks.
+    """
+
+    def __init__(
+        self,
+        oracle: keras_tuner.Oracle,
+        hypermodel: RecipeHyperModel,
+        folder: pathlib.Path,
+        executions: int,
+        on_trial: Callable[[Trial], None],
+        callbacks_of: Callable[[int], tuple[keras.callbacks.Callback, ...]],
+    ) -> None:
+        self._folder = folder
+        self._on_trial = on_trial
+        self._callbacks_of = callbacks_of
+        super().__init__(
+            oracle,
+            hypermodel,
+            directory=str(folder),
+            project_name=TUNER,
+            executions_per_trial=executions,
+        )
+
+    def _populate_initial_space(self) -> None:
+        # All is declared up front: no model has to be built to find the axes.
+        hp = self.oracle.get_space()
+        self.hypermodel.declare_hyperparameters(hp)
+        self.oracle.update_space(hp)
+
+    def on_search_begin(self) -> None:
+        """Writes what a search that is killed in its first trial goes on from."""
+        self.save()
+
+    def save(self) -> None:
+        """Writes the oracle's state; keras-tuner's own file of a tuner is empty, and written once."""
+        if not self._is_worker():
+            self.oracle.save()
+        name = pathlib.Path(self._get_tuner_fname())
+        if not name.exists():
+            name.with_suffix(".part").write_text("{}")
+            name.with_suffix(".part").replace(name)
+
+    def _try_run_and_update_trial(self, trial: Any, *arguments: Any, **keywords: Any) -> None:
+        # keras-tuner prints the trace of a trial that failed, and goes on after any error.
+        try:
+            self._run_and_update_trial(trial, *arguments, **keywords)
+            trial.status = TrialStatus.COMPLETED
+        except FailedTrialError as error:
+            trial.status, trial.message = TrialStatus.FAILED, str(error)
+
+    def run_trial(self, trial: Any) -> dict[str, float]:
+        """Trains, and returns the validation figures.
+
+        Raises:
+            FailedTrialError: Memory did not suffice, or the loss diverged; all else ends the search.
+        """
+        number = int(trial.trial_id)
+        done = {t.number: t for t in read_trials(self._folder / TRIALS)}
+        ended = done.get(number)  # where the search was killed before the oracle knew
+        if ended is None:
+            ended = self._run(number, trial.hyperparameters, list(done.values()))
+            write_trial(ended, self._folder / TRIALS)
+        shutil.rmtree(self._checkpoints(number), ignore_errors=True)
+        self._on_trial(ended)
+        if ended.status != COMPLETED:
+            raise FailedTrialError(f"{ended.status}: {ended.message}")
+        return ended.figures
+
+    def _run(self, number: int, hp: keras_tuner.HyperParameters, others: list[Trial]) -> Trial:
+        recipe = self.hypermodel.recipe_at(hp)
+        axes = tuple(name for name in hp.values if not name.startswith("tuner/"))
+        axes += ("epochs",) if "tuner/epochs" in hp.values else ()
+        ended = Trial(number, recipe, axes, COMPLETED)
+        limit = smallest_infeasible_batch(others)
+        if limit is not None and recipe.batch_size >= limit:
+            message = f"not tried: memory did not suffice for batches of {limit} images"
+            return dataclasses.replace(ended, status=INFEASIBLE, message=message)
+        started = time.monotonic()
+        try:
+            executions = self._execute(number, recipe)
+        except OUT_OF_MEMORY as error:
+            message = f"memory did not suffice for batches of {recipe.batch_size} images: {error}"
+            ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
+        except DivergedError as error:
+            ended = dataclasses.replace(ended, status=DIVERGED, message=str(error))
+        else:
+            ended = dataclasses.replace(ended, executions=executions)
+        return dataclasses.replace(ended, seconds=time.monotonic() - started)
+
+    def _execute(self, number: int, recipe: Any) -> tuple[dict[str, float], ...]:
+        figures = []
+        for execution in range(self.executions_per_trial):
+            trained = self.hypermodel.train(
+                recipe.replace(seed=recipe.seed + execution),
+                checkpoints=self._checkpoints(number) / str(execution),
+                callbacks=self._callbacks_of(number),
+            )
+            figures.append(figures_of(trained))
+        return tuple(figures)
+
+    def _checkpoints(self, number: int) -> pathlib.Path:
+        return self._folder / CHECKPOINTS / str(number)
