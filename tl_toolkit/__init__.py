@@ -30,7 +30,9 @@ _MODULE_OF = {
     "ResNet50": "tl_toolkit.weights.constructors",
     "ResNet101": "tl_toolkit.weights.constructors",
     "ResNet152": "tl_toolkit.weights.constructors",
+    "RecipeHyperModel": "tl_toolkit.tuning.hypermodel",
     "RunResult": "tl_toolkit.runs",
+    "SearchResult": "tl_toolkit.tuning.search",
     "WeightSpec": "tl_toolkit.catalog",
     "list_weights": "tl_toolkit.catalog",
     "load_classifier": "tl_toolkit.export.classifier",
@@ -39,6 +41,7 @@ _MODULE_OF = {
     "open_dataset": "tl_toolkit.data.open",
     "precision_scope": "tl_toolkit.training.precision",
     "run": "tl_toolkit.runs",
+    "search": "tl_toolkit.tuning.search",
 }
 
 _WITHOUT_KERAS = ("tl_toolkit.catalog", "tl_toolkit.errors", "tl_toolkit.recipe")

@@ -16,33 +16,15 @@ from rich.table import Table
 
 from tl_toolkit.catalog import BLOCK_COUNTS, list_weights
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.printing import print_json, print_metrics, print_plan, print_result
-from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
+from tl_toolkit.printing import (
+    print_json,
+    print_metrics,
+    print_plan,
+    print_result,
+    print_search,
+)
+from tl_toolkit.recipe_flags import RecipeFlags, recipe_from
 
-STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
-        trainable_from: For last-layers: the first block that is trained, such as conv5_block1.
-        on: What the new head sits on: features (pooled) or logits (the original last layer's output).
-        bn_mode: Batch normalisation of the trained layers: adapt, affine or frozen; default by strategy.
-"""
-STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
-
-
-def _recipe_flags() -> type:
-    """A flag a field of `Recipe`, all optional, with the strategy and its options as plain words."""
-    fields: list[Any] = [("data", "str | None", None), ("strategy", "str | None", None)]
-    fields += [(name, "str | None", None) for name in STRATEGY_FIELDS[1:]]
-    for field in dataclasses.fields(Recipe):
-        if field.name not in ("data", "strategy"):
-            kind = str(field.type).removesuffix(" | None")
-            fields.append((field.name, f"{kind} | None", None))
-    flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
-    attributes = Recipe.__doc__.partition("Attributes:\n")[2]
-    kept = [line for line in attributes.splitlines() if "strategy: What is trained." not in line]
-    flags.__doc__ = "Flags.\n\n    Attributes:\n" + STRATEGY_HELP + "\n".join(kept)
-    return flags
-
-
-RecipeFlags = _recipe_flags()
 app = tyro.extras.SubcommandApp()
 
 
@@ -68,7 +50,7 @@ def train(
         cache_limit: Gigabytes of disk for what frozen layers make of images, of all runs together: the
             least recently used makes way. 20 without it.
     """
-    chosen = _recipe_from(flags, recipe)
+    chosen = recipe_from(flags, recipe)
     _refuse_other_backends()
     console = Console()
     if plan:
@@ -80,6 +62,75 @@ def train(
     context = Context(feature_cache=_feature_cache(cache_limit))
     result = run(chosen, output, overwrite=overwrite, context=context, console=console)
     print_result(result, console)
+
+
+@app.command(name="search")
+def search_recipes(
+    flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
+    recipe: pathlib.Path | None = None,
+    axis: tuple[str, ...] = (),
+    tuner: str = "bayesian",
+    trials: int | None = 24,
+    executions: int = 1,
+    objective: str | None = None,
+    search_seed: int = 0,
+    retrain: int = 0,
+    workers: int = 0,
+    output: pathlib.Path = pathlib.Path("saved_models/search"),
+    overwrite: bool = False,
+    cache_limit: float | None = None,
+) -> None:
+    """Searches batch size, learning rate and more by validation images.
+
+    Frozen layers are computed once for all trials. Ctrl-C stops after the step; the same command goes on.
+
+    Args:
+        flags: The recipe's fields: what no axis says.
+        recipe: A recipe.json to start from; flags given beside it win.
+        axis: What is searched, such as batch_size=8,16,32 learning_rate=1e-4..1e-1 augmentation=photo,none:
+            values, or for learning_rate and weight_decay the ends of a range. A learning rate is that of a
+            batch of 32 images. Batch size and learning rate are searched in any case. Also: strategy,
+            trainable_from, bn_mode, views, epochs, label_smoothing.
+        tuner: bayesian, random, grid or hyperband.
+        trials: Most trials; None for all of a grid or of Hyperband.
+        executions: Trainings of a trial, with different seeds; their mean counts.
+        objective: val_top1, val_balanced_accuracy or val_loss.
+        search_seed: Of what the tuner draws.
+        retrain: Seeds with which the best recipe is trained again on training and validation images, and
+            tested once.
+        workers: Processes on this machine that share the trials; 0 for none but this one.
+        output: The search's folder.
+        overwrite: Replace a finished search, or drop an unfinished one.
+        cache_limit: As for train.
+    """
+    chosen = recipe_from(flags, recipe)
+    _refuse_other_backends()
+    from tl_toolkit.experiment import Context
+    from tl_toolkit.tuning.search import is_one_of_several, search
+    from tl_toolkit.tuning.space import parse_axes
+    from tl_toolkit.tuning.workers import run_workers
+
+    if workers and not is_one_of_several():
+        raise SystemExit(
+            run_workers([sys.executable, "-m", "tl_toolkit.cli", *sys.argv[1:]], workers)
+        )
+    console = Console()
+    result = search(
+        chosen,
+        parse_axes(axis),
+        tuner=tuner,
+        trials=trials,
+        executions=executions,
+        objective=objective,
+        seed=search_seed,
+        retrain=retrain,
+        output=output,
+        overwrite=overwrite,
+        context=Context(feature_cache=_feature_cache(cache_limit)),
+        console=console,
+    )
+    if result is not None:
+        print_search(result, console)
 
 
 @app.command(name="compare")
@@ -272,25 +323,6 @@ def _feature_cache(gigabytes: float | None) -> Any:
 def _refuse_other_backends() -> None:
     """Refuses another Keras backend, in our words, before Keras is imported."""
     importlib.import_module("tl_toolkit.models")
-
-
-def _recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
-    given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
-    given = {name: value for name, value in given.items() if value is not None}
-    values = Recipe.load(path).to_json() if path is not None else {}
-    options = {name: given.pop(name) for name in STRATEGY_FIELDS[1:] if name in given}
-    before = values.get("strategy", {})
-    name = given.pop("strategy", before.get("name"))
-    if name is None:
-        raise InputError(f"Name a strategy with --strategy: {', '.join(STRATEGIES)}.")
-    if before.get("name") == strategy_named(name).name:
-        options = {**{k: v for k, v in before.items() if k != "name"}, **options}
-    strategy = strategy_named(name, **options)
-    values |= given
-    values["strategy"] = {"name": strategy.name, **dataclasses.asdict(strategy)}
-    if "data" not in values:
-        raise InputError("Name the images with --data, such as --data folder:photos.")
-    return Recipe.from_json(values)
 
 
 def main() -> None:

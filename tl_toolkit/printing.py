@@ -43,6 +43,20 @@ def print_result(result: Any, console: Console) -> None:
     )
 
 
+def print_search(result: Any, console: Console) -> None:
+    """A `SearchResult`."""
+    from tl_toolkit.tuning.display import trials_table
+
+    console.print(trials_table(list(result.trials), result.objective))
+    for final in result.retrained:
+        print_metrics({f"test, seed {final.recipe.seed}": final.test}, console)
+    console.print(
+        f"Best by validation images: trial {result.best.number}. Everything is in {result.folder}\n"
+        f"tl-toolkit train --recipe {result.folder / 'best_recipe.json'}",
+        soft_wrap=True,
+    )
+
+
 def print_metrics(metrics: dict[str, Any], console: Console) -> None:
     """A row a split, of what `classification_metrics` returns."""
     table = Table("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")

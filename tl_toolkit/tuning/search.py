@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ from tl_toolkit.tuning.tuner import CHECKPOINTS, TRIALS, TUNER, RecipeTuner
 
 SEARCH_FILE = "search.json"
 RETRAINED = "retrained"
+SECONDS_TO_WAIT_FOR_CHIEF = 600
 # keras-tuner's environment variables: the same command with them is the chief or a worker of a search.
 TUNER_ID, ORACLE_IP, ORACLE_PORT = (
     "KERASTUNER_TUNER_ID",
@@ -44,12 +46,14 @@ class SearchResult:
     Attributes:
         folder: Where everything lies.
         trials: All of them, in the order of their starts.
+        objective: The figure by which they were compared.
         best: The best one by validation images.
         retrained: Runs of the best recipe on training and validation images together, a seed each.
     """
 
     folder: pathlib.Path
     trials: tuple[Trial, ...]
+    objective: str
     best: Trial
     retrained: tuple[RunResult, ...] = ()
 
@@ -116,7 +120,6 @@ def search(
         dataclasses.replace(context, networks=context.networks or NetworkPool(executions)),
     )
     partial = partial_folder(folder)
-    partial.mkdir(parents=True, exist_ok=True)
     identity = {
         "recipe": recipe.to_json(),
         "space": hypermodel.space.to_json(),
@@ -126,7 +129,9 @@ def search(
         "objective": objective,
         "seed": seed,
     }
-    if not is_worker:
+    if is_worker:
+        _wait_for_chief(partial, identity)
+    else:
         _claim(partial, identity, overwrite)
     ended = read_trials(partial / TRIALS)
     total = None if tuner == "hyperband" and trials is None else trials
@@ -179,7 +184,7 @@ def _finish(
     retrained = [
         dataclasses.replace(r, folder=folder / RETRAINED / r.folder.name) for r in retrained
     ]
-    return SearchResult(folder, tuple(ended), best, tuple(retrained))
+    return SearchResult(folder, tuple(ended), objective, best, tuple(retrained))
 
 
 def _check(
@@ -205,21 +210,32 @@ def _check(
 def _claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
     """Makes the folder this search's, or says that it is another's."""
     path = partial / SEARCH_FILE
-    text = json.dumps(identity, indent=2) + "\n"
-    if path.exists() and path.read_text() != text:
+    if path.exists() and overwrite:
+        shutil.rmtree(partial)
+    if path.exists():
         before = json.loads(path.read_bytes())
         different = [name for name in identity if before.get(name) != identity[name]]
-        if not overwrite:
+        if different:
             raise InputError(
                 f"{str(partial)!r} holds an unfinished search that differs in {', '.join(different)}. "
                 "Choose another output, or drop it with overwrite (on the command line --overwrite)."
             )
-        shutil.rmtree(partial)
-        partial.mkdir()
-    elif path.exists() and overwrite:
-        shutil.rmtree(partial)
-        partial.mkdir()
-    path.write_text(text)
+    partial.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".part").write_text(json.dumps(identity, indent=2) + "\n")
+    path.with_suffix(".part").replace(path)
+
+
+def _wait_for_chief(partial: pathlib.Path, identity: dict[str, Any]) -> None:
+    """Returns when the chief has made the folder this search's."""
+    text = json.dumps(identity, indent=2) + "\n"
+    path, started = partial / SEARCH_FILE, time.monotonic()
+    while not (path.exists() and path.read_text() == text):
+        if time.monotonic() - started > SECONDS_TO_WAIT_FOR_CHIEF:
+            raise InputError(
+                f"No chief has begun this search in {str(partial)!r}: give all processes the same command "
+                "and the same folder, and one of them a KERASTUNER_TUNER_ID that begins with 'chief'."
+            )
+        time.sleep(0.2)
 
 
 def _longest(hypermodel: RecipeHyperModel) -> int:
@@ -228,5 +244,10 @@ def _longest(hypermodel: RecipeHyperModel) -> int:
     return hyperparameters(recipe, len(training_order(recipe, train, epoch=0))).epochs
 
 
+def is_one_of_several() -> bool:
+    """Whether this process is the chief or a worker of a search of several processes."""
+    return ORACLE_IP in os.environ
+
+
 def _is_worker() -> bool:
-    return ORACLE_IP in os.environ and not os.environ.get(TUNER_ID, "").startswith("chief")
+    return is_one_of_several() and not os.environ.get(TUNER_ID, "").startswith("chief")

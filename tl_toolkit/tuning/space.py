@@ -151,6 +151,35 @@ def make_space(
     return space
 
 
+def parse_axes(texts: Sequence[str]) -> dict[str, Axis]:
+    """Returns the axes of texts such as `batch_size=8,16` and `learning_rate=1e-4..1e-1`.
+
+    Raises:
+        InputError: A text is not of that form; what the values are is `make_space`'s to check.
+    """
+    axes: dict[str, Axis] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or name in axes:
+            raise InputError(
+                f"An axis must be given once, as NAME=VALUE,VALUE or NAME=LEAST..LARGEST. Received: {text!r}"
+            )
+        ends = values.split("..")
+        if len(ends) == 2:
+            axes[name] = tuple(_parse_value(end) for end in ends)
+        else:
+            axes[name] = [_parse_value(value) for value in values.split(",")]
+    return axes
+
+
+def _parse_value(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text.strip()
+
+
 def default_batch_sizes(examples: int, replicas: int = 1) -> tuple[int, ...]:
     """Powers of two from 8 to 256 that leave two batches an epoch at least and that replicas divide."""
     powers = [2**n for n in range(20) if 2**n % replicas == 0 and 2 * 2**n <= examples]
