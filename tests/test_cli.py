@@ -50,7 +50,7 @@ def test_help_and_lists_load_no_tensorflow(words):
 def test_every_command_is_in_the_help(command):
     code, out, _ = command("--help")
     assert code == 0
-    for name in ("train", "compare", "predict", "evaluate", "models", "weights"):
+    for name in ("train", "search", "compare", "predict", "evaluate", "models", "weights"):
         assert f"• {name}" in out
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tl_toolkit as tl
-from tl_toolkit.tuning.space import default_batch_sizes, make_space
+from tl_toolkit.tuning.space import default_batch_sizes, make_space, parse_axes
 
 HEAD = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
 
@@ -106,3 +106,24 @@ def test_the_recipes_own_options_stay():
 def test_what_cannot_be_searched_is_refused(axes, message):
     with pytest.raises(tl.InputError, match=message):
         make_space(HEAD, axes, examples=100, replicas=2)
+
+
+def test_axes_of_a_command_line():
+    texts = ["batch-size=8,16", "learning_rate=1e-4..0.1", "augmentation=photo,none", "views=2"]
+    assert parse_axes(texts) == {
+        "batch_size": [8, 16],
+        "learning_rate": (1e-4, 0.1),
+        "augmentation": ["photo", "none"],
+        "views": [2],
+    }
+
+
+@pytest.mark.parametrize("texts", [["batch_size"], ["views=1", "views=2"], ["8,16"]])
+def test_axes_that_are_none(texts):
+    with pytest.raises(tl.InputError, match="NAME=VALUE,VALUE or NAME=LEAST..LARGEST"):
+        parse_axes(texts)
+
+
+@given(st.lists(st.one_of(st.integers(), st.floats(allow_nan=False)), min_size=1))
+def test_written_numbers_are_read_as_they_were(values):
+    assert parse_axes([f"views={','.join(map(repr, values))}"]) == {"views": values}
