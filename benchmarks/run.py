@@ -26,6 +26,7 @@ NAMES = (
     "warm_cache",
     "jpeg_pipeline",
     "growth",
+    "search",
 )
 PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "numpy")
 HERE = pathlib.Path(__file__).parent

@@ -32,7 +32,7 @@ _MODULE_OF = {
     "ResNet152": "tl_toolkit.weights.constructors",
     "RecipeHyperModel": "tl_toolkit.tuning.hypermodel",
     "RunResult": "tl_toolkit.runs",
-    "SearchResult": "tl_toolkit.tuning.search",
+    "SearchResult": "tl_toolkit.tuning.run_search",
     "WeightSpec": "tl_toolkit.catalog",
     "list_weights": "tl_toolkit.catalog",
     "load_classifier": "tl_toolkit.export.classifier",
@@ -41,7 +41,7 @@ _MODULE_OF = {
     "open_dataset": "tl_toolkit.data.open",
     "precision_scope": "tl_toolkit.training.precision",
     "run": "tl_toolkit.runs",
-    "search": "tl_toolkit.tuning.search",
+    "search": "tl_toolkit.tuning.run_search",
 }
 
 _WITHOUT_KERAS = ("tl_toolkit.catalog", "tl_toolkit.errors", "tl_toolkit.recipe")

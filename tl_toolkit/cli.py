@@ -106,7 +106,7 @@ def search_recipes(
     chosen = recipe_from(flags, recipe)
     _refuse_other_backends()
     from tl_toolkit.experiment import Context
-    from tl_toolkit.tuning.search import is_one_of_several, search
+    from tl_toolkit.tuning.run_search import is_one_of_several, search
     from tl_toolkit.tuning.space import parse_axes
     from tl_toolkit.tuning.workers import run_workers
 

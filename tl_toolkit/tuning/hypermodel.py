@@ -24,6 +24,10 @@ from tl_toolkit.tuning.space import Axis, make_space
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
+class SearchError(InputError, FatalError):
+    """A mistake that ends the search of any tuner, where another error would fail a trial in passing."""
+
+
 class RecipeHyperModel(keras_tuner.HyperModel):
     """Batch size, learning rate and other axes of a recipe.
 
@@ -73,15 +77,22 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Returns the recipe of a trial, with the epochs that Hyperband gives it."""
         epochs = hp.values.get("tuner/epochs")
         recipe = self.space.recipe_at(hp.values)
-        return recipe.replace(**({"epochs": epochs} if epochs else {}), **changes)
+        return recipe.replace(**{**({"epochs": epochs} if epochs else {}), **changes})
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Returns the model of a trial, images to logits, in the `tf.distribute` scope that is active."""
+        """Returns the model of a trial, images to logits, in the `tf.distribute` scope that is active.
+
+        Raises:
+            SearchError: The recipe, the data or the weights are not right.
+        """
         self.declare_hyperparameters(hp)
         self._built_under = self.context.distribute or tf.distribute.get_strategy()
         recipe = self.recipe_at(hp)
-        with precision_scope(recipe.precision):
-            return prepare(recipe, self._context()).model
+        try:
+            with precision_scope(recipe.precision):
+                return prepare(recipe, self._context()).model
+        except InputError as error:
+            raise SearchError(str(error)) from error
 
     def fit(
         self,
@@ -105,12 +116,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
         Raises:
             FailedTrialError: Memory did not suffice, or the loss diverged: the search goes on.
-            FatalError: The recipe, the data or the weights are not right: the search ends.
+            SearchError: The recipe, the data or the weights are not right: the search ends.
         """
         known = [field.name for field in dataclasses.fields(Context)]
         unknown = sorted(set(context) - set(known))
         if unknown:
-            raise InputError(
+            raise SearchError(
                 f"`fit` of a recipe takes its data and its numbers from the recipe, and no {unknown[0]!r}."
             )
         changes = {"epochs": epochs} if epochs else {}
@@ -119,9 +130,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         except (*OUT_OF_MEMORY, DivergedError) as error:
             raise FailedTrialError(str(error)) from error
         except InputError as error:
-            raise FatalError(str(error)) from error
+            raise SearchError(str(error)) from error
         if trained.model is not model:
-            raise InputError("The model is not the one that `build` returned last.")
+            raise SearchError("The model is not the one that `build` returned last.")
         return figures_of(trained)
 
     def train(self, recipe: Recipe, **context: Any) -> TrainedModel:

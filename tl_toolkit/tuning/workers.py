@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from tl_toolkit.errors import InputError
-from tl_toolkit.tuning.search import ORACLE_IP, ORACLE_PORT, TUNER_ID
+from tl_toolkit.tuning.run_search import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
 SECONDS_TO_END = 30.0

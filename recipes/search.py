@@ -1,0 +1,36 @@
+"""Searches batch size and learning rate, and trains the best recipe again on all but the test images.
+
+    python recipes/search.py
+
+UCI digits, 10 labels a class, half of them to validate on.
+"""
+
+from rich.console import Console
+
+import tl_toolkit as tl
+from tl_toolkit.printing import print_search
+
+RECIPE = tl.Recipe(
+    data="digits",
+    strategy=tl.NewHead(),
+    weights="digits",
+    labels_per_class=10,
+    validation_fraction=0.5,
+    test_fraction=0.5,
+)
+# Lists are tried as they are; a tuple is a range, on a logarithmic scale.
+SPACE = {"batch_size": [8, 16, 32], "learning_rate": (1e-4, 1e-1)}
+
+if __name__ == "__main__":
+    console = Console()
+    result = tl.search(
+        RECIPE,
+        SPACE,
+        tuner="bayesian",
+        trials=24,
+        retrain=3,
+        output="saved_models/digits_search",
+        overwrite=True,
+        console=console,
+    )
+    print_search(result, console)
