@@ -72,7 +72,7 @@ def search_recipes(
     tuner: str = "bayesian",
     trials: int | None = 24,
     executions: int = 1,
-    objective: str | None = None,
+    objective: str = "val_loss",
     search_seed: int = 0,
     retrain: int = 0,
     workers: int = 0,
@@ -94,7 +94,7 @@ def search_recipes(
         tuner: bayesian, random, grid or hyperband.
         trials: Most trials; None for all of a grid or of Hyperband.
         executions: Trainings of a trial, with different seeds; their mean counts.
-        objective: val_top1, val_balanced_accuracy or val_loss.
+        objective: val_loss, val_top1 or val_balanced_accuracy.
         search_seed: Of what the tuner draws.
         retrain: Seeds with which the best recipe is trained again on training and validation images, and
             tested once.

@@ -57,8 +57,8 @@ def test_the_best_recipe_gives_its_trials_figures_again(quick_search, tmp_path):
     assert [trial.status for trial in result.trials] == [COMPLETED] * 4
     again = train_and_validate(tl.Recipe.load(result.folder / "best_recipe.json"))
     assert figures_of(again) == result.best.figures
-    scores = [trial.figures["val_top1"] for trial in result.trials]
-    assert result.best.figures["val_top1"] == max(scores)
+    scores = [trial.figures["val_loss"] for trial in result.trials]
+    assert result.best.figures["val_loss"] == min(scores)
 
 
 def test_another_seed_draws_other_points(quick_search, tmp_path):
@@ -198,6 +198,15 @@ def test_wrong_arguments_are_refused(quick_search, arguments, message):
         quick_search(**arguments)
 
 
+def test_bayesian_search_tries_no_point_twice(quick_search):
+    # The best rate of four is at the end of the range, where the predicted optimum stays.
+    space = {"batch_size": [8], "learning_rate": (1e-4, 1e-1)}
+    result = quick_search(recipe={"epochs": 1}, space=space, tuner="bayesian", trials=12)
+    rates = [trial.recipe.learning_rate for trial in result.trials]
+    assert len(set(rates)) == 12
+
+
+@pytest.mark.slow
 def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search):
     result = quick_search(trials=2, executions=2)
     for trial in result.trials:
@@ -277,7 +286,7 @@ def test_what_is_shown_and_left_for_other_tools(quick_search):
     lines = screen.getvalue().splitlines()
     assert len(lines) == 2
     assert "batch_size" in lines[0]
-    assert "1 of 2 trials, best val_top1" in lines[0]
+    assert "1 of 2 trials, best val_loss" in lines[0]
     assert "left" in lines[0]
     assert "left" not in lines[1]
 

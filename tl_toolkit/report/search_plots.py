@@ -83,7 +83,8 @@ def plot_parallel_coordinates(
     for place, (name, values) in enumerate(columns.items()):
         heights[:, place], ticks = _heights(values, logarithmic=name == "learning_rate")
         for height, text in ticks:
-            axes.text(place + 0.03, height, text, fontsize=8, va="center", zorder=3)
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            axes.text(place + 0.03, height, text, fontsize=8, va="center", zorder=3, bbox=box)
         axes.axvline(place, color="black", linewidth=0.8)
     norm = Normalize(min(scores), max(scores))
     colours = matplotlib.colormaps[COLOURS](norm(np.asarray(scores, float)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras_tuner
 from keras_tuner import oracles
+from keras_tuner.engine.trial import TrialStatus
 
 from tl_toolkit.errors import unknown_name
 
@@ -43,7 +44,14 @@ class _Random(_WrittenWhole, oracles.RandomSearchOracle):
 
 
 class _Bayesian(_WrittenWhole, oracles.BayesianOptimizationOracle):
-    pass
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Draws a point; at random where the predicted optimum was tried, since trials are repeatable."""
+        drawn = super().populate_space(trial_id)
+        if drawn["status"] != TrialStatus.RUNNING or not self._duplicate(drawn["values"]):
+            return drawn
+        values = self._random_values()
+        status = TrialStatus.STOPPED if values is None else TrialStatus.RUNNING
+        return {"status": status, "values": values}
 
 
 class _Hyperband(_WrittenWhole, oracles.HyperbandOracle):

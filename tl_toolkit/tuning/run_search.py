@@ -65,7 +65,7 @@ def search(
     tuner: str = "bayesian",
     trials: int | None = 24,
     executions: int = 1,
-    objective: str | None = None,
+    objective: str = "val_loss",
     seed: int = 0,
     retrain: int = 0,
     output: str | pathlib.Path = "saved_models/search",
@@ -91,8 +91,8 @@ def search(
         tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
         trials: Most trials; None for as many as a grid or Hyperband has.
         executions: Trainings of a trial, with seeds from the recipe's on; their mean counts.
-        objective: `"val_top1"`, `"val_balanced_accuracy"` or `"val_loss"`; None: accuracy, the balanced one
-            where the recipe balances classes.
+        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. Of few validation images the loss
+            tells more than the accuracy, in which many trials are equal.
         seed: Of what the tuner draws.
         retrain: Seeds with which the best recipe is trained again, without validation images, exported and
             tested once.
@@ -110,8 +110,6 @@ def search(
     is_worker = _is_worker()
     if not is_worker:
         check_output(folder, overwrite)
-    if objective is None:
-        objective = "val_top1" if recipe.class_balance == "none" else "val_balanced_accuracy"
     console = console or Console(quiet=True)
     context = context or Context()
     hypermodel = RecipeHyperModel(
@@ -191,13 +189,13 @@ def _check(
     tuner: str,
     trials: int | None,
     executions: int,
-    objective: str | None,
+    objective: str,
     seed: int,
     retrain: int,
 ) -> None:
     if tuner not in TUNERS:
         raise unknown_name("tuner", tuner, TUNERS)
-    if objective is not None and objective not in OBJECTIVES:
+    if objective not in OBJECTIVES:
         raise unknown_name("objective", objective, OBJECTIVES)
     if trials is None and tuner not in ("grid", "hyperband"):
         raise InputError(f"The tuner {tuner!r} never ends by itself: give `trials`.")
