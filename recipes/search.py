@@ -2,7 +2,9 @@
 
     python recipes/search.py
 
-UCI digits, 10 labels a class, half of them to validate on.
+UCI digits, 10 labels a class, half of them to validate on. The best of 24 trials has a batch size of 16 and
+a learning rate of 0.017; trained again on all 100 images with three seeds, its test accuracy on 898 others is
+0.968 (0.963–0.973).
 """
 
 from rich.console import Console
