@@ -15,7 +15,7 @@ from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import TrainedModel, train_and_validate
 from tl_toolkit.preparation import Context, prepare, training_order
-from tl_toolkit.recipe import Recipe
+from tl_toolkit.recipe import Recipe, strategy_named
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.transfer.network_pool import NetworkPool
@@ -68,6 +68,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         examples = len(training_order(recipe, self.context.dataset.train, epoch=0))
         self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
         self._built_under = distribute
+
+    def check_blocks(self) -> None:
+        """Raises `InputError` where an axis names a block that the network does not have.
+
+        The network is built for it, and kept for the first trial.
+        """
+        for block in self.space.choices.get("trainable_from", ()):
+            strategy = strategy_named("last_layers", trainable_from=block)
+            with precision_scope(self.space.recipe.precision):
+                prepare(self.space.recipe.replace(strategy=strategy), self._context())
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Declares every axis."""

@@ -127,6 +127,7 @@ def search(
         "objective": objective,
         "seed": seed,
     }
+    hypermodel.check_blocks()
     if is_worker:
         _wait_for_chief(partial, identity)
     else:
