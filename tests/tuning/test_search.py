@@ -51,6 +51,7 @@ class Steps(keras.callbacks.Callback):
         self.counts[-1] += 1
 
 
+@pytest.mark.slow
 def test_the_best_recipe_gives_its_trials_figures_again(quick_search, tmp_path):
     result = quick_search(trials=4)
     assert {path.name for path in (tmp_path / "search").iterdir()} == FILES
@@ -79,6 +80,7 @@ def test_the_batch_size_reaches_the_pipeline(quick_search):
     assert counts == [3 * -(-images // size) for size in (4, 16, 32)]
 
 
+@pytest.mark.slow
 def test_trials_share_weights_data_and_frozen_features(quick_search, monkeypatch, tmp_path):
     opened = []
     for module, name in ((preparation, "open_recipe_weights"), (hypermodel, "open_recipe_data")):
@@ -87,14 +89,14 @@ def test_trials_share_weights_data_and_frozen_features(quick_search, monkeypatch
             module, name, lambda r, name=name, original=original: opened.append(name) or original(r)
         )
     cache = FeatureCache(tmp_path / "cache")
-    result = quick_search(trials=4, context=Context(feature_cache=cache))
+    result = quick_search(trials=3, context=Context(feature_cache=cache))
     assert sorted(opened) == ["open_recipe_data", "open_recipe_weights"]
     written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     # Once more, into the same cache: no file is added or written again.
     times = {path: path.stat().st_mtime_ns for path in written if path.suffix == ".npy"}
-    quick_search(trials=4, context=Context(feature_cache=cache), output=tmp_path / "again")
+    quick_search(trials=1, context=Context(feature_cache=cache), output=tmp_path / "again")
     assert times == {path: path.stat().st_mtime_ns for path in times}
-    assert len(result.trials) == 4
+    assert len(result.trials) == 3
 
 
 def test_no_trial_reads_test_images(quick_search, photo_recipe, monkeypatch):
@@ -209,7 +211,7 @@ def test_bayesian_search_tries_no_point_twice(quick_search):
 
 @pytest.mark.slow
 def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search):
-    result = quick_search(trials=2, executions=2)
+    result = quick_search(trials=1, executions=2)
     for trial in result.trials:
         seeds = [trial.recipe.seed, trial.recipe.seed + 1]
         alone = [figures_of(train_and_validate(trial.recipe.replace(seed=s))) for s in seeds]
@@ -270,6 +272,7 @@ def test_every_tuner_searches_the_space_and_goes_on_where_it_was_stopped(
     assert [t.figures for t in again.trials] == [t.figures for t in whole.trials]
 
 
+@pytest.mark.slow
 def test_the_winner_is_trained_again_on_all_and_tested_once(quick_search, photo_recipe):
     result = quick_search(trials=2, retrain=1)
     (final,) = result.retrained
