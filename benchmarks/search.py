@@ -53,9 +53,10 @@ def one_run() -> float:
     import tl_toolkit  # noqa: F401  first, because it decides on oneDNN
     from tl_toolkit.experiment import train_and_validate
 
+    chosen = recipe()
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        train_and_validate(recipe(), context(folder))
+        train_and_validate(chosen, context(folder))
         return time.monotonic() - started
 
 
@@ -63,10 +64,11 @@ def our_search() -> float:
     """Seconds of `tl.search`, the pictures it leaves included."""
     import tl_toolkit as tl
 
+    chosen = recipe()
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         result = tl.search(
-            recipe(),
+            chosen,
             {"batch_size": BATCH_SIZES},
             tuner="random",
             trials=TRIALS,
