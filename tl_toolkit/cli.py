@@ -100,7 +100,7 @@ def search_recipes(
             tested once.
         workers: Processes on this machine that share the trials; 0 for none but this one.
         output: The search's folder.
-        overwrite: Replace a finished search, or drop an unfinished one.
+        overwrite: Replace a finished search, or drop an unfinished one of another recipe or space.
         cache_limit: As for train.
     """
     chosen = recipe_from(flags, recipe)

@@ -77,6 +77,13 @@ def test_options_belong_to_the_strategies_that_have_them():
     assert recipe.strategy == tl.FullFineTune(bn_mode="affine")
 
 
+def test_another_strategys_head_sits_where_the_recipes_does():
+    space = make_space(
+        HEAD.replace(strategy=tl.NewHead(on="logits")), {"strategy": ["last_layers"]}, examples=100
+    )
+    assert space.recipe_at({"strategy": "last_layers"}).strategy == tl.LastLayers(on="logits")
+
+
 def test_the_recipes_own_options_stay():
     recipe = HEAD.replace(strategy=tl.LastLayers("conv4", on="logits"))
     space = make_space(recipe, {"bn_mode": ["frozen"], "views": [1, 2]}, examples=100)

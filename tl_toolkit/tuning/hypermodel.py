@@ -15,7 +15,7 @@ from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import TrainedModel, train_and_validate
 from tl_toolkit.preparation import Context, prepare, training_order
-from tl_toolkit.recipe import Recipe, strategy_named
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.transfer.network_pool import NetworkPool
@@ -75,9 +75,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         The network is built for it, and kept for the first trial.
         """
         for block in self.space.choices.get("trainable_from", ()):
-            strategy = strategy_named("last_layers", trainable_from=block)
-            with precision_scope(self.space.recipe.precision):
-                prepare(self.space.recipe.replace(strategy=strategy), self._context())
+            recipe = self.space.recipe_at({"strategy": "last_layers", "trainable_from": block})
+            with precision_scope(recipe.precision):
+                prepare(recipe, self._context())
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
         """Declares every axis."""

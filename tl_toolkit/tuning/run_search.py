@@ -97,7 +97,8 @@ def search(
         retrain: Seeds with which the best recipe is trained again, without validation images, exported and
             tested once.
         output: The folder, NAME.
-        overwrite: Replace a finished search, or drop an unfinished one of another recipe or space.
+        overwrite: Replace a finished search, once this one is finished, and drop an unfinished one of another
+            recipe or space; the same one is gone on with.
         context: What trials share beside the data, the network and frozen features.
         console: Where to show trials; None: nowhere.
 
@@ -209,12 +210,12 @@ def _check(
 def _claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
     """Makes the folder this search's, or says that it is another's."""
     path = partial / SEARCH_FILE
-    if path.exists() and overwrite:
-        shutil.rmtree(partial)
     if path.exists():
         before = json.loads(path.read_bytes())
         different = [name for name in identity if before.get(name) != identity[name]]
-        if different:
+        if different and overwrite:
+            shutil.rmtree(partial)
+        elif different:
             raise InputError(
                 f"{str(partial)!r} holds an unfinished search that differs in {', '.join(different)}. "
                 "Choose another output, or drop it with overwrite (on the command line --overwrite)."

@@ -82,7 +82,8 @@ class Space:
         drawn = {axis: values[axis] for axis in AXES if axis in values}
         strategy = self.recipe.strategy
         if drawn.get("strategy", strategy.name) != strategy.name:
-            strategy = strategy_named(drawn["strategy"])
+            kept = {"on": strategy.on} if hasattr(strategy, "on") else {}
+            strategy = strategy_named(drawn["strategy"], **kept)
         options = {axis: drawn.pop(axis) for axis in OPTION_OF_STRATEGY if axis in drawn}
         options = {option: value for option, value in options.items() if hasattr(strategy, option)}
         drawn["strategy"] = dataclasses.replace(strategy, **options)
@@ -91,6 +92,12 @@ class Space:
             rate = drawn["learning_rate"] * _scale(recipe)
             recipe = recipe.replace(learning_rate=float(f"{rate:.4g}"))
         return recipe
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of all axes, also of those that belong to some of the strategies alone."""
+        searched = {*self.choices, *self.ranges, "learning_rate"}
+        return tuple(axis for axis in AXES if axis in searched)
 
     @property
     def strategies(self) -> tuple[str, ...]:

@@ -108,8 +108,9 @@ class RecipeTuner(keras_tuner.Tuner):
 
     def _run(self, number: int, hp: keras_tuner.HyperParameters, others: list[Trial]) -> Trial:
         recipe = self.hypermodel.recipe_at(hp)
-        axes = tuple(name for name in hp.values if not name.startswith("tuner/"))
-        axes += ("epochs",) if "tuner/epochs" in hp.values else ()
+        axes = self.hypermodel.space.axes
+        if "tuner/epochs" in hp.values and "epochs" not in axes:
+            axes = (*axes, "epochs")
         ended = Trial(number, recipe, axes, COMPLETED)
         limit = smallest_infeasible_batch(others)
         if limit is not None and recipe.batch_size >= limit:

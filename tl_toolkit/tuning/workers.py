@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -85,7 +84,7 @@ def _wait(processes: Sequence[subprocess.Popen]) -> None:
 
 
 def _say(name: str, line: str) -> None:
-    print(f"[{name}] {line}", flush=True, file=sys.stdout)
+    print(f"[{name}] {line}", flush=True)
 
 
 def _free_port() -> int:
