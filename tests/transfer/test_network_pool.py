@@ -1,7 +1,10 @@
 """A network that trainings leave to the next one gives what a network of one's own gives."""
 
+import gc
+
 import keras
 import pytest
+from tensorflow.python.framework.func_graph import FuncGraph
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
@@ -30,6 +33,22 @@ def test_trainings_in_turn_equal_trainings_alone_bit_for_bit(photo_recipe):
         models.add(id(in_turn.model))
         keras.backend.clear_session()
     assert len(models) == 1
+
+
+@pytest.mark.slow
+def test_the_graphs_of_earlier_trainings_are_let_go(photo_recipe):
+    context, kept = Context(networks=NetworkPool()), []
+    for _ in range(3):
+        trained = train_and_validate(photo_recipe.replace(epochs=1), context)
+        del trained
+        keras.backend.clear_session()
+        everything = gc.get_objects()
+        graphs = sum(type(thing) is FuncGraph and thing.name == "step" for thing in everything)
+        models = sum(issubclass(type(thing), keras.Model) for thing in everything)
+        kept.append((graphs, models))
+    # The optimizer's sum over replicas and the cut of the network would each keep one a training.
+    assert kept[2] == kept[1] == kept[0]
+    assert kept[2][0] == 0
 
 
 def test_weights_are_read_once_and_again_for_another_seed(photo_recipe, monkeypatch):

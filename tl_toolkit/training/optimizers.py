@@ -37,8 +37,12 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
         )
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas == 1:
+        # Keras sums gradients over replicas by a custom gradient that TensorFlow registers for good, and
+        # with it the graph of the step: a search would keep the graph of every trial.
+        optimizer._all_reduce_sum_gradients = list
     if keras.config.dtype_policy().name == "mixed_float16":
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
             raise InputError(
                 f"precision='float16' trains on one replica, and there are {replicas}: use 'bfloat16' or "

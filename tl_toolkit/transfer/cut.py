@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 
 import keras
 
@@ -23,6 +24,9 @@ class Cut:
     layer: str
     frozen: keras.Model
     trained: keras.Model
+
+
+_CUTS: weakref.WeakKeyDictionary[keras.Model, dict[str, Cut]] = weakref.WeakKeyDictionary()
 
 
 def find_cut(model: keras.Model, still: set[str]) -> str | None:
@@ -50,11 +54,17 @@ def find_cut(model: keras.Model, still: set[str]) -> str | None:
 
 
 def cut_model(model: keras.Model, layer: str) -> Cut:
-    """Cuts a model after the layer of that name."""
-    activations = model.get_layer(layer).output
-    with recursion_room(len(model.layers)):
-        return Cut(
-            layer,
-            frozen=keras.Model(model.input, activations, name=f"{model.name}_frozen"),
-            trained=keras.Model(activations, model.output, name=f"{model.name}_trained"),
-        )
+    """Cuts a model after the layer of that name; the same cut of the same model is made once.
+
+    Keras copies the graph behind the cut into the model's layers, which keep every copy.
+    """
+    cuts = _CUTS.setdefault(model, {})
+    if layer not in cuts:
+        activations = model.get_layer(layer).output
+        with recursion_room(len(model.layers)):
+            cuts[layer] = Cut(
+                layer,
+                frozen=keras.Model(model.input, activations, name=f"{model.name}_frozen"),
+                trained=keras.Model(activations, model.output, name=f"{model.name}_trained"),
+            )
+    return cuts[layer]

@@ -100,6 +100,8 @@ class RecipeTuner(keras_tuner.Tuner):
         if ended is None:
             ended = self._run(number, trial.hyperparameters, list(done.values()))
             write_trial(ended, self._folder / TRIALS)
+        # Graphs and what else a trial leaves in Keras; the shared networks outlive it.
+        keras.backend.clear_session()
         shutil.rmtree(self._checkpoints(number), ignore_errors=True)
         self._on_trial(ended)
         if ended.status != COMPLETED:
