@@ -24,6 +24,8 @@ from tl_toolkit.tuning import hypermodel, tuner
 from tl_toolkit.tuning.hypermodel import figures_of
 from tl_toolkit.tuning.trials import COMPLETED, INFEASIBLE, read_trials
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "best_recipe.json",
     "parallel_coordinates.png",
@@ -51,7 +53,6 @@ class Steps(keras.callbacks.Callback):
         self.counts[-1] += 1
 
 
-@pytest.mark.slow
 def test_the_best_recipe_gives_its_trials_figures_again(quick_search, tmp_path):
     result = quick_search(trials=4)
     assert {path.name for path in (tmp_path / "search").iterdir()} == FILES
@@ -80,7 +81,6 @@ def test_the_batch_size_reaches_the_pipeline(quick_search):
     assert counts == [3 * -(-images // size) for size in (4, 16, 32)]
 
 
-@pytest.mark.slow
 def test_trials_share_weights_data_and_frozen_features(quick_search, monkeypatch, tmp_path):
     opened = []
     for module, name in ((preparation, "open_recipe_weights"), (hypermodel, "open_recipe_data")):
@@ -226,7 +226,6 @@ def test_bayesian_search_tries_no_point_twice(quick_search):
     assert len(set(rates)) == 12
 
 
-@pytest.mark.slow
 def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search):
     result = quick_search(trials=1, executions=2)
     for trial in result.trials:
@@ -252,7 +251,6 @@ def test_another_search_is_not_gone_on_with(quick_search, monkeypatch, tmp_path)
         quick_search(seed=5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["random", "grid", "bayesian", "hyperband"])
 def test_every_tuner_searches_the_space_and_goes_on_where_it_was_stopped(
     quick_search, monkeypatch, name, tmp_path
@@ -297,7 +295,6 @@ def test_every_tuner_searches_the_space_and_goes_on_where_it_was_stopped(
     assert [t.figures for t in again.trials] == [t.figures for t in whole.trials]
 
 
-@pytest.mark.slow
 def test_the_winner_is_trained_again_on_all_and_tested_once(quick_search, photo_recipe):
     result = quick_search(trials=2, retrain=1)
     (final,) = result.retrained
@@ -331,7 +328,6 @@ def test_what_is_shown_and_left_for_other_tools(quick_search):
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
-@pytest.mark.slow
 def test_a_hundred_trials_leave_memory_flat(quick_search):
     resident = []
 
