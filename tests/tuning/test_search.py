@@ -4,8 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import pathlib
-import resource
 
 import keras
 import numpy as np
@@ -326,18 +324,3 @@ def test_what_is_shown_and_left_for_other_tools(quick_search):
     value = tf.make_ndarray(events.Tensors("val_top1")[0].tensor_proto)
     assert value == pytest.approx(result.trials[1].figures["val_top1"])
     assert "_hparams_/session_start_info" in events.summary_metadata
-
-
-def test_a_hundred_trials_leave_memory_flat(quick_search):
-    resident = []
-
-    class Memory(keras.callbacks.Callback):
-        def on_train_end(self, logs=None):
-            pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-            resident.append(pages * resource.getpagesize() / 2**20)
-
-    context = Context(callbacks=(Memory(),))
-    quick_search(recipe={"epochs": 1}, trials=100, context=context)
-    assert len(resident) == 100
-    # Over the second half, in megabytes: a network kept a trial, or its graphs, would be tens.
-    assert np.median(resident[90:]) - np.median(resident[40:50]) < 20

@@ -1,0 +1,38 @@
+"""A hundred trials leave memory flat, in a process that does nothing else."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SCRIPT = """
+import json, pathlib, resource, sys
+import tl_toolkit as tl
+import keras
+from tl_toolkit.experiment import Context
+
+resident = []
+
+class Memory(keras.callbacks.Callback):
+    def on_train_end(self, logs=None):
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        resident.append(pages * resource.getpagesize() / 2**20)
+
+tl.search(tl.Recipe.load(sys.argv[1]), tuner="random", trials=100, output=sys.argv[2],
+          context=Context(callbacks=(Memory(),)))
+print(json.dumps(resident))
+"""
+
+
+@pytest.mark.slow
+def test_a_hundred_trials_leave_memory_flat(photo_recipe, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    photo_recipe.replace(epochs=1, batch_size=None, learning_rate=None).save(recipe)
+    words = [sys.executable, "-c", SCRIPT, str(recipe), str(tmp_path / "search")]
+    process = subprocess.run(words, check=True, capture_output=True, text=True)
+    resident = json.loads(process.stdout.splitlines()[-1])
+    assert len(resident) == 100
+    # In megabytes, over the second half: the graph of a step that is kept makes 65 of it.
+    assert np.median(resident[90:]) - np.median(resident[40:50]) < 15
