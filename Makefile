@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-fast check format bench clean
+.PHONY: demo test test-fast test-kill check format bench gpu-check clean
 
 demo: .venv/.installed
 	$(BIN)/python recipes/compare.py
@@ -16,11 +16,19 @@ test: .venv/.installed-test
 test-fast: .venv/.installed-test
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
+# Kills runs at many moments, where `make test` kills at a few.
+test-kill: .venv/.installed-test
+	KILL_POINTS=24 $(BIN)/python -m pytest tests/test_kill.py
+
 check: .venv/.installed-test
 	$(BIN)/python -m pytest tests/test_project.py
 
 bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/run.py
+
+# For a machine with GPUs, and the extra `gpu`.
+gpu-check: .venv/.installed
+	$(BIN)/python benchmarks/gpu_check.py
 
 format: .venv/.installed-test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -24,10 +24,11 @@ from tl_toolkit import runs
 from tl_toolkit.data import pipeline
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import SEEN_IMAGES
+from tl_toolkit.errors import StoppedError
 from tl_toolkit.experiment import Context, _training_batches, prepare, train_and_validate
 from tl_toolkit.output_folder import default_folder
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.training.loop import DivergedError, StoppedError
+from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.weights.resolve import open_weights
 
 FILES = {

@@ -12,16 +12,19 @@ from typing import Any
 import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from tl_toolkit.catalog import BLOCK_COUNTS, list_weights
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.exit_codes import exit_codes
 from tl_toolkit.printing import (
     print_json,
     print_metrics,
+    print_networks,
     print_plan,
+    print_predictions,
     print_result,
     print_search,
+    print_weights,
 )
 from tl_toolkit.recipe_flags import RecipeFlags, recipe_from
 
@@ -39,7 +42,7 @@ def train(
 ) -> None:
     """Trains one recipe: from images to a tested, exported classifier in one folder.
 
-    Ctrl-C stops after the step; the same command goes on.
+    Ctrl-C or SIGTERM stops after the step; the same command goes on.
 
     Args:
         flags: The recipe's fields.
@@ -61,7 +64,8 @@ def train(
 
     context = Context(feature_cache=_feature_cache(cache_limit))
     result = run(chosen, output, overwrite=overwrite, context=context, console=console)
-    print_result(result, console)
+    if result is not None:
+        print_result(result, console)
 
 
 @app.command(name="search")
@@ -215,13 +219,7 @@ def predict(
         ]
         print_json(rows)
         return
-    table = Table(
-        "image", *(f"{n + 1}." for n in range(min(top, len(predictions[0].probabilities))))
-    )
-    for image, prediction in zip(images, predictions, strict=True):
-        best = list(prediction.probabilities.items())[:top]
-        table.add_row(escape(image), *(f"{escape(name)} {score:.3f}" for name, score in best))
-    Console().print(table)
+    print_predictions(images, predictions, top, Console())
 
 
 @app.command(name="evaluate")
@@ -264,23 +262,7 @@ def show_models(name: tyro.conf.Positional[str | None] = None, image_size: int =
     """
     if name is not None and name not in BLOCK_COUNTS:
         raise unknown_name("backbone", name, BLOCK_COUNTS)
-    from tl_toolkit.catalog import Architecture
-    from tl_toolkit.models.architecture_table import costs, stage_rows
-
-    console = Console()
-    if name is not None:
-        table = Table("stage", "output", "layers", "shortcut", title=f"{name} at {image_size} px")
-        for row in stage_rows(Architecture.named(name), side=image_size):
-            output = f"{row.output_size}x{row.output_size}"
-            table.add_row(row.stage, output, escape(row.layers), row.shortcut)
-        console.print(table)
-    table = Table("network", "variant", "parameters", "multiply-adds", "He et al. 2015")
-    for network in [name] if name is not None else BLOCK_COUNTS:
-        for cost in costs(network, image_size):
-            paper = f"{cost.paper / 1e9:.1f} G" if cost.paper else "–"
-            count = f"{cost.multiply_adds / 1e9:.2f} G"
-            table.add_row(cost.name, cost.variant, f"{cost.parameters:,}", count, paper)
-    console.print(table)
+    print_networks(name, image_size, Console())
 
 
 @app.command(name="weights")
@@ -296,22 +278,30 @@ def show_weights(architecture: tyro.conf.Positional[str | None] = None, json: bo
         # A thousand names a set would bury the rest.
         print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
         return
-    table = Table()
-    table.add_column("name", no_wrap=True)
-    for heading in ("image", "top-1", "licence", "from"):
-        table.add_column(heading, overflow="fold")
-    for spec in specs:
-        top1 = f"{spec.top1:.3f}" if spec.top1 is not None else "–"
-        side = f"{spec.preprocessing.image_size}" if spec.preprocessing else "–"
-        licence, place = spec.licence.partition(";")[0], spec.source.partition(":")[0]
-        table.add_row(spec.name, side, top1, licence, place)
-    console = Console()
-    console.print(table)
-    console.print(
-        f"{len(specs)} sets. 'imagenet' means the best that can be had for a network: what is in a cache "
-        "first, then in this order; none that forbids commercial use.",
-        soft_wrap=True,
-    )
+    print_weights(specs, Console())
+
+
+@app.command(name="launch")
+def launch_workers(
+    command: tyro.conf.Positional[tuple[str, ...]], workers: int = 2, restarts: int = 0
+) -> None:
+    """Runs a command as a cluster of processes on this machine: launch --workers 2 -- train --data …
+
+    Every process has its TF_CONFIG, as several hosts would. One that fails ends all.
+
+    Args:
+        command: The command and its flags, behind --.
+        workers: Processes.
+        restarts: How often all are started again after one was lost.
+    """
+    if not command:
+        raise InputError(
+            "Name the command behind --, such as: launch --workers 2 -- train --data …"
+        )
+    from tl_toolkit.devices.launch import launch
+
+    words = [sys.executable, "-m", "tl_toolkit.cli", *command]
+    raise SystemExit(launch(words, workers, restarts))
 
 
 def _feature_cache(gigabytes: float | None) -> Any:
@@ -326,20 +316,17 @@ def _refuse_other_backends() -> None:
 
 
 def main() -> None:
-    """Runs the command line; the exit code is 2 for wrong input and 130 after Ctrl-C."""
+    """Runs the command line.
+
+    The exit code is 2 for wrong input, 130 after Ctrl-C, 75 after SIGTERM and 69 where another process of a
+    cluster is gone; after the last three the same command goes on.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
+    with exit_codes():
         app.cli(
             prog="tl-toolkit",
             description="Transfer learning with ResNets: from labelled photos to a served classifier.",
         )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt as stop:
-        if stop.args:
-            print(stop, file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.devices.processes import Processes
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     Context,
@@ -113,10 +114,24 @@ def run_comparison(
         InputError: Something given is wrong.
         StoppedError: Ctrl-C; the same call goes on.
     """
-    output = pathlib.Path(output)
-    check_output(output, overwrite)
     _check_recipes(recipes, seeds)
-    console = console or Console(quiet=True)
+    processes = Processes(Context().devices(recipes[0]))
+    if processes.is_chief:
+        check_output(pathlib.Path(output), overwrite)
+    if console is None or not processes.is_chief:
+        console = Console(quiet=True)
+    with processes.folder_to_write(pathlib.Path(output)) as folder:
+        return _compare_in(folder, recipes, seeds, console, feature_cache)
+
+
+def _compare_in(
+    output: pathlib.Path,
+    recipes: Sequence[Recipe],
+    seeds: int,
+    console: Console,
+    feature_cache: FeatureCache | None,
+) -> list[StrategyResult]:
+    """All processes of a cluster train together; each measures for itself, and the chief keeps its folder."""
     partial = partial_folder(output)
     datasets = [open_recipe_data(recipes[0].replace(seed=seed)) for seed in range(seeds)]
     first_models: dict[str, TrainedModel] = {}

@@ -1,4 +1,4 @@
-"""The error that a user can act on."""
+"""The errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ class InputError(ValueError):
 
     The command line prints the message alone; every other exception is a defect and keeps its traceback.
     """
+
+
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C stopped a run; the same call goes on from its checkpoint, where there is a folder for it."""
+
+
+class PreemptedError(StoppedError):
+    """SIGTERM stopped it, which schedulers send to make room."""
+
+
+class LostWorkerError(RuntimeError):
+    """Another process of the run is gone."""
 
 
 def unknown_name(kind: str, value: object, choices: Iterable[str], hint: str = "") -> InputError:

@@ -17,16 +17,20 @@ import tensorflow as tf
 
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.pipeline import (
+    Shard,
     class_weights,
     evaluation_batches,
     kept_evaluation_batches,
     training_batches,
     training_signature,
 )
+from tl_toolkit.devices.processes import Processes, lost_workers_explained
+from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.preparation import Context, Experiment, prepare
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
-from tl_toolkit.training.loop import Progress, Schedule, train
+from tl_toolkit.training.loop import Schedule, train
+from tl_toolkit.training.memory import Progress
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.training.step import TrainingStep, make_predictor
@@ -52,12 +56,14 @@ class TrainedModel:
         progress: History, best epoch, time.
         validation: `classification_metrics` on the validation images; None where there are none.
         verified: Variables that were compared, bit by bit, with what they were before.
+        devices: What it was trained on, and how a batch was shared out.
     """
 
     experiment: Experiment
     progress: Progress
     validation: dict[str, Any] | None
     verified: int
+    devices: str
 
     @property
     def model(self) -> keras.Model:
@@ -75,12 +81,15 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
     Raises:
         InputError: The recipe, the data or the weights are not right, or the loss diverged.
         RuntimeError: A variable moved that the plan calls frozen.
+        LostWorkerError: Another process of the run is gone.
     """
-    with precision_scope(recipe.precision):
-        return _train_and_validate(recipe, context or Context())
+    context = context or Context()
+    processes = Processes(context.devices(recipe))
+    with precision_scope(recipe.precision), lost_workers_explained(processes):
+        return _train_and_validate(recipe, context, processes)
 
 
-def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
+def _train_and_validate(recipe: Recipe, context: Context, processes: Processes) -> TrainedModel:
     experiment = prepare(recipe, context)
     model, plan, numbers, dataset = (
         experiment.model,
@@ -90,20 +99,17 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
     )
     before = fingerprints(model, plan)
     started = time.monotonic()
-    cached, notes = _cache_frozen_part(experiment, context.feature_cache)
+    cached, notes = _cache_frozen_part(experiment, context.feature_cache, processes)
     seconds_of_cache = time.monotonic() - started
     experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *notes))
-    distribute = context.distribute or tf.distribute.get_strategy()
+    distribute = context.devices(recipe)
     with distribute.scope():
         optimizer = make_optimizer(model, numbers)
-    signature = None
-    # A batch that is spread over replicas is no tensor, and has no such signature.
-    if distribute.num_replicas_in_sync == 1:
-        signature = (
-            cached.training_signature()
-            if cached is not None
-            else training_signature(experiment.spec.preprocessing)
-        )
+    signature = (
+        cached.training_signature()
+        if cached is not None
+        else training_signature(experiment.spec.preprocessing)
+    )
     step = TrainingStep(
         cached.model if cached is not None else model,
         optimizer,
@@ -111,7 +117,7 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
         distribute,
         signature,
     )
-    predict_validation = _validation_predictor(experiment, cached)
+    predict_validation = _validation_predictor(experiment, cached, distribute)
     moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
     progress = train(
         model,
@@ -125,21 +131,25 @@ def _train_and_validate(recipe: Recipe, context: Context) -> TrainedModel:
         validate=_make_validation(experiment, predict_validation),
         folder=context.checkpoints,
         identity={
-            "recipe": recipe.to_json(),
+            # On other devices it goes on as well.
+            "recipe": {k: v for k, v in recipe.to_json().items() if k != "devices"},
             "weights": experiment.spec.name,
             "precision": experiment.precision,
             "data": _data_identity(dataset),
         },
         callbacks=context.callbacks,
+        processes=processes,
     )
     progress.seconds += seconds_of_cache
+    experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
     verified = verify_plan(model, plan, before)
     validation = (
         classification_metrics(*predict_validation(), dataset.class_names)
         if predict_validation
         else None
     )
-    return TrainedModel(experiment, progress, validation, verified)
+    devices = describe_devices(distribute, numbers.batch_size)
+    return TrainedModel(experiment, progress, validation, verified, devices)
 
 
 def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
@@ -155,12 +165,13 @@ def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np
 
 
 def _cache_frozen_part(
-    experiment: Experiment, cache: FeatureCache
+    experiment: Experiment, cache: FeatureCache, processes: Processes
 ) -> tuple[CachedPart | None, tuple[str, ...]]:
     """Computes what is frozen once; None where nothing is, or it shall not, or there is no room."""
     plan, numbers = experiment.plan, experiment.numbers
     if plan.cut is None or not experiment.recipe.cache:
         return None, ()
+    cached, why = None, "another process has no room"
     try:
         cached = cache_frozen_part(
             experiment.model,
@@ -174,8 +185,10 @@ def _cache_frozen_part(
             cache=cache,
         )
     except NoRoomError as error:
-        return None, (f"the frozen layers are computed in every epoch: {error}",)
-    return cached, ()
+        why = str(error)
+    if processes.all_agree(cached is not None):
+        return cached, ()
+    return None, (f"the frozen layers are computed in every epoch: {why}",)
 
 
 def _training_batches(
@@ -198,21 +211,25 @@ def _training_batches(
         "first_step": step,
         "balanced": recipe.class_balance == "sampling",
     }
-    if cached is not None:
-        batches = cached.training_batches(dataset.train, **common)
-    else:
-        batches = training_batches(
+
+    def batches_of_process(process: tf.distribute.InputContext) -> tf.data.Dataset:
+        shard = Shard.of(process)
+        if cached is not None:
+            return cached.training_batches(dataset.train, shard=shard, **common)
+        return training_batches(
             dataset.train,
             experiment.spec.preprocessing,
             experiment.augmentation,
             views=numbers.views,
+            shard=shard,
             **common,
         )
-    return distribute.experimental_distribute_dataset(batches)
+
+    return distribute.distribute_datasets_from_function(batches_of_process)
 
 
 def _validation_predictor(
-    experiment: Experiment, cached: CachedPart | None
+    experiment: Experiment, cached: CachedPart | None, distribute: tf.distribute.Strategy
 ) -> Callable[[], tuple[np.ndarray, np.ndarray]] | None:
     """Returns a function that gives the validation images' logits and labels; None where there are none."""
     split = experiment.dataset.validation
@@ -220,9 +237,11 @@ def _validation_predictor(
         return None
     if cached is not None:
         batches = cached.validation_batches(split, EVALUATION_BATCH_SIZE)
-        return functools.partial(make_predictor(cached.model), batches)
+        return functools.partial(make_predictor(cached.model, distribute), batches)
     batches = kept_evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
-    return functools.partial(experiment.predict, batches)
+    if distribute.num_replicas_in_sync == 1:
+        return functools.partial(experiment.predict, batches)
+    return functools.partial(make_predictor(experiment.model, distribute), batches)
 
 
 def _make_validation(experiment: Experiment, predict: Callable | None):

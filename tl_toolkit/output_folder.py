@@ -44,6 +44,7 @@ def finish_output(folder: pathlib.Path) -> None:
     """Gives a finished output folder its name, in place of an earlier one."""
     replaced = folder.with_name(folder.name + ".replaced")
     if folder.exists():
+        shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed right here
         folder.rename(replaced)
     partial_folder(folder).rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)

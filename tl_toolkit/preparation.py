@@ -15,6 +15,7 @@ from tl_toolkit.data.augment import Augmentation, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import epoch_order
+from tl_toolkit.devices.strategy import choose_devices
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.precision import choose_precision
 from tl_toolkit.training.step import Predictor, make_predictor
@@ -34,7 +35,7 @@ class Context:
         checkpoints: Folder that a training can be gone on from; None: it cannot.
         checkpoint_seconds: Least time between two checkpoints.
         callbacks: Keras callbacks.
-        distribute: A `tf.distribute` strategy; None: one device.
+        distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
         feature_cache: Where what frozen layers make of images is kept.
         networks: Where trainings leave their network to the next one; None: each builds its own.
     """
@@ -46,6 +47,10 @@ class Context:
     distribute: tf.distribute.Strategy | None = None
     feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)
     networks: NetworkPool | None = None
+
+    def devices(self, recipe: Recipe) -> tf.distribute.Strategy:
+        """What a recipe is trained on."""
+        return self.distribute or choose_devices(recipe.devices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Experiment:
 def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
     """Opens the data, builds the model, loads the weights, makes and applies the plan."""
     context = context or Context()
-    distribute = context.distribute or tf.distribute.get_strategy()
+    distribute = context.devices(recipe)  # a cluster is joined before anything is computed
     keras.utils.set_random_seed(recipe.seed)
     pool = context.networks
     network = pool.take(recipe, distribute) if pool is not None else None

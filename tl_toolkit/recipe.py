@@ -17,6 +17,7 @@ CLASS_BALANCE = ("none", "weights", "sampling")
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SERVE_PRECISIONS = ("float32", "bfloat16")
+DEVICES = ("auto", "one", "mirrored", "multi_worker")
 DEFAULT_WEIGHTS = "imagenet"
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
 TYPES = {
@@ -171,6 +172,9 @@ class Recipe:
             result is the same, to rounding.
         precision: What is trained in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where
             the hardware multiplies in it, else float32.
+        devices: What it is trained on: `"one"` device; `"mirrored"`, all GPUs of the machine, or without any
+            all logical processors; `"multi_worker"`, the cluster that `TF_CONFIG` or SLURM describes; or
+            `"auto"`: the cluster, else all GPUs, else one device. The result is the same, to rounding.
         serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that have
             it.
         optimizer: `"adamw"` or `"sgd"`; None: by strategy.
@@ -204,6 +208,7 @@ class Recipe:
     views: int | None = None
     cache: bool = True
     precision: str = "auto"
+    devices: str = "auto"
     serve_precision: str = "float32"
     optimizer: str | None = None
     learning_rate: float | None = None
@@ -228,6 +233,7 @@ class Recipe:
         check_choice("preprocessing", self.preprocessing, tuple(PREPROCESSING), optional=True)
         check_choice("class_balance", self.class_balance, CLASS_BALANCE)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("devices", self.devices, DEVICES)
         check_choice("serve precision", self.serve_precision, SERVE_PRECISIONS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS, optional=True)
         self._check_numbers()

@@ -17,12 +17,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
+from rich.markup import escape
 
 import tl_toolkit
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
+from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     EVALUATION_BATCH_SIZE,
@@ -86,13 +89,15 @@ def run(
     overwrite: bool = False,
     context: Context | None = None,
     console: Console | None = None,
-) -> RunResult:
+) -> RunResult | None:
     """Trains, selects, tests once, exports, and leaves one folder behind.
 
     While it runs the folder is called `NAME.partial`; the same call goes on from what is in it. Finished,
     it is renamed to `NAME` and holds `recipe.json`, `plan.json`, `history.csv`, `metrics.json`,
     `summary.md`, `training_curves.png`, `confusion_matrix.png`, `versions.json`, `weights.json`,
     `model.keras` (to train on from; it ends in logits) and `saved_model/` (to serve).
+
+    On a cluster every process makes the same call. The chief writes the folder; the others return None.
 
     Args:
         recipe: What to do.
@@ -104,16 +109,21 @@ def run(
     Raises:
         InputError: Something given is wrong; nothing is left behind, but for the checkpoints of a disk
             that is full.
-        StoppedError: Ctrl-C; the same call goes on.
+        StoppedError: Ctrl-C, or SIGTERM (`PreemptedError`); the same call goes on.
         RuntimeError: A promise was broken: a frozen variable moved, or the SavedModel differs.
     """
     folder = pathlib.Path(output) if output is not None else default_folder(recipe)
-    check_output(folder, overwrite)
     partial = partial_folder(folder)
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
+    distribute = context.devices(recipe)
+    is_chief = Processes(distribute).is_chief
+    if is_chief:
+        check_output(folder, overwrite)
+    if console is not None and distribute.num_replicas_in_sync > 1:
+        console.print(escape(describe_devices(distribute, recipe.batch_size)))
     with _disk_errors_explained(partial):
-        trained = _train(recipe, context, partial, console)
-        return write_run(trained, folder)
+        trained = _train(recipe, context, partial, console if is_chief else None)
+        return write_run(trained, folder) if is_chief else None
 
 
 def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
@@ -131,8 +141,9 @@ def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     _write_report(trained, test, facts, partial)
-    shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
     finish_output(folder)
+    # Last of all: without them a run that is killed here would train again.
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return RunResult(
         folder=folder,
         recipe=experiment.recipe,
@@ -240,6 +251,7 @@ def _facts(trained: TrainedModel) -> dict[str, str]:
         f"{numbers.batch_size}; {numbers.optimizer}, learning rate {numbers.learning_rate:g}, weight "
         f"decay {numbers.weight_decay:g}; {progress.seconds:.1f} s",
         "precision": experiment.precision,
+        "devices": trained.devices,
         "weights kept": kept,
         "frozen variables compared bit by bit": str(trained.verified),
     }

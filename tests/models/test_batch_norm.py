@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+import warnings
 
 import hypothesis
 import hypothesis.extra.numpy
@@ -432,6 +433,26 @@ def test_weight_files_go_both_ways_between_keras_and_ours(direction, mode, tmp_p
             np.testing.assert_array_equal(value, values[name])
             compared += 1
     assert compared == len(written) == 12
+
+
+@pytest.mark.parametrize(("images", "synchronized"), [(15, False), (16, False), (15, True)])
+def test_statistics_of_small_shares_that_drift_apart_are_warned_of(
+    images, synchronized, monkeypatch
+):
+    layer = BatchNormalization(name="bn", synchronized=synchronized)
+    layer.build((images, 4))
+
+    class Two:
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(tf.distribute, "get_strategy", Two)
+    if images < 16 and not synchronized:
+        with pytest.warns(UserWarning, match="'bn' learns statistics on each of 2 replicas alone"):
+            layer(np.ones((images, 4), np.float32), training=True)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            layer(np.ones((images, 4), np.float32), training=True)
 
 
 SYNCHRONIZED = """

@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 from tiny import assert_same_bits, classifier, labelled_pixels, numbers, with_dropout
 
-from tl_toolkit.errors import InputError
+from tl_toolkit.errors import InputError, PreemptedError, StoppedError
 from tl_toolkit.recipe import FullFineTune
-from tl_toolkit.training.loop import DivergedError, Schedule, StoppedError, train
+from tl_toolkit.training.loop import DivergedError, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.plan import FOLLOWING, STATE, TRAINED, apply_plan, make_plan
@@ -61,7 +61,7 @@ class Run:
             self.model, numbers(epochs=EPOCHS, steps_per_epoch=STEPS, learning_rate=0.05)
         )
         self.step = TrainingStep(self.model, self.optimizer, 0.0, tf.distribute.get_strategy())
-        self._state = [*self.moving, *self.optimizer.variables, *self.step.metric_variables]
+        self._state = [*self.moving, *self.optimizer.variables]
         self._start = [variable.numpy() for variable in self._state]
         self.seen = []
 
@@ -384,7 +384,7 @@ def test_a_loss_that_is_no_number_later_is_blamed_on_the_learning_rate(epoch, st
         run.train(batches_from=with_nan(epoch, step))
 
 
-def test_checkpoints_are_written_between_epochs_as_often_as_asked(run, tmp_path):
+def test_checkpoints_are_written_after_steps_as_often_as_asked(run, tmp_path):
     saved = []
 
     class Saved(keras.callbacks.Callback):
@@ -392,15 +392,15 @@ def test_checkpoints_are_written_between_epochs_as_often_as_asked(run, tmp_path)
             saved.append({path.name for path in (tmp_path / "newest").glob("*.index")})
 
     run.train(tmp_path, [Saved()])
-    three, six, nine, twelve = (f"ckpt-{STEPS * n}.index" for n in range(1, 5))
-    assert saved == [set(), {three}, {three, six}, {six, nine}]
-    assert {path.name for path in (tmp_path / "newest").glob("*.index")} == {nine, twelve}
+    names = [f"ckpt-{step}.index" for step in range(EPOCHS * STEPS + 1)]
+    assert saved == [set(), set(names[2:4]), set(names[5:7]), set(names[8:10])]
+    assert {path.name for path in (tmp_path / "newest").glob("*.index")} == set(names[11:13])
 
     saved.clear()
     run.start_again()
     rare = tmp_path / "rare"
     run.train(rare, schedule=Schedule(EPOCHS, STEPS, checkpoint_seconds=3600.0))
-    assert [path.name for path in (rare / "newest").glob("*.index")] == [twelve]
+    assert [path.name for path in (rare / "newest").glob("*.index")] == [names[12]]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["checkpoint an epoch", "no checkpoint"])
@@ -488,6 +488,72 @@ def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
     assert_same_bits(run.values(), uninterrupted[1])
 
 
+@pytest.mark.parametrize("epoch", range(EPOCHS))
+@pytest.mark.parametrize("batch", range(STEPS))
+def test_a_run_that_broke_off_in_any_step_goes_on_from_the_step_before(
+    epoch, batch, run, uninterrupted, tmp_path
+):
+    with pytest.raises(ConnectionError):
+        run.train(tmp_path, [At("batch_end", epoch, crash, batch)])
+    if (epoch, batch) == (0, 0):  # nothing was kept yet
+        run.start_again()
+    else:
+        run.spoil()
+    begun = []
+    first = At("batch_end", epoch, lambda model: begun.append(int(run.optimizer.iterations)), batch)
+    progress = run.train(tmp_path, [first])
+    assert begun == [STEPS * epoch + batch + 1]
+    assert len(run.seen) == EPOCHS - epoch
+    assert without_time(progress) == uninterrupted[0]
+    assert_same_bits(run.values(), uninterrupted[1])
+
+
+def test_sigterm_stops_after_the_step_and_says_that_it_was_not_ctrl_c(run, uninterrupted, tmp_path):
+    def terminate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # schedulers repeat themselves
+
+    before = signal.getsignal(signal.SIGTERM)
+    schedule = Schedule(EPOCHS, STEPS, checkpoint_seconds=3600.0)
+    with pytest.raises(PreemptedError, match="after step 2 of epoch 2; the same call goes on"):
+        run.train(tmp_path, [At("batch_end", 1, terminate, 1)], schedule=schedule)
+    assert signal.getsignal(signal.SIGTERM) is before
+    run.spoil()
+    assert without_time(run.train(tmp_path, schedule=schedule)) == uninterrupted[0]
+    assert_same_bits(run.values(), uninterrupted[1])
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_a_truncated_checkpoint_makes_way_for_the_one_before(
+    part, left, run, uninterrupted, tmp_path
+):
+    with pytest.raises(ConnectionError):
+        run.train(tmp_path, [At("batch_end", 2, crash, 1)])
+    path = tmp_path / "newest" / f"ckpt-{2 * STEPS + 1}.{part}"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole))])
+    run.spoil()
+    progress = run.train(tmp_path)
+    note = (
+        f"the checkpoint 'ckpt-{2 * STEPS + 1}' could not be read: gone on from the one before it"
+    )
+    assert progress.notes == [note]
+    assert without_time(dataclasses.replace(progress, notes=[])) == uninterrupted[0]
+    assert_same_bits(run.values(), uninterrupted[1])
+
+
+def test_checkpoints_none_of_which_can_be_read_are_an_error_and_are_left_alone(run, tmp_path):
+    with pytest.raises(ConnectionError):
+        run.train(tmp_path, [At("batch_end", 2, crash, 1)])
+    for path in (tmp_path / "newest").glob("*.index"):
+        path.write_bytes(b"")
+    before = run.values()
+    with pytest.raises(InputError, match=r"No checkpoint in .* can be read"):
+        run.train(tmp_path)
+    assert_same_bits(run.values(), before)
+
+
 def test_another_model_goes_on_where_the_first_was_stopped(run, uninterrupted, tmp_path):
     with pytest.raises(StoppedError):
         run.train(tmp_path, [At("batch_end", 1, interrupt, 0)])
@@ -506,8 +572,8 @@ def test_time_counts_over_all_starts(run, tmp_path, monkeypatch):
     with pytest.raises(StoppedError):
         run.train(tmp_path, [At("batch_end", 1, interrupt, 1)])
     run.spoil()
-    # One second for each epoch, and one for the part of the second that came before Ctrl-C.
-    assert run.train(tmp_path).seconds == EPOCHS + 1
+    # One second for each step, and one for the end of each epoch.
+    assert run.train(tmp_path).seconds == EPOCHS * (STEPS + 1)
 
 
 def test_a_second_ctrl_c_interrupts_at_once(run, tmp_path):
@@ -518,7 +584,8 @@ def test_a_second_ctrl_c_interrupts_at_once(run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run.train(tmp_path, [At("batch_end", 1, twice, 0)])
     assert int(run.optimizer.iterations) == STEPS + 1
-    assert [path.name for path in (tmp_path / "newest").glob("*.index")] == ["ckpt-3.index"]
+    kept = {path.name for path in (tmp_path / "newest").glob("*.index")}
+    assert kept == {"ckpt-2.index", "ckpt-3.index"}
 
 
 @pytest.mark.parametrize(

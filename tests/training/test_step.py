@@ -36,6 +36,13 @@ def test_cross_entropy_is_that_of_keras(classes, smoothing):
         np.testing.assert_allclose(losses, sparse(labels, logits), rtol=1e-5, atol=1e-6)
 
 
+def test_cross_entropy_of_float64_stays_in_float64():
+    losses = cross_entropy(tf.constant([[1.0, 2.0]], tf.float64), [0], 0.1)
+    assert losses.dtype == tf.float64
+    expected = 0.95 * np.log1p(np.exp(1.0)) + 0.05 * np.log1p(np.exp(-1.0))
+    np.testing.assert_allclose(losses, [expected], rtol=1e-14)
+
+
 def test_cross_entropy_of_half_precision_logits_is_taken_in_float32():
     logits = tf.constant([[9.0, -9.0, 0.5]], tf.bfloat16)
     losses = cross_entropy(logits, [1], 0.0)
@@ -53,7 +60,7 @@ def test_a_new_head_moves_by_the_gradient_that_can_be_written_down():
     kernel, bias = (before[f"predictions/{name}"] for name in ("kernel", "bias"))
     probabilities = scipy.special.softmax(features @ kernel + bias, axis=-1)
 
-    loss = make_step(model, learning_rate=0.1)((images, labels, weights))
+    loss = make_step(model, learning_rate=0.1)((images, labels, weights)).loss
 
     of_label = probabilities[np.arange(6), labels]
     assert loss == pytest.approx(np.mean(-np.log(of_label) * weights), rel=1e-5)
@@ -102,7 +109,7 @@ def test_an_update_is_the_learning_rate_times_the_gradient_of_the_weighted_mean(
         assert np.abs(gradient).max() > 0
         variable.assign(variable - 0.05 * gradient)
 
-    result = make_step(ours, 0.05, smoothing)((images, labels, weights))
+    result = make_step(ours, 0.05, smoothing)((images, labels, weights)).loss
     assert isinstance(result, float)
     assert result == pytest.approx(float(loss), rel=1e-5)
     expected = values(reference)
@@ -110,34 +117,37 @@ def test_an_update_is_the_learning_rate_times_the_gradient_of_the_weighted_mean(
         np.testing.assert_allclose(value, expected[path], rtol=1e-4, atol=2e-6, err_msg=path)
 
 
-def test_the_figures_of_an_epoch_are_means_over_its_examples():
+def test_the_figures_of_a_step_are_sums_over_its_examples():
     model = classifier()
     apply_plan(model, make_plan(model, NewHead(), "frozen"))
     step = make_step(model, learning_rate=0.0)
-    parts = [labelled_pixels(count, seed=count) for count in (5, 3)]
-    losses, right = [], []
-    for images, labels, _ in parts:
-        weights = np.full(len(labels), 0.5, np.float32)
+    for count in (5, 3):
+        images, labels, _ = labelled_pixels(count, seed=count)
+        weights = np.full(count, 0.5, np.float32)
         logits = model(images).numpy()
-        losses.append(0.5 * np.asarray(cross_entropy(logits, labels, 0.0)))
-        right.append(logits.argmax(axis=-1) == labels)
-        returned = step((images, labels, weights))
-        assert returned == pytest.approx(losses[-1].mean(), rel=1e-5)
-    assert float(step.loss.result()) == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
-    assert float(step.top1.result()) == pytest.approx(np.concatenate(right).mean(), abs=1e-6)
-    assert len(step.metric_variables) == 4
-    assert float(step.loss.variables[1]) == 8.0
-    step.reset_metrics()
-    assert [float(variable) for variable in step.metric_variables] == [0.0] * 4
+        losses = 0.5 * np.asarray(cross_entropy(logits, labels, 0.0))
+        result = step((images, labels, weights))
+        assert result.loss_sum == pytest.approx(losses.sum(), rel=1e-5)
+        assert result.loss == pytest.approx(losses.mean(), rel=1e-5)
+        assert result.correct == (logits.argmax(axis=-1) == labels).sum()
+        assert result.examples == count
+
+
+def test_a_step_tells_what_it_was_told_of_stopping():
+    model = classifier()
+    apply_plan(model, make_plan(model, NewHead(), "frozen"))
+    step = make_step(model)
+    for stop in [(), (False, False), (True, False), (False, True)]:
+        assert step(labelled_pixels(2), stop).stop == stop
 
 
 def test_batches_of_another_size_train_on():
     model = classifier()
     apply_plan(model, make_plan(model, NewHead(), "frozen"))
     step = make_step(model)
-    losses = [step(labelled_pixels(count)) for count in (4, 4, 3, 1, 4)]
-    assert losses[-1] < losses[0]
-    assert float(step.loss.variables[1]) == 16.0
+    results = [step(labelled_pixels(count)) for count in (4, 4, 3, 1, 4)]
+    assert results[-1].loss < results[0].loss
+    assert sum(result.examples for result in results) == 16
 
 
 @pytest.mark.parametrize("bn_mode", ["adapt", "affine", "frozen"])

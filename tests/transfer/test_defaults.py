@@ -2,6 +2,7 @@
 
 import pytest
 
+from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
     TAIL_BN_MODES,
     FromScratch,
@@ -115,14 +116,28 @@ def test_small_data_trains_for_the_fewest_steps_and_large_data_for_the_fewest_ep
     assert decided.warmup_steps == round(WARMUP_SHARE * epochs * decided.steps_per_epoch)
 
 
+@pytest.mark.parametrize("replicas", [2, 3, 4, 32, 64])
+def test_no_number_depends_on_how_many_replicas_share_a_batch(replicas, table):
+    alone = hyperparameters(recipe(FullFineTune()), 320)
+    assert hyperparameters(recipe(FullFineTune()), 320, replicas) == alone
+    assert (alone.batch_size, alone.bn_mode) == (32, "adapt")
+
+
 @pytest.mark.parametrize(
-    ("replicas", "smallest"), [(1, 32), (2, 16), (3, 10), (4, 8), (32, 1), (64, 0)]
+    ("batch_size", "replicas", "nearest"),
+    [(33, 2, 32), (35, 2, 36), (1, 8, 8), (30, 4, 32), (10, 4, 8), (100, 3, 99)],
 )
-def test_replicas_share_a_batch(replicas, smallest, table):
-    decided = hyperparameters(recipe(FullFineTune()), 320, replicas)
-    assert (decided.batch_size, decided.smallest_batch) == (32, smallest)
-    assert decided.bn_mode == ("adapt" if smallest >= 16 else "affine")
-    assert any(f"batches of {smallest} images" in n for n in decided.notes) == (smallest < 16)
+def test_a_batch_that_replicas_do_not_divide_is_refused_with_the_nearest(
+    batch_size, replicas, nearest
+):
+    chosen = recipe(FullFineTune(), batch_size=batch_size)
+    with pytest.raises(
+        InputError, match=rf"do not divide {batch_size}\. The nearest that works is {nearest}\."
+    ):
+        hyperparameters(chosen, 1000, replicas)
+    assert nearest % replicas == 0
+    fits = recipe(FullFineTune(), batch_size=nearest)
+    assert hyperparameters(fits, 1000, replicas).batch_size == nearest
 
 
 @pytest.mark.parametrize("examples", [4, 1000])
@@ -145,7 +160,7 @@ def test_full_fine_tuning_adapts_where_a_batch_is_large_enough_and_says_where_it
     else:
         assert decided.bn_mode == "affine"
         assert decided.notes == (
-            "batches of 15 images on a replica are too small for batch normalisation's statistics "
+            "batches of 15 images are too small for batch normalisation's statistics "
             "(under 16): the pretrained ones are kept (affine mode)",
         )
 
@@ -159,7 +174,7 @@ def test_a_mode_that_the_recipe_names_is_kept_and_a_risky_one_noted(strategy, mo
     assert (small.bn_mode, small.smallest_batch) == (mode, 7)
     if mode == "adapt":
         (note,) = small.notes
-        assert note.startswith("batches of 7 images on a replica are too small")
+        assert note.startswith("batches of 7 images are too small")
         assert note.endswith("a larger batch_size helps, or bn_mode='affine' with weights")
     else:
         assert small.notes == ()

@@ -48,14 +48,13 @@ def cache(tmp_path, monkeypatch):
 def computed(monkeypatch):
     """How many rows have been computed since."""
     counts = []
-    compute = feature_cache._compute
+    write = feature_cache._write_shard
 
-    def counting(*arguments):
-        for shard, rows in compute(*arguments):
-            counts.append(len(rows))
-            yield shard, rows
+    def counting(path, rows):
+        counts.append(len(rows))
+        write(path, rows)
 
-    monkeypatch.setattr(feature_cache, "_compute", counting)
+    monkeypatch.setattr(feature_cache, "_write_shard", counting)
     return counts
 
 
@@ -229,7 +228,7 @@ def test_an_entry_that_another_process_writes_is_not_removed(frozen, split, cach
     cache = dataclasses.replace(cache, limit=1.5 * 11 * ROW_BYTES)
     cache.features(frozen, split, PIXELS, PHOTO, seed=0)
     (entry,) = entries_of(cache)
-    with filelock.FileLock(f"{entry}.lock", is_singleton=False):
+    with filelock.FileLock(f"{entry}.00002.lock", is_singleton=False):
         cache.features(frozen, split, PIXELS, PHOTO, seed=1)
         assert entry in entries_of(cache)
     cache.features(frozen, split, PIXELS, PHOTO, seed=2)
@@ -242,6 +241,27 @@ def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
         rows = [future.result().rows(np.arange(11)) for future in both]
     assert rows[0].tobytes() == rows[1].tobytes()
     assert sum(computed) == 11
+
+
+def test_what_another_process_is_at_is_left_to_it_and_done_if_it_dies(
+    frozen, split, cache, computed
+):
+    whole = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    (entry,) = entries_of(cache)
+    for shard in ("00000.npy", "00001.npy", "00002.npy"):
+        (entry / shard).unlink()
+    computed.clear()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with filelock.FileLock(f"{entry}.00000.lock", is_singleton=False):
+            future = pool.submit(cache.features, frozen, split, PIXELS)
+            while len(computed) < 2:
+                assert not future.done(), future.result()
+                time.sleep(0.01)
+            assert computed == [4, 3]
+            assert not future.done()
+        rows = future.result(timeout=30).rows(np.arange(11))
+    assert computed == [4, 3, 4]
+    assert rows.tobytes() == whole.tobytes()
 
 
 def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, cache, monkeypatch):

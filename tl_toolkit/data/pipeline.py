@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -64,7 +65,32 @@ def example_weights(split: Split, class_weights: np.ndarray | None) -> np.ndarra
     return weights if class_weights is None else weights * class_weights[split.labels]
 
 
-def batch_positions(
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """The replicas of one process, among those that share every batch.
+
+    Attributes:
+        replicas: Of all processes.
+        first: The first one of this process.
+        count: How many this process has.
+    """
+
+    replicas: int = 1
+    first: int = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, process: tf.distribute.InputContext) -> Shard:
+        """The one of a process that a strategy asks for its data."""
+        count = process.num_replicas_in_sync // process.num_input_pipelines
+        return cls(process.num_replicas_in_sync, process.input_pipeline_id * count, count)
+
+    def shares(self, positions: np.ndarray) -> list[np.ndarray]:
+        """Returns a batch's examples for each replica of this process: as even as can be, none twice."""
+        return np.array_split(positions, self.replicas)[self.first : self.first + self.count]
+
+
+def epoch_shares(
     labels: np.ndarray,
     *,
     batch_size: int,
@@ -73,14 +99,26 @@ def batch_positions(
     first_epoch: int = 0,
     first_step: int = 0,
     balanced: bool = False,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, positions of the batch's examples): the batches of `training_batches`."""
+    shard: Shard | None = None,
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Yields (epoch, positions of the examples of every batch, share by share), an epoch at a time.
+
+    See `training_batches`.
+    """
+    shard = shard or Shard()
     for epoch in range(first_epoch, epochs):
         order = epoch_order(labels, seed, epoch, balanced)
         ends = np.cumsum(batch_sizes(len(order), batch_size))
         skip = first_step if epoch == first_epoch else 0
-        for start, end in list(zip([0, *ends], ends, strict=False))[skip:]:
-            yield epoch, order[start:end]
+        batches = list(zip([0, *ends], ends, strict=False))[skip:]
+        yield epoch, [share for start, end in batches for share in shard.shares(order[start:end])]
+
+
+def batch_positions(labels: np.ndarray, **batches) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (epoch, positions of an element's examples): the elements of `training_batches`."""
+    for epoch, shares in epoch_shares(labels, **batches):
+        for share in shares:
+            yield epoch, share
 
 
 def training_signature(preprocessing: Preprocessing) -> tuple[tf.TensorSpec, ...]:
@@ -106,6 +144,7 @@ def training_batches(
     balanced: bool = False,
     class_weights: np.ndarray | None = None,
     views: int | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """All batches of a training run, from any point of it on.
 
@@ -122,10 +161,12 @@ def training_batches(
         views: How many views an image has; epoch e shows the view e % views. None: each epoch another.
         class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
             default.
+        shard: Whose shares of the batches; None: whole batches.
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
-        weights). The batches depend on the arguments alone.
+        weights). The batches depend on the arguments alone. With a shard an element is the share of one
+        replica, in their order; it may be empty.
     """
     # By the whole run's epochs: one that is gone on from sees the same pixels to the last bit.
     if epochs > 1:
@@ -137,12 +178,18 @@ def training_batches(
     weights = tf.constant(example_weights(split, class_weights))
 
     def orders():
-        for epoch in range(first_epoch, epochs):
-            order = epoch_order(split.labels, seed, epoch, balanced)
-            sizes = batch_sizes(len(order), batch_size)
-            skip = first_step if epoch == first_epoch else 0
-            larger = sum(size == sizes[0] for size in sizes[skip:]) if skip < len(sizes) else 0
-            yield epoch, order[sum(sizes[:skip]) :], larger, sizes[0], sizes[-1]
+        for epoch, shares in epoch_shares(
+            split.labels,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            balanced=balanced,
+            shard=shard,
+        ):
+            if shares:
+                yield epoch, np.concatenate(shares), [len(share) for share in shares]
 
     number = tf.TensorSpec([], tf.int64)
 
@@ -158,26 +205,18 @@ def training_batches(
         )
         return pixels, labels[position], weights[position]
 
-    def batches_of_epoch(epoch, order, larger, larger_size, smaller_size):
-        def batches_of(positions, size):
-            return (
-                tf.data.Dataset.from_tensor_slices(positions)
-                .map(
-                    lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True
-                )
-                .batch(size)
-            )
-
-        # Parted before the images are read: what a data set skips it has read all the same.
-        border = larger * larger_size
-        first = batches_of(order[:border], larger_size)
-        return first.concatenate(batches_of(order[border:], smaller_size))
-
-    return (
-        tf.data.Dataset.from_generator(
-            orders,
-            output_signature=(number, tf.TensorSpec([None], tf.int64), number, number, number),
+    def batches_of_epoch(epoch, order, sizes):
+        # All examples of the epoch in one parallel map, and only then in batches.
+        return (
+            tf.data.Dataset.from_tensor_slices(order)
+            .map(lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True)
+            .batch(tf.reduce_max(sizes))
+            .rebatch(sizes)
         )
+
+    numbers = tf.TensorSpec([None], tf.int64)
+    return (
+        tf.data.Dataset.from_generator(orders, output_signature=(number, numbers, numbers))
         .flat_map(batches_of_epoch)
         .prefetch(tf.data.AUTOTUNE)
     )

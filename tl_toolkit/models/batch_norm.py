@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -11,6 +16,24 @@ BN_MODES = ("adapt", "affine", "frozen")
 
 # What TensorFlow's fused kernel takes; float64 goes through Keras' own arithmetic.
 FUSED_DTYPES = ("float32", "float16", "bfloat16")
+
+# Below this, a batch's mean and variance say little of the data's (Wu and He 2018, figure 1).
+SMALLEST_BATCH_FOR_STATISTICS = 16
+
+_COUNTING = threading.local()  # a strategy traces its replicas in threads
+
+
+@contextlib.contextmanager
+def images_that_count(count: tf.Tensor) -> Iterator[None]:
+    """Within it the first `count` images of a replica's batch make up its share of the statistics.
+
+    For replicas that have no share of a batch, and compute on an image that stands for none.
+    """
+    _COUNTING.count = count
+    try:
+        yield
+    finally:
+        _COUNTING.count = None
 
 
 @keras.saving.register_keras_serializable(package="tl_toolkit")
@@ -95,24 +118,39 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         learns_statistics = bool(training) and self.effective_mode == "adapt"
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if learns_statistics and replicas > 1:
+            if self.synchronized and mask is None and self._is_plain(inputs):
+                return self._normalise_by_all_replicas(inputs)
+            if not self.synchronized:
+                self._warn_of_small_batches(inputs, replicas)
         if mask is not None or not self._fused_applies(inputs):
             return super().call(inputs, training=learns_statistics, mask=mask)
         if learns_statistics:
-            if self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1:
-                return super().call(inputs, training=True)
             return self._normalise_by_batch(inputs)
         if training:
             return self._scale_and_shift(inputs)
         return self._normalise_by_moving_averages(inputs)
 
+    def _is_plain(self, inputs) -> bool:
+        return not self.renorm and self.axis in (-1, len(inputs.shape) - 1)
+
     def _fused_applies(self, inputs) -> bool:
-        rank = len(inputs.shape)
         return (
-            not self.renorm
-            and rank in (2, 4)
-            and self.axis in (-1, rank - 1)
+            self._is_plain(inputs)
+            and len(inputs.shape) in (2, 4)
             and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
         )
+
+    def _warn_of_small_batches(self, inputs, replicas: int) -> None:
+        size = inputs.shape[0]
+        if size is None or size < SMALLEST_BATCH_FOR_STATISTICS:
+            warnings.warn(
+                f"{self.name!r} learns statistics on each of {replicas} replicas alone, from "
+                f"{size or 'an unknown number of'} images: they drift apart. Use synchronized=True, mode="
+                f"'affine', or at least {SMALLEST_BATCH_FOR_STATISTICS} images on each.",
+                stacklevel=3,
+            )
 
     def _fused(self, inputs, mean, variance, is_training: bool):
         """Runs TensorFlow's kernel: output, mean and variance as it computes them."""
@@ -141,6 +179,31 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(_float32(moving) * self.momentum + batch * (1 - self.momentum))
         return y
+
+    def _normalise_by_all_replicas(self, inputs):
+        """Normalises by the statistics of all replicas, whose shares may differ in size or be empty.
+
+        In two passes: of E[x²] − E[x]², rounding takes more.
+        """
+        all_reduce = tf.distribute.get_replica_context().all_reduce
+        dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+        x = tf.cast(inputs, dtype)
+        count = getattr(_COUNTING, "count", None)
+        counted = x if count is None else x[:count]
+        axes = list(range(len(inputs.shape) - 1))
+        size = tf.cast(tf.reduce_prod(tf.shape(counted)[:-1]), dtype)
+        sums = all_reduce("SUM", tf.concat([tf.reduce_sum(counted, axes), size[None]], axis=0))
+        n = sums[-1]
+        mean = sums[:-1] / n
+        squares = tf.reduce_sum(tf.math.squared_difference(counted, mean), axes)
+        variance = all_reduce("SUM", squares) / n
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(tf.cast(moving, dtype) * self.momentum + batch * (1 - self.momentum))
+        scale = tf.math.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            scale = scale * tf.cast(self.gamma, dtype)
+        shift = 0.0 if self.beta is None else tf.cast(self.beta, dtype)
+        return tf.cast((x - mean) * scale + shift, self.compute_dtype)
 
     def _normalise_by_moving_averages(self, inputs):
         return self._fused(

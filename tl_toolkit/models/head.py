@@ -8,7 +8,7 @@ from tl_toolkit.catalog import Architecture, Preprocessing
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.models.preprocessing import ImagePreprocessing
-from tl_toolkit.models.resnet import build_resnet
+from tl_toolkit.models.resnet import build_resnet, logits_dtype
 
 FEATURES_HEAD = "predictions"  # the dense layer in place of the original last one
 LOGITS_HEAD = "new_predictions"  # the dense layer on top of the original last one
@@ -70,7 +70,7 @@ def assemble_classifier(
     logits = keras.layers.Dense(
         classes,
         kernel_initializer=initializer,
-        dtype="float32",
+        dtype=logits_dtype(),
         name=LOGITS_HEAD if on == "logits" else FEATURES_HEAD,
     )(backbone.output)
     with recursion_room(sum(architecture.block_counts)):

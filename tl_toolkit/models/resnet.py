@@ -202,7 +202,7 @@ def build_resnet(
         if include_top:
             x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
             x = keras.layers.Dense(
-                classes, activation=classifier_activation, dtype="float32", name="predictions"
+                classes, activation=classifier_activation, dtype=logits_dtype(), name="predictions"
             )(x)
         elif pooling == "avg":
             x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
@@ -212,6 +212,11 @@ def build_resnet(
             sources = keras.utils.get_source_inputs(input_tensor)
             inputs = sources[0] if len(sources) == 1 else sources
         return keras.Model(inputs, x, name=name or architecture.name)
+
+
+def logits_dtype() -> str:
+    """That of the last layer: float32 under any dtype policy that computes in less."""
+    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
 
 
 def _check_arguments(input_tensor, input_shape, pooling, classes) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+from tl_toolkit.errors import InputError
+
+# What TensorFlow raises for a checkpoint that is not whole.
+DAMAGED = (tf.errors.OpError, ValueError, RuntimeError, AssertionError, LookupError, OSError)
 
 
 class Checkpoints:
     """Checkpoints of one run in one folder.
 
+    One that cannot be read, such as a truncated one, makes way for the one before it.
+
     Args:
         folder: Where they lie; made when the first one is saved.
         variables: Keras variables that move in training, always in the same order.
         keep: How many are kept.
+
+    Attributes:
+        damaged: Names of those that could not be read.
     """
 
     def __init__(self, folder: pathlib.Path, variables: Sequence, keep: int = 2) -> None:
@@ -25,7 +35,9 @@ class Checkpoints:
         checkpoint = tf.train.Checkpoint(
             variables=[variable.value for variable in variables], plain=self._plain
         )
+        self._folder = folder
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
+        self.damaged: list[str] = []
 
     def save(self, plain: dict[str, Any], number: int) -> None:
         """Saves the variables as they are and `plain`, JSON values, under a number that counts up."""
@@ -34,16 +46,35 @@ class Checkpoints:
 
     def read_plain(self) -> dict[str, Any] | None:
         """Returns the plain values of the newest one, and restores nothing; None where there is none."""
-        if self._manager.latest_checkpoint is None:
-            return None
-        value = tf.train.load_variable(
-            self._manager.latest_checkpoint, "plain/.ATTRIBUTES/VARIABLE_VALUE"
+        return self._newest(
+            lambda path: tf.train.load_variable(path, "plain/.ATTRIBUTES/VARIABLE_VALUE")
         )
-        return json.loads(value)
 
     def restore(self) -> dict[str, Any] | None:
         """Restores the newest one and returns its plain values; None where there is none."""
-        if self._manager.latest_checkpoint is None:
-            return None
-        self._manager.checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
-        return json.loads(self._plain.numpy())
+
+        def restored(path: str) -> bytes:
+            self._manager.checkpoint.restore(path).assert_consumed()
+            return self._plain.numpy()
+
+        return self._newest(restored)
+
+    def _newest(self, read: Callable[[str], bytes]) -> dict[str, Any] | None:
+        """Reads the newest one that can be read.
+
+        Raises:
+            InputError: There are some, and none can be read.
+        """
+        paths = list(reversed(self._manager.checkpoints))
+        for path in paths:
+            try:
+                return json.loads(read(path))
+            except DAMAGED:
+                name = pathlib.Path(path).name
+                if name not in self.damaged:
+                    self.damaged.append(name)
+        if paths:
+            raise InputError(
+                f"No checkpoint in {str(self._folder)!r} can be read. Remove the folder and start again."
+            )
+        return None

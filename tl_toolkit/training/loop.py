@@ -14,17 +14,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_toolkit.errors import InputError
-from tl_toolkit.training.checkpoints import Checkpoints
-from tl_toolkit.training.step import TrainingStep
+from tl_toolkit.devices.processes import Processes
+from tl_toolkit.errors import InputError, PreemptedError, StoppedError
+from tl_toolkit.training.memory import Memory, Progress
+from tl_toolkit.training.step import StepResult, TrainingStep
 
 
 class DivergedError(InputError):
     """The loss is no longer a number."""
 
 
-class StoppedError(KeyboardInterrupt):
-    """Ctrl-C stopped the run after a step; where there is a folder, the checkpoint is written."""
+# What a process may be asked to stop by, in the order in which a step tells the others.
+STOPS = {signal.SIGINT: StoppedError, signal.SIGTERM: PreemptedError}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,36 +36,13 @@ class Schedule:
         epochs: Where it ends.
         steps_per_epoch: Batches of an epoch.
         patience: Epochs without a better validation before it stops; None: never.
-        checkpoint_seconds: Least time between two checkpoints; they are written between epochs.
+        checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
     """
 
     epochs: int
     steps_per_epoch: int
     patience: int | None = None
     checkpoint_seconds: float = 10.0
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run is: what a checkpoint remembers beside the variables. Plain JSON values.
-
-    Attributes:
-        epoch: The running one, from 0.
-        step: Steps done in it.
-        history: One dict of figures for each epoch done.
-        best_epoch: Whose weights are kept; None without validation.
-        best_score: Its validation score, higher is better, compared from the left.
-        seconds: Time spent in training and validation, over all starts.
-        stopped: Whether a callback ended the run before its last epoch.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    best_epoch: int | None = None
-    best_score: list[float] | None = None
-    seconds: float = 0.0
-    stopped: bool = False
 
 
 def train(
@@ -78,6 +56,7 @@ def train(
     folder: pathlib.Path | None,
     identity: dict[str, Any],
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    processes: Processes | None = None,
 ) -> Progress:
     """Trains to the end, or on from the newest checkpoint in `folder`.
 
@@ -92,142 +71,122 @@ def train(
         folder: For checkpoints; None: none are written.
         identity: What must be equal for a checkpoint to be gone on from, such as the recipe.
         callbacks: Keras callbacks; `model.stop_training` is heeded.
+        processes: Those that train the same model in step; None: this one alone.
 
     Raises:
         DivergedError: The loss is not finite.
         StoppedError: Ctrl-C.
+        PreemptedError: SIGTERM.
         InputError: The folder holds another run's checkpoints.
     """
-    memory = _Memory(
-        folder, moving_variables, [*optimizer.variables, *step.metric_variables], identity
+    processes = processes or Processes(tf.distribute.get_strategy())
+    alone = processes.count == 1
+    memory = Memory(
+        folder,
+        moving_variables,
+        optimizer.variables,
+        identity,
+        schedule.checkpoint_seconds,
+        processes,
     )
-    progress = memory.resume() or Progress()
+    progress = memory.resume()
     hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
     hooks.set_params({"epochs": schedule.epochs, "steps": schedule.steps_per_epoch, "verbose": 0})
     model.stop_training = False
     hooks.on_train_begin({"epochs_done": progress.epoch})
     batches = iter(batches_from(progress.epoch, progress.step))
-    last_saved = time.monotonic()
-    with _stops_on_interrupt() as interrupted:
+    lap = _stopwatch()
+    with _noted_signals() as noted:
         while not _is_over(progress, schedule):
-            started = time.monotonic()
             hooks.on_epoch_begin(progress.epoch)
-            _train_epoch(step, batches, progress, schedule, hooks, interrupted)
-            if interrupted():
-                progress.seconds += time.monotonic() - started
-                memory.save(progress, schedule)
-                raise memory.stopped(f"after step {progress.step} of epoch {progress.epoch + 1}")
-            figures = {
-                "epoch": progress.epoch + 1,
-                "loss": float(step.loss.result()),
-                "top1": float(step.top1.result()),
-            }
-            if validate is not None:
-                validation, score = validate()
-                figures.update(validation)
-                if progress.best_score is None or score > progress.best_score:
-                    progress.best_epoch, progress.best_score = progress.epoch, score
-                    memory.save_best(progress.epoch)
-            figures["learning_rate"] = float(optimizer.learning_rate)
-            progress.history.append(figures)
-            hooks.on_epoch_end(progress.epoch, figures)
-            progress.epoch, progress.step = progress.epoch + 1, 0
-            progress.seconds += time.monotonic() - started
-            progress.stopped = bool(model.stop_training)
-            due = time.monotonic() - last_saved >= schedule.checkpoint_seconds
-            if due or _is_over(progress, schedule) or interrupted():
-                memory.save(progress, schedule)
-                last_saved = time.monotonic()
-            if interrupted():
-                raise memory.stopped(f"after epoch {progress.epoch}")
+            while progress.step < schedule.steps_per_epoch:
+                hooks.on_train_batch_begin(progress.step)
+                result = step(next(batches), noted())
+                _check_finite(result.loss, progress, schedule)
+                hooks.on_train_batch_end(progress.step, {"loss": result.loss})
+                _count(result, progress)
+                progress.seconds += lap()
+                # Several processes learn of a signal from a step that began after it: all stop after the same.
+                _stop_if_asked(noted() if alone else result.stop, memory, progress, schedule)
+                if progress.step < schedule.steps_per_epoch:
+                    memory.save_if_due(progress, _steps_done(progress, schedule))
+            _end_epoch(model, optimizer, validate, memory, hooks, progress)
+            progress.seconds += lap()
+            if _is_over(progress, schedule):
+                memory.save(progress, _steps_done(progress, schedule))
+            else:
+                memory.save_if_due(progress, _steps_done(progress, schedule))
+            if alone:
+                _stop_if_asked(noted(), memory, progress, schedule)
     if progress.best_epoch is not None:
         memory.restore_best()
     hooks.on_train_end()
     return progress
 
 
-def _train_epoch(
-    step: TrainingStep,
-    batches: Iterator,
-    progress: Progress,
-    schedule: Schedule,
+def _count(result: StepResult, progress: Progress) -> None:
+    """Takes a step into account."""
+    figures = (result.loss_sum, result.correct, result.examples)
+    progress.running = [sum(pair) for pair in zip(progress.running, figures, strict=True)]
+    progress.step += 1
+
+
+def _end_epoch(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    validate: Callable[[], tuple[dict[str, float], list[float]]] | None,
+    memory: Memory,
     hooks: keras.callbacks.CallbackList,
-    interrupted: Callable[[], bool],
+    progress: Progress,
 ) -> None:
-    """Trains to the end of the epoch, or until after the step in which it was interrupted."""
-    if progress.step == 0:
-        step.reset_metrics()
-    while progress.step < schedule.steps_per_epoch:
-        hooks.on_train_batch_begin(progress.step)
-        loss = step(next(batches))
-        _check_finite(loss, progress, schedule)
-        hooks.on_train_batch_end(progress.step, {"loss": loss})
-        progress.step += 1
-        if interrupted():
-            return
+    """Validates, keeps the weights if they are the best, and writes the epoch down."""
+    loss_sum, correct, examples = progress.running
+    figures = {
+        "epoch": progress.epoch + 1,
+        "loss": loss_sum / examples,
+        "top1": correct / examples,
+    }
+    if validate is not None:
+        validation, score = validate()
+        figures.update(validation)
+        if progress.best_score is None or score > progress.best_score:
+            progress.best_epoch, progress.best_score = progress.epoch, score
+            memory.save_best(progress.epoch)
+    figures["learning_rate"] = float(optimizer.learning_rate)
+    progress.history.append(figures)
+    hooks.on_epoch_end(progress.epoch, figures)
+    progress.epoch, progress.step, progress.running = progress.epoch + 1, 0, [0.0, 0.0, 0.0]
+    progress.stopped = bool(model.stop_training)
 
 
-class _Memory:
-    """What a run keeps of itself: the newest state, and the best weights.
+def _stop_if_asked(
+    asked: tuple[bool, ...], memory: Memory, progress: Progress, schedule: Schedule
+) -> None:
+    """Writes a checkpoint and raises, where one of `STOPS` was asked for."""
+    for error, is_asked in zip(STOPS.values(), asked, strict=True):
+        if is_asked:
+            memory.save(progress, _steps_done(progress, schedule))
+            where = f"epoch {progress.epoch}"
+            if progress.step:
+                where = f"step {progress.step} of epoch {progress.epoch + 1}"
+            raise error(f"stopped after {where}; {memory.what_is_kept}")
 
-    With a folder both are checkpoints; without one the best weights are held in memory.
-    """
 
-    def __init__(
-        self,
-        folder: pathlib.Path | None,
-        moving_variables: Sequence,
-        other_variables: Sequence,
-        identity: dict[str, Any],
-    ) -> None:
-        self._folder = folder
-        self._moving_variables = moving_variables
-        self._identity = identity
-        self._best_values: list | None = None
-        if folder is not None:
-            self._newest = Checkpoints(folder / "newest", [*moving_variables, *other_variables])
-            self._best = Checkpoints(folder / "best", moving_variables, keep=1)
+def _steps_done(progress: Progress, schedule: Schedule) -> int:
+    return progress.epoch * schedule.steps_per_epoch + progress.step
 
-    def resume(self) -> Progress | None:
-        """Restores the newest state; None where there is none."""
-        # Its plain values first: another run's variables may have other shapes.
-        state = self._newest.read_plain() if self._folder is not None else None
-        if state is None:
-            return None
-        theirs = state.pop("identity")
-        different = [key for key in self._identity if theirs.get(key) != self._identity[key]]
-        if different:
-            raise InputError(
-                f"{str(self._folder)!r} holds the checkpoint of another run: it differs in "
-                f"{', '.join(different)}. Remove the folder, or choose another output."
-            )
-        self._newest.restore()
-        return Progress(**state)
 
-    def save(self, progress: Progress, schedule: Schedule) -> None:
-        if self._folder is not None:
-            number = progress.epoch * schedule.steps_per_epoch + progress.step
-            self._newest.save({**dataclasses.asdict(progress), "identity": self._identity}, number)
+def _stopwatch() -> Callable[[], float]:
+    """Returns a function that gives the seconds since it was called last."""
+    last = time.monotonic()
 
-    def stopped(self, where: str) -> StoppedError:
-        kept = "the same call goes on from there" if self._folder is not None else "nothing is kept"
-        return StoppedError(f"stopped {where}; {kept}")
+    def lap() -> float:
+        nonlocal last
+        now = time.monotonic()
+        seconds, last = now - last, now
+        return seconds
 
-    def save_best(self, epoch: int) -> None:
-        if self._folder is not None:
-            self._best.save({"epoch": epoch}, epoch)
-        else:
-            self._best_values = [variable.numpy() for variable in self._moving_variables]
-
-    def restore_best(self) -> None:
-        if self._folder is None:
-            for variable, value in zip(self._moving_variables, self._best_values, strict=True):
-                variable.assign(value)
-        elif self._best.restore() is None:
-            raise InputError(
-                f"The best weights are missing from {str(self._folder)!r}: remove the folder and start "
-                "again."
-            )
+    return lap
 
 
 def _is_over(progress: Progress, schedule: Schedule) -> bool:
@@ -241,7 +200,7 @@ def _is_over(progress: Progress, schedule: Schedule) -> bool:
 def _check_finite(loss: float, progress: Progress, schedule: Schedule) -> None:
     if math.isfinite(loss):
         return
-    done = progress.epoch * schedule.steps_per_epoch + progress.step
+    done = _steps_done(progress, schedule)
     where = f"The loss is {loss} at step {done + 1} (epoch {progress.epoch + 1})"
     if done == 0:
         raise DivergedError(
@@ -252,21 +211,28 @@ def _check_finite(loss: float, progress: Progress, schedule: Schedule) -> None:
 
 
 @contextlib.contextmanager
-def _stops_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within it the first Ctrl-C is noted, and the second one interrupts as ever."""
-    noted = []
+def _noted_signals() -> Iterator[Callable[[], tuple[bool, ...]]]:
+    """Within it Ctrl-C and SIGTERM are noted; a second Ctrl-C interrupts as ever.
+
+    Yields:
+        Which of `STOPS` were noted.
+    """
+    noted = set()
 
     def note(signum, frame):
-        if noted:
+        if signum == signal.SIGINT and signum in noted:
             raise KeyboardInterrupt
-        noted.append(signum)
+        noted.add(signum)
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGINT, note)
+        for signum in STOPS:
+            before[signum] = signal.signal(signum, note)
     except ValueError:  # not the main thread: signals are somebody else's
-        yield lambda: False
+        yield lambda: (False,) * len(STOPS)
         return
     try:
-        yield lambda: bool(noted)
+        yield lambda: tuple(signum in noted for signum in STOPS)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

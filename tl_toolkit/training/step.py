@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.models.batch_norm import images_that_count
+
 Predictor = Callable[[Iterable], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """What a step found, over all replicas of all processes.
+
+    Attributes:
+        loss_sum: Of the examples' weighted losses.
+        correct: Examples whose class the logits named.
+        examples: How many there were.
+        stop: Whether a process was asked to stop, by each of the reasons that it was told.
+    """
+
+    loss_sum: float
+    correct: float
+    examples: float
+    stop: tuple[bool, ...]
+
+    @property
+    def loss(self) -> float:
+        """The batch's mean loss."""
+        return self.loss_sum / self.examples
 
 
 class TrainingStep:
     """Forward, backward and update for one batch, traced once.
+
+    The gradients are those of the mean over the whole batch, however it is spread over replicas; one that
+    has no share of a batch takes part with none.
 
     Args:
         model: Images to logits; its trainable variables are trained.
         optimizer: Built for them.
         label_smoothing: From 0 to under 1.
         distribute: The strategy in whose scope model and optimizer were made.
-        input_signature: Of (images, labels, weights), so that batches of two sizes are traced once; None:
-            each shape is traced as it comes.
-
-    Attributes:
-        loss: Mean of the epoch so far, a `keras.metrics.Mean`.
-        top1: Accuracy of the epoch so far.
+        input_signature: Of (images, labels, weights) on one replica, so that batches of two sizes are traced
+            once; None: each shape is traced as it comes.
     """
 
     def __init__(
@@ -35,48 +59,66 @@ class TrainingStep:
         distribute: tf.distribute.Strategy,
         input_signature: Sequence[tf.TensorSpec] | None = None,
     ) -> None:
-        self._distribute = distribute
         trained = model.trainable_variables
-        with distribute.scope():
-            self.loss = keras.metrics.Mean(name="loss")
-            self.top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
 
-        def replica_step(images, labels, weights):
-            with tf.GradientTape() as tape:
+        def replica_step(images, labels, weights, stop):
+            size = tf.size(labels)
+            examples = all_examples = tf.cast(size, tf.float64)
+            if distribute.num_replicas_in_sync > 1:
+                all_examples = tf.distribute.get_replica_context().all_reduce("SUM", examples)
+                images, labels, weights = _at_least_one((images, labels, weights), size)
+            with tf.GradientTape() as tape, images_that_count(size):
                 logits = model(images, training=True)
-                losses = cross_entropy(logits, labels, label_smoothing) * weights
-                # Gradients are summed over replicas: divide by the global batch.
-                loss = tf.reduce_mean(losses) / distribute.num_replicas_in_sync
+                losses = cross_entropy(logits, labels, label_smoothing)
+                losses *= tf.cast(weights, losses.dtype)
+                # `apply` sums the gradients of all replicas.
+                loss = tf.reduce_sum(losses) / tf.cast(all_examples, losses.dtype)
                 scaled_loss = optimizer.scale_loss(loss)
             optimizer.apply(tape.gradient(scaled_loss, trained), trained)
-            self.loss.update_state(losses)
-            self.top1.update_state(labels, logits)
-            return loss
+            correct = tf.math.count_nonzero((tf.argmax(logits, axis=-1) == labels)[:size])
+            figures = (tf.reduce_sum(losses), correct, examples)
+            return tf.concat([[tf.cast(f, tf.float64) for f in figures], stop], axis=0)
+
+        if input_signature is not None:
+            input_signature = [
+                _spread_signature(input_signature, distribute),
+                tf.TensorSpec([None], tf.float64),
+            ]
 
         @tf.function(input_signature=input_signature, reduce_retracing=input_signature is None)
-        def step(images, labels, weights):
-            losses = distribute.run(replica_step, args=(images, labels, weights))
-            return distribute.reduce("SUM", losses, axis=None)
+        def step(batch, stop):
+            figures = distribute.run(replica_step, args=(*batch, stop))
+            return distribute.reduce("SUM", figures, axis=None)
 
         self._step = step
 
-    def __call__(self, batch) -> float:
-        """Trains on (images, labels, weights) and returns the batch's loss."""
-        return float(self._step(*batch))
+    def __call__(self, batch, stop: Sequence[bool] = ()) -> StepResult:
+        """Trains on (images, labels, weights).
 
-    def reset_metrics(self) -> None:
-        """Starts an epoch."""
-        self.loss.reset_state()
-        self.top1.reset_state()
+        Args:
+            batch: Each replica's share.
+            stop: Reasons for which this process is asked to stop, told to all processes.
+        """
+        figures = self._step(tuple(batch), np.array(stop, np.float64)).numpy()
+        return StepResult(*figures[:3].tolist(), stop=tuple(bool(s) for s in figures[3:]))
 
-    @property
-    def metric_variables(self) -> list:
-        """Variables of the running epoch's figures."""
-        return [*self.loss.variables, *self.top1.variables]
+
+def _at_least_one(batch: Sequence[tf.Tensor], size: tf.Tensor) -> list[tf.Tensor]:
+    """A batch, or in place of none at all one image that weighs nothing: oneDNN cannot convolve none."""
+    missing = tf.cast(size == 0, tf.int32)
+    return [tf.pad(part, [[0, missing], *[[0, 0]] * (len(part.shape) - 1)]) for part in batch]
+
+
+def _spread_signature(
+    signature: Sequence[tf.TensorSpec], distribute: tf.distribute.Strategy
+) -> tuple[tf.TypeSpec, ...]:
+    """The signature of a batch that is spread over replicas."""
+    none = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=tuple(signature))
+    return tuple(distribute.distribute_datasets_from_function(lambda _: none).element_spec)
 
 
 def cross_entropy(logits, labels, label_smoothing: float):
-    """Cross-entropy of each example in float32, with smoothed labels (Szegedy et al. 2016).
+    """Cross-entropy of each example in float32 or better, with smoothed labels (Szegedy et al. 2016).
 
     Args:
         logits: float[batch, classes].
@@ -84,23 +126,54 @@ def cross_entropy(logits, labels, label_smoothing: float):
         label_smoothing: Share of a label that is spread over all classes.
 
     Returns:
-        float32[batch].
+        float32[batch]; float64 for logits in float64.
     """
-    logits = tf.cast(logits, tf.float32)
+    logits = tf.convert_to_tensor(logits)
+    if logits.dtype != tf.float64:
+        logits = tf.cast(logits, tf.float32)
     classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes) * (1 - label_smoothing) + label_smoothing / classes
+    targets = tf.one_hot(labels, classes, dtype=logits.dtype)
+    targets = targets * (1 - label_smoothing) + label_smoothing / classes
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
-def make_predictor(model: keras.Model) -> Predictor:
-    """Returns a function from evaluation batches to (float32[n, classes] logits, int64[n] labels)."""
+def make_predictor(
+    model: keras.Model, distribute: tf.distribute.Strategy | None = None
+) -> Predictor:
+    """Returns a function from evaluation batches to (float32[n, classes] logits, int64[n] labels).
 
-    @tf.function(input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)])
-    def logits_of(images):
+    Args:
+        model: Images to logits.
+        distribute: A strategy whose replicas share every batch, and all get all logits: its processes have
+            to call the function with the same batches. None: this process alone.
+    """
+
+    def logits_of_share(images):
         return tf.cast(model(images, training=False), tf.float32)
 
+    logits_of = tf.function(
+        logits_of_share, input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)]
+    )
+
+    replicas = distribute.num_replicas_in_sync if distribute is not None else 1
+
+    @tf.function(reduce_retracing=True)
+    def logits_of_shares(shares):
+        return distribute.run(logits_of_share, (shares,))
+
+    def shared_logits_of(images):
+        # Every replica needs an image: the last one again, whose logits are left out.
+        padding = [images[-1]] * max(replicas - len(images), 0)
+        shares = np.array_split(np.concatenate([images, padding]) if padding else images, replicas)
+        spread = distribute.experimental_distribute_values_from_function(
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+        )
+        return distribute.gather(logits_of_shares(spread), axis=0)[: len(images)]
+
+    compute = shared_logits_of if replicas > 1 else logits_of
+
     def predict(batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
-        parts = [(logits_of(images).numpy(), labels.numpy()) for images, labels in batches]
+        parts = [(compute(images).numpy(), labels.numpy()) for images, labels in batches]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     return predict

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from tl_toolkit.errors import InputError
+from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe
-
-# Below this, a batch's mean and variance say little of the data's (Wu and He 2018, figure 1).
-SMALLEST_BATCH_FOR_STATISTICS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Hyperparameters:
         learning_rate: Peak of the schedule: linear warm-up, then half a cosine down to 0.
         weight_decay: Decoupled; not on batch normalisation and biases.
         batch_size: Largest batch; an epoch's batches are as even as can be.
-        smallest_batch: Smallest batch that occurs, on each replica.
+        smallest_batch: Smallest batch that occurs, over all replicas: they learn its statistics together.
         epochs: Times that every image is seen.
         steps_per_epoch: Batches of an epoch.
         warmup_steps: Steps until the peak.
@@ -88,12 +87,16 @@ def hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperpa
     Args:
         recipe: What it says wins.
         examples: Images of an epoch.
-        replicas: Devices that share a batch.
+        replicas: Devices that share a batch. No number depends on it.
+
+    Raises:
+        InputError: The recipe's batch size cannot be shared out evenly.
     """
+    _check_shares(recipe.batch_size, replicas)
     defaults = DEFAULTS[type(recipe.strategy)]
     batch_size = min(recipe.batch_size or defaults.batch_size, examples)
     steps = -(-examples // batch_size)
-    smallest_batch = examples // steps // replicas
+    smallest_batch = examples // steps
     epochs = recipe.epochs or max(defaults.fewest_epochs, -(-defaults.fewest_steps // steps))
     bn_mode, notes = _bn_mode(recipe, smallest_batch)
     return Hyperparameters(
@@ -110,6 +113,16 @@ def hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperpa
         label_smoothing=recipe.label_smoothing,
         views=recipe.views or _views(recipe, examples),
         notes=notes,
+    )
+
+
+def _check_shares(batch_size: int | None, replicas: int) -> None:
+    if batch_size is None or batch_size % replicas == 0:
+        return
+    nearest = max(round(batch_size / replicas), 1) * replicas
+    raise InputError(
+        f"`batch_size` is that of all {replicas} replicas together, which do not divide {batch_size}. The "
+        f"nearest that works is {nearest}."
     )
 
 
@@ -134,7 +147,7 @@ def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]
     strategy = recipe.strategy
     too_small = smallest_batch < SMALLEST_BATCH_FOR_STATISTICS
     small = (
-        f"batches of {smallest_batch} images on a replica are too small for batch normalisation's "
+        f"batches of {smallest_batch} images are too small for batch normalisation's "
         f"statistics (under {SMALLEST_BATCH_FOR_STATISTICS})"
     )
     if isinstance(strategy, NewHead):

@@ -17,7 +17,7 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import filelock
@@ -35,9 +35,10 @@ from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.user_cache import cache_folder
 
-VERSION = 2  # of the entries; another one is computed anew
+VERSION = 3  # of the entries; another one is computed anew
 STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 SHARD_BYTES = 64 * 2**20
+SHARD_ROWS = 256  # at the most: what a kill costs, and what processes share out
 BATCH_SIZE = 32
 SPARE_BYTES = 2**30  # of the disk that the cache leaves free
 DEFAULT_LIMIT = 20 * 10**9  # bytes
@@ -133,7 +134,7 @@ class FeatureCache:
             side = preprocessing.image_size
             shape = tuple(frozen.compute_output_shape((None, side, side, 3))[1:])
         row_bytes = math.prod(shape) * np.dtype(STORAGE[storage]).itemsize
-        rows_per_shard = max(1, SHARD_BYTES // row_bytes)
+        rows_per_shard = min(max(1, SHARD_BYTES // row_bytes), SHARD_ROWS)
         common = {
             "version": [VERSION, tf.__version__, keras.__version__],
             "frozen part": _model_digest(frozen),
@@ -164,14 +165,16 @@ class FeatureCache:
         engine = functools.cache(lambda: inference_engine(frozen))
         reader = functools.cache(lambda: view_reader(split, preprocessing, augmentation, seed))
         for view, folder in enumerate(folders):
-            # Another process that wants the same entry waits, and then finds it.
-            with _lock(folder):
-                _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
-                shards = missing_shards(folder, len(split), rows_per_shard)
-                for shard, activations in _compute(
-                    engine, reader, view, shards, rows_per_shard, len(split)
-                ):
-                    _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
+            _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
+
+            def compute(shard: int, folder=folder, view=view) -> None:
+                start = shard * rows_per_shard
+                positions = np.arange(start, min(start + rows_per_shard, len(split)))
+                batches = reader()(positions, view, BATCH_SIZE)
+                activations = np.concatenate([engine()(images).numpy() for images in batches])
+                _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
+
+            _share_out(folder, missing_shards(folder, len(split), rows_per_shard), compute)
         entries = tuple(
             tuple(
                 np.load(folder / _shard_name(shard), mmap_mode="r").view(STORAGE[storage])
@@ -200,10 +203,11 @@ class FeatureCache:
         used = sum(sizes.values())
         while removable and (used + needed > self.limit or needed > free):
             oldest = removable.pop(0)
-            with contextlib.suppress(filelock.Timeout):  # another process is writing it
-                with _lock(oldest, timeout=0):
-                    shutil.rmtree(oldest, ignore_errors=True)
+            if not _is_in_use(oldest):
+                shutil.rmtree(oldest, ignore_errors=True)
                 used, free = used - sizes[oldest], free + sizes[oldest]
+                for lock in place.glob(f"{oldest.name}.*.lock"):
+                    lock.unlink(missing_ok=True)
 
 
 def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list[int]:
@@ -212,23 +216,20 @@ def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list
     return [shard for shard in shards if not (folder / _shard_name(shard)).is_file()]
 
 
-def _compute(
-    engine: Callable[[], Callable],
-    reader: Callable[[], Callable[[np.ndarray, int, int], tf.data.Dataset]],
-    view: int,
-    shards: Sequence[int],
-    rows_per_shard: int,
-    rows: int,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (number, activations) of every shard asked for; holds one of them at a time.
+def _share_out(folder: pathlib.Path, shards: Sequence[int], compute: Callable[[int], None]) -> None:
+    """Computes the shards that are missing, beside other processes that want the same: each is done once.
 
-    A shard's batches do not depend on which others are asked for: the last bit may depend on a batch's size.
+    What another one is at is left to it, and waited for at the end: it may have been killed. A shard's
+    numbers do not depend on who computes it, nor on which others are missing.
     """
-    for shard in shards:
-        start = shard * rows_per_shard
-        positions = np.arange(start, min(start + rows_per_shard, rows))
-        batches = reader()(positions, view, BATCH_SIZE)
-        yield shard, np.concatenate([engine()(images).numpy() for images in batches])
+    for timeout in (0, -1):
+        for shard in shards:
+            with contextlib.suppress(filelock.Timeout), _lock(folder, shard, timeout):
+                if (folder / _shard_name(shard)).is_file():
+                    continue
+                for left_over in folder.glob(f"{_shard_name(shard)}.*.partial"):
+                    left_over.unlink(missing_ok=True)
+                compute(shard)
 
 
 def _model_digest(model: keras.Model) -> str:
@@ -265,16 +266,25 @@ def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _lock(folder: pathlib.Path, timeout: float = -1) -> filelock.FileLock:
-    return filelock.FileLock(folder.with_name(f"{folder.name}.lock"), timeout)
+def _lock(folder: pathlib.Path, shard: int, timeout: float) -> filelock.FileLock:
+    return filelock.FileLock(folder.with_name(f"{folder.name}.{shard:05d}.lock"), timeout)
+
+
+def _is_in_use(folder: pathlib.Path) -> bool:
+    """Whether a process is computing one of its shards."""
+    for path in folder.parent.glob(f"{folder.name}.*.lock"):
+        try:
+            with filelock.FileLock(path, timeout=0):
+                pass
+        except filelock.Timeout:
+            return True
+    return False
 
 
 def _make_entry(folder: pathlib.Path, facts: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MANIFEST).is_file():
         (folder / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
-    for left_over in folder.glob("*.partial"):
-        left_over.unlink(missing_ok=True)
 
 
 def _touch(folder: pathlib.Path) -> bool:

@@ -64,7 +64,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             raise InputError(
                 "A search selects by validation images, and there are none: set `validation_fraction`."
             )
-        distribute = context.distribute or tf.distribute.get_strategy()
+        distribute = context.devices(recipe)
         examples = len(training_order(recipe, self.context.dataset.train, epoch=0))
         self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
         self._built_under = distribute
@@ -96,8 +96,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             SearchError: The recipe, the data or the weights are not right.
         """
         self.declare_hyperparameters(hp)
-        self._built_under = self.context.distribute or tf.distribute.get_strategy()
         recipe = self.recipe_at(hp)
+        self._built_under = self.context.devices(recipe)
         try:
             with precision_scope(recipe.precision):
                 return prepare(recipe, self._context()).model

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tl_toolkit.devices.processes import Processes
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.output_folder import check_output, finish_output, partial_folder
 from tl_toolkit.preparation import Context, training_order
@@ -85,6 +86,9 @@ def search(
     begins with "chief" hands out the trials and ends the search, and the others run them and return None. A
     worker that died is to be started again with its id: it goes on with its trial.
 
+    On a cluster (`devices`) all processes train every trial together; the chief writes, and the others return
+    None.
+
     Args:
         recipe: Says all that no axis says.
         space: Axes by name, as `tl_toolkit.tuning.space.make_space` takes them.
@@ -106,13 +110,48 @@ def search(
         InputError: Something given is wrong, before the first trial; or every trial failed.
         StoppedError: Ctrl-C; the same call goes on.
     """
-    folder = pathlib.Path(output)
     _check(tuner, trials, executions, objective, seed, retrain)
-    is_worker = _is_worker()
-    if not is_worker:
-        check_output(folder, overwrite)
-    console = console or Console(quiet=True)
     context = context or Context()
+    processes = Processes(context.devices(recipe))
+    if processes.is_chief and not _is_worker():
+        check_output(pathlib.Path(output), overwrite)
+    with processes.folder_to_write(pathlib.Path(output)) as folder:
+        result = _search_in(
+            folder,
+            processes,
+            recipe,
+            space,
+            tuner=tuner,
+            trials=trials,
+            executions=executions,
+            objective=objective,
+            seed=seed,
+            retrain=retrain,
+            overwrite=overwrite,
+            context=context,
+            console=console if console is not None and processes.is_chief else Console(quiet=True),
+        )
+    return result if processes.is_chief else None
+
+
+def _search_in(
+    folder: pathlib.Path,
+    processes: Processes,
+    recipe: Recipe,
+    space: Mapping[str, Axis] | None,
+    *,
+    tuner: str,
+    trials: int | None,
+    executions: int,
+    objective: str,
+    seed: int,
+    retrain: int,
+    overwrite: bool,
+    context: Context,
+    console: Console,
+) -> SearchResult | None:
+    """Every process of a cluster draws the same trials, since all know all figures; see `search`."""
+    is_worker = _is_worker()
     hypermodel = RecipeHyperModel(
         recipe,
         space,
@@ -133,6 +172,8 @@ def search(
         _wait_for_chief(partial, identity)
     else:
         _claim(partial, identity, overwrite)
+        for files in (f"{TRIALS}/**/*", f"{TUNER}/**/*"):  # of a search that is gone on with
+            processes.take_text_files(partial, files)
     ended = read_trials(partial / TRIALS)
     total = None if tuner == "hyperband" and trials is None else trials
     with SearchTable(console, objective, total, ended) as table:
@@ -177,7 +218,8 @@ def _finish(
         final = best.recipe.replace(validation_fraction=0.0, seed=recipe.seed + number)
         place = partial / RETRAINED / f"seed_{final.seed}"
         shared = dataclasses.replace(context, dataset=None)
-        retrained.append(run(final, place, overwrite=True, context=shared, console=console))
+        result = run(final, place, overwrite=True, context=shared, console=console)
+        retrained += [result] if result is not None else []
     for name in (TUNER, CHECKPOINTS):
         shutil.rmtree(partial / name, ignore_errors=True)
     finish_output(folder)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import threading
 import time
 from collections.abc import Sequence
 
+from tl_toolkit.devices.local_processes import (
+    LocalProcess,
+    end_all,
+    free_ports,
+    say,
+    wait_for_all,
+)
 from tl_toolkit.errors import InputError
 from tl_toolkit.tuning.run_search import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
-SECONDS_TO_END = 30.0
 CHIEF = "chief"
 
 
@@ -32,9 +34,13 @@ def run_workers(command: Sequence[str], workers: int) -> int:
     """
     if workers < 1:
         raise InputError(f"`workers` must be at least 1. Received: {workers}")
-    shared = {ORACLE_IP: "127.0.0.1", ORACLE_PORT: str(_free_port())}
+    shared = {ORACLE_IP: "127.0.0.1", ORACLE_PORT: str(free_ports(1)[0])}
+
+    def start(name: str) -> LocalProcess:
+        return LocalProcess(command, name, {**shared, TUNER_ID: name})
+
     names = [CHIEF, *(f"worker{number}" for number in range(workers))]
-    processes = {name: _start(command, name, shared) for name in names}
+    processes = {name: start(name) for name in names}
     restarts = dict.fromkeys(names, 0)
     try:
         while processes[CHIEF].poll() is None:
@@ -45,49 +51,12 @@ def run_workers(command: Sequence[str], workers: int) -> int:
                 if code > 0 or restarts[name] == RESTARTS:
                     return code if code > 0 else 1
                 restarts[name] += 1
-                _say(name, f"killed by signal {-code}; started again")
-                processes[name] = _start(command, name, shared)
+                say(name, f"killed by signal {-code}; started again")
+                processes[name] = start(name)
             time.sleep(0.2)
-        return processes[CHIEF].returncode
+        return processes[CHIEF].poll()
     except KeyboardInterrupt:  # the processes have it too, and write their checkpoints
-        _wait(processes.values())
+        wait_for_all(processes.values())
         return 130
     finally:
-        for process in processes.values():
-            if process.poll() is None:
-                process.terminate()
-        _wait(processes.values())
-
-
-def _start(command: Sequence[str], name: str, shared: dict[str, str]) -> subprocess.Popen:
-    environment = {**os.environ, **shared, TUNER_ID: name}
-    process = subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-    def pass_on() -> None:
-        for line in process.stdout:
-            _say(name, line.rstrip("\n"))
-
-    threading.Thread(target=pass_on, daemon=True).start()
-    return process
-
-
-def _wait(processes: Sequence[subprocess.Popen]) -> None:
-    end = time.monotonic() + SECONDS_TO_END
-    for process in processes:
-        try:
-            process.wait(max(end - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _say(name: str, line: str) -> None:
-    print(f"[{name}] {line}", flush=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        end_all(processes.values())

@@ -1,0 +1,181 @@
+"""The commands of docs/several_devices.md, as they stand there, on processes of the loopback."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from tiny import values
+
+from tl_toolkit.devices.local_processes import free_ports
+from tl_toolkit.exit_codes import LOST_WORKER, PREEMPTED
+
+pytestmark = pytest.mark.slow
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "several_devices.md"
+BLOCKS = re.findall(r"```(?:bash|yaml)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+LAUNCH, FIRST_HOST, SECOND_HOST, SLURM, KUBERNETES = BLOCKS
+SECONDS = 180
+
+
+@pytest.fixture
+def place(tmp_path, photos):
+    """A folder in which the commands find their photos."""
+    (tmp_path / "photos").symlink_to(photos)
+    return tmp_path
+
+
+@pytest.fixture
+def start(place, tiny_weights):
+    """Starts a command of the page, with the tiny network in place of ResNet-50, in a number of epochs."""
+    started = []
+    flags = {
+        "weights": tiny_weights,
+        "trainable-from": "conv3",
+        "batch-size": 16,
+        "learning-rate": 0.05,
+        "precision": "float32",
+        "seed": 3,
+    }
+
+    def start(command, epochs, output="my_run", **environment):
+        log = place / f"log{len(started)}.txt"
+        words = {**flags, "epochs": epochs}
+        line = command.strip().replace("--output my_run", f"--output {output}")
+        line += "".join(f" --{name} {shlex.quote(str(value))}" for name, value in words.items())
+        process = subprocess.Popen(
+            ["bash", "-c", line],
+            cwd=place,
+            env={
+                **os.environ,
+                "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+                "XDG_CACHE_HOME": str(place / "cache"),
+                **environment,
+            },
+            stdout=log.open("w"),
+            stderr=subprocess.STDOUT,
+        )
+        process.log = log
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def end(process):
+    """Its exit code and what it said."""
+    return process.wait(SECONDS), process.log.read_text()
+
+
+def wait_until_joined(processes):
+    moment = time.monotonic() + SECONDS
+    while not all("2 replicas" in process.log.read_text() for process in processes):
+        for process in processes:
+            assert process.poll() is None, process.log.read_text()[-2000:]
+        assert time.monotonic() < moment, "they never joined"
+        time.sleep(0.05)
+
+
+def weights_of(folder):
+    return values(keras.models.load_model(folder / "model.keras"))
+
+
+def on_loopback(commands):
+    """The commands of two hosts with addresses of this one."""
+    ports = free_ports(2)
+    return [
+        command.replace("host1:12345", f"127.0.0.1:{ports[0]}").replace(
+            "host2:12345", f"127.0.0.1:{ports[1]}"
+        )
+        for command in commands
+    ]
+
+
+def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
+    epochs, views = 150, {"XDG_CACHE_HOME": str(place / "other_cache")}
+    code, output = end(start(LAUNCH, epochs, "launched", **views))
+    assert code == 0, output[-3000:]
+    assert "[worker0] 2 replicas (2 processes, of which this has" in output
+    assert "[worker1] 2 replicas (2 processes, of which this has" in output
+    assert output.count("Everything is in launched") == 1
+
+    # By hand, and stopped by a signal to one of them.
+    both = [start(command, epochs) for command in on_loopback([FIRST_HOST, SECOND_HOST])]
+    wait_until_joined(both)
+    time.sleep(8)  # for the frozen layers
+    both[1].send_signal(signal.SIGTERM)
+    ends = [end(process) for process in both]
+    assert [code for code, _ in ends] == [PREEMPTED] * 2, ends
+    messages = [re.search(r"stopped after .*", output).group() for _, output in ends]
+    assert messages[0] == messages[1]
+    checkpoints = place / "my_run.partial" / "checkpoints" / "newest"
+    assert list(checkpoints.glob("ckpt-*.index"))
+
+    # Started again, and one of them is lost.
+    both = [start(command, epochs) for command in on_loopback([FIRST_HOST, SECOND_HOST])]
+    wait_until_joined(both)
+    time.sleep(6)
+    both[1].kill()
+    lost_at = time.monotonic()
+    code, output = end(both[0])
+    assert time.monotonic() - lost_at < 60
+    assert code == LOST_WORKER, output[-3000:]
+    assert "Another of the 2 processes is gone. Start all of them again" in output
+
+    # And to the end.
+    both = [start(command, epochs) for command in on_loopback([FIRST_HOST, SECOND_HOST])]
+    assert [end(process)[0] for process in both] == [0, 0]
+    launched, by_hand = weights_of(place / "launched"), weights_of(place / "my_run")
+    assert max(np.abs(launched[name] - by_hand[name]).max() for name in launched) == 0
+    histories = [(place / run / "history.csv").read_text() for run in ("launched", "my_run")]
+    assert histories[0] == histories[1]
+
+
+def test_slurm_tasks_are_the_workers_of_a_cluster(place, start):
+    (command,) = [line for line in SLURM.splitlines() if line.startswith("srun")]
+    command = command.replace("srun --kill-on-bad-exit=1 ", "")
+    tasks = [
+        start(
+            command,
+            epochs=2,
+            SLURM_STEP_NUM_TASKS="2",
+            SLURM_STEP_NODELIST="127.0.0.1",
+            SLURM_STEP_TASKS_PER_NODE="2",
+            SLURM_PROCID=str(rank),
+        )
+        for rank in range(2)
+    ]
+    ends = [end(task) for task in tasks]
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert "2 replicas (2 processes" in ends[1][1]
+    metrics = json.loads((place / "my_run" / "metrics.json").read_text())
+    assert metrics["test"]["examples"] == 12
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_pod_knows_its_place(index, place):
+    script = KUBERNETES.partition("- |\n")[2].partition("          volumeMounts")[0]
+    command = "\n".join(line.strip() for line in script.splitlines())
+    assert "exec tl-toolkit train" in command
+    printed = subprocess.run(
+        ["bash", "-c", command.replace("exec tl-toolkit", "printenv TF_CONFIG; : tl-toolkit")],
+        env={**os.environ, "JOB_COMPLETION_INDEX": str(index)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert json.loads(printed) == {
+        "cluster": {"worker": ["train-0.train:12345", "train-1.train:12345"]},
+        "task": {"type": "worker", "index": index},
+    }

@@ -1,0 +1,123 @@
+"""What the processes of a run agree on: who is the chief, and what the chief says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.errors import LostWorkerError
+
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+
+
+class Processes:
+    """The processes that run the same training in step, of which this is one.
+
+    Args:
+        distribute: The strategy that they share.
+
+    Attributes:
+        count: How many there are.
+        is_chief: Whether this is the one that reads checkpoints and writes files.
+    """
+
+    def __init__(self, distribute: tf.distribute.Strategy) -> None:
+        self._distribute = distribute
+        cluster = distribute.cluster_resolver
+        self.count, self.is_chief = 1, True
+        if cluster is not None:
+            spec = cluster.cluster_spec()
+            self.count = sum(spec.num_tasks(job) for job in spec.jobs)
+            first = "chief" if "chief" in spec.jobs else "worker"
+            self.is_chief = (cluster.task_type, cluster.task_id) == (first, 0)
+
+    def all_agree(self, yes: bool) -> bool:
+        """Whether all of them say yes."""
+        if self.count == 1:
+            return yes
+        return int(self._sum(np.array([0 if yes else 1], np.int32))[0]) == 0
+
+    def text_of_chief(self, text: str) -> str:
+        """Returns what the chief gave, whatever the others did."""
+        if self.count == 1:
+            return text
+        data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.empty(0, np.uint8)
+        length = self._sum(np.array([len(data)], np.int32))[0]
+        if length == 0:
+            return ""
+        mine = data if self.is_chief else np.zeros(length, np.uint8)
+        return self._sum(mine.astype(np.int32)).astype(np.uint8).tobytes().decode()
+
+    def take_from_chief(self, variables: Sequence[keras.Variable]) -> None:
+        """Gives the variables the values that they have on the chief, to the last bit."""
+        if self.count == 1:
+            return
+        for variable in variables:
+            value = variable.numpy()
+            data = np.frombuffer(value.tobytes(), np.uint8)
+            padded = np.pad(data, (0, -len(data) % 4)).view(np.int32)
+            # Sums of whole numbers with zeros are exact.
+            total = self._sum(padded if self.is_chief else np.zeros_like(padded))
+            variable.assign(
+                np.frombuffer(total.tobytes()[: len(data)], value.dtype).reshape(value.shape)
+            )
+
+    @contextlib.contextmanager
+    def folder_to_write(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
+        """Yields the folder on the chief, and elsewhere one that is thrown away, of the same name."""
+        if self.is_chief:
+            yield folder
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            yield pathlib.Path(scratch, folder.name)
+
+    def take_text_files(self, folder: pathlib.Path, pattern: str) -> None:
+        """Writes the files that match on the chief into the folder of the same meaning elsewhere."""
+        files = {}
+        if self.is_chief:
+            files = {
+                str(path.relative_to(folder)): path.read_text()
+                for path in sorted(folder.glob(pattern))
+                if path.is_file()
+            }
+        files = json.loads(self.text_of_chief(json.dumps(files)))
+        if not self.is_chief:
+            for name, text in files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text)
+
+    def _sum(self, mine: np.ndarray) -> np.ndarray:
+        """Adds up int32 arrays of one shape, one of each process."""
+        zeros = np.zeros_like(mine)
+
+        def value(context: tf.distribute.ValueContext) -> tf.Tensor:
+            local = context.replica_id_in_sync_group % self._local_replicas
+            return tf.constant(mine if local == 0 else zeros)
+
+        values = self._distribute.experimental_distribute_values_from_function(value)
+        return self._distribute.reduce("SUM", values, axis=None).numpy()
+
+    @property
+    def _local_replicas(self) -> int:
+        return len(self._distribute.extended.worker_devices)
+
+
+@contextlib.contextmanager
+def lost_workers_explained(processes: Processes) -> Iterator[None]:
+    """Says in plain words what TensorFlow's errors mean when another process is gone."""
+    try:
+        yield
+    except LOST as error:
+        if processes.count == 1:
+            raise
+        raise LostWorkerError(
+            f"Another of the {processes.count} processes is gone. Start all of them again: the run goes on "
+            "from its last checkpoint."
+        ) from error

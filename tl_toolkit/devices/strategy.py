@@ -1,0 +1,119 @@
+"""From the word in a recipe to a `tf.distribute` strategy."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+
+import tensorflow as tf
+
+from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import DEVICES, check_choice
+
+TF_CONFIG, SLURM_TASKS = "TF_CONFIG", "SLURM_STEP_NUM_TASKS"
+
+
+def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
+    """Returns the strategy of a word, or the one in whose scope the call is made.
+
+    On a cluster it is to be called before TensorFlow computes anything, once on every worker.
+
+    Args:
+        devices: `"one"` device; `"mirrored"`, all GPUs of this machine, or without any all logical
+            processors; `"multi_worker"`, the cluster that `TF_CONFIG` or SLURM describes; `"auto"`, the
+            cluster where one is described, else all GPUs where there are several, else one device.
+
+    Raises:
+        InputError: There is no such word, or no cluster is described, or TensorFlow has computed already.
+    """
+    check_choice("devices", devices, DEVICES)
+    if tf.distribute.has_strategy():
+        return tf.distribute.get_strategy()
+    return _strategy(devices)
+
+
+def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None) -> str:
+    """What is trained on, and how a batch is shared out, in words."""
+    replicas = distribute.num_replicas_in_sync
+    batches = f", batches of at most {batch_size} images" if batch_size is not None else ""
+    if replicas == 1:
+        kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+        return f"one {kind}{batches}"
+    names = ", ".join(name.removeprefix("/job:") for name in distribute.extended.worker_devices)
+    cluster = distribute.cluster_resolver
+    processes = _workers(cluster) if cluster is not None else 1
+    where = f"{processes} processes, of which this has {names}" if processes > 1 else names
+    share = f", at most {-(-batch_size // replicas)} on each" if batch_size is not None else ""
+    return f"{replicas} replicas ({where}){batches}{share}"
+
+
+@functools.cache  # a process joins a cluster once
+def _strategy(devices: str) -> tf.distribute.Strategy:
+    _let_memory_grow()
+    cluster = _described_cluster() if devices in ("auto", "multi_worker") else None
+    if cluster is not None:
+        return _join(cluster)
+    if devices == "multi_worker":
+        raise InputError(
+            "devices='multi_worker' needs a cluster: TF_CONFIG, a SLURM step of several tasks, or "
+            "`tl-toolkit launch`. There is none here."
+        )
+    gpus = tf.config.get_visible_devices("GPU")
+    if devices == "mirrored" or (devices == "auto" and len(gpus) > 1):
+        kind = "GPU" if gpus else "CPU"
+        return tf.distribute.MirroredStrategy(
+            [device.name for device in tf.config.list_logical_devices(kind)]
+        )
+    return tf.distribute.get_strategy()
+
+
+def _let_memory_grow() -> None:
+    for gpu in tf.config.get_visible_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # in use already: somebody else has decided
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _described_cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
+    """The cluster that this process is one of several workers of."""
+    if TF_CONFIG in os.environ:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif int(os.environ.get(SLURM_TASKS, "1")) > 1:
+        cluster = _slurm_cluster(int(os.environ[SLURM_TASKS]))
+    else:
+        return None
+    return cluster if _workers(cluster) > 1 else None
+
+
+def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The tasks of a SLURM step as workers, each with the GPUs that SLURM lets it see, or none."""
+    # The resolver by itself shares out the GPUs of a host, and fails where there are none.
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
+    )
+    spec = slurm.cluster_spec()
+    kind, index = slurm.get_task_info()
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec,
+        task_type=kind,
+        task_id=index,
+        num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+
+
+def _workers(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+    spec = cluster.cluster_spec()
+    return sum(spec.num_tasks(job) for job in ("chief", "worker") if job in spec.jobs)
+
+
+def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
+    except RuntimeError as error:
+        if "startup" not in str(error):
+            raise
+        raise InputError(
+            "A cluster is joined before TensorFlow computes anything, and here it has: call "
+            "`tl_toolkit.devices.strategy.choose_devices()` at the start of the script."
+        ) from error
