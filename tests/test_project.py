@@ -66,7 +66,7 @@ def test_no_source_file_holds_two_things():
     assert {name: n for name, n in long.items() if not name.startswith("test_")} == {}
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/several_devices.md"])
 def test_links_and_paths_of_the_documents_exist(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
@@ -78,6 +78,9 @@ def test_every_command_of_the_readme_is_understood():
     commands = re.findall(r"^tl-toolkit (\S+)((?: \S+|\s*\\\n)*)", text, re.MULTILINE)
     assert len(commands) >= 6
     for name, words in commands:
+        words, _, inner = words.partition(" -- ")
+        if inner:
+            commands.append(inner.split(" ", 1))
         flags = re.findall(r"--[a-z-]+", words)
         process = subprocess.run(
             [sys.executable, "-m", "tl_toolkit.cli", name, "--help"],

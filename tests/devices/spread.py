@@ -197,7 +197,44 @@ def memory(count=200):
     return {"megabytes": megabytes}, {}
 
 
+def in_half_precision(policy):
+    """Losses of a few steps under a GPU's dtype policy; one batch makes every gradient overflow."""
+    keras.config.set_dtype_policy(policy)
+    with DISTRIBUTE.scope():
+        model = classifier()
+        apply_plan(model, make_plan(model, tl.FullFineTune(), "affine"))
+        optimizer = make_optimizer(model, numbers(epochs=4, learning_rate=0.02))
+    step = TrainingStep(model, optimizer, 0.0, DISTRIBUTE, training_signature(PIXELS))
+    images, labels, weights = labelled_pixels(8)
+    too_heavy = weights.copy()
+    too_heavy[0] = 1e30  # on the first replica alone
+    batches = [(images, labels, weights)] * 11
+    batches.insert(5, (images, labels, too_heavy))
+    moved, before = [], values(model)
+    for batch in spread(batches):
+        loss = step(batch).loss
+        after = values(model)
+        moved.append([loss, max(float(np.abs(after[n] - before[n]).max()) for n in after)])
+        before = after
+    return {"steps": moved}, {}
+
+
+def fit():
+    """Plain `fit`, as docs/several_devices.md says that it is done."""
+    with DISTRIBUTE.scope():
+        model = classifier()
+        apply_plan(model, make_plan(model, tl.FullFineTune(), "adapt"))
+        model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(True))
+    images, labels, _ = labelled_pixels(32)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8, drop_remainder=True)
+    history = model.fit(data, epochs=2, shuffle=False, verbose=0)
+    return {"loss": history.history["loss"]}, {"after": values(model)}
+
+
 CASES = {
+    "float16": lambda: in_half_precision("mixed_float16"),
+    "bfloat16": lambda: in_half_precision("mixed_bfloat16"),
+    "fit": fit,
     "one step": lambda: steps("adapt", "float32", 1),
     "float64": lambda: steps("adapt", "float64", 20),
     "frozen": lambda: steps("frozen", "float32", 20),

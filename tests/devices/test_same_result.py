@@ -9,13 +9,14 @@ pytestmark = pytest.mark.slow
 
 SPREADS = [(1, 2), (2, 1), (2, 2)]  # processes, devices in each
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
-CASES = ("one step", "float64", "frozen", *STRATEGIES, "positions")
+HALF = ("float16", "bfloat16")
+CASES = ("one step", "float64", "frozen", *STRATEGIES, "positions", *HALF)
 
 
 @pytest.fixture(scope="module")
 def on_one(run_spread):
     """What one process on one device made of all cases."""
-    return load(*run_spread(1, 1, *CASES))
+    return load(*run_spread(1, 1, *CASES, "fit"))
 
 
 @pytest.fixture(scope="module", params=SPREADS, ids=lambda s: f"{s[0]}x{s[1]}")
@@ -103,18 +104,40 @@ def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, spread):
         assert sorted(read) == list(range(images))
 
 
+@pytest.mark.parametrize("precision", HALF)
+def test_half_precision_trains_as_on_one_device(precision, on_one, spread):
+    expected, found = (result[0][0][precision]["steps"] for result in (on_one, spread))
+    losses, moved = np.array(found).T
+    expected_losses, expected_moved = np.array(expected).T
+    others = np.arange(12) != 5
+    np.testing.assert_allclose(losses[others], expected_losses[others], rtol=0.02)
+    assert losses[11] < losses[0]
+    if precision == "float16":
+        # The step that overflows on one replica is left out on all.
+        assert moved[5] == expected_moved[5] == 0
+        assert (moved[others] > 0).all()
+
+
+def test_plain_fit_trains_on_two_devices_as_on_one(on_one, on_two_devices):
+    one, two = (result[1]["fit", "after"] for result in (on_one, on_two_devices))
+    assert largest_difference(one, two) < 1e-4
+    losses = [result[0][0]["fit"]["loss"] for result in (on_one, on_two_devices)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("mistake", "made_in"),
     [("unsynchronised", "float64"), ("seen twice", "frozen"), ("not scaled", "frozen")],
 )
-def test_a_mistake_would_be_noticed(mistake, made_in, on_one, with_mistakes):
-    right, wrong = on_one[1][made_in, "after"], with_mistakes[1][mistake, "after"]
+def test_a_mistake_would_be_noticed(mistake, made_in, on_one, on_two_devices):
+    right, wrong = on_one[1][made_in, "after"], on_two_devices[1][mistake, "after"]
     assert largest_difference(right, wrong) > 1e-4
 
 
 @pytest.fixture(scope="module")
-def with_mistakes(run_spread):
-    return load(*run_spread(1, 2, "unsynchronised", "seen twice", "not scaled"))
+def on_two_devices(run_spread):
+    """Plain `fit`, and what comes of deliberate mistakes."""
+    return load(*run_spread(1, 2, "fit", "unsynchronised", "seen twice", "not scaled"))
 
 
 def test_two_hundred_steps_of_two_workers_leave_memory_flat(run_spread):

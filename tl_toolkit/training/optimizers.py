@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 
-from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.transfer.defaults import Hyperparameters
 
@@ -18,8 +16,7 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
     2019, "Bag of Tricks", section 3.1). Under the dtype policy `mixed_float16` the loss is scaled, so that
     small gradients are not lost (Micikevicius et al. 2018); a step whose gradients overflow is left out.
 
-    Raises:
-        InputError: float16 on several replicas: Keras looks for the overflow on the first one alone.
+    The gradients that it applies are those of all replicas together: `TrainingStep` adds them up.
     """
     total_steps = numbers.epochs * numbers.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -37,17 +34,10 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
         )
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1:
-        # Keras sums gradients over replicas by a custom gradient that TensorFlow registers for good, and
-        # with it the graph of the step: a search would keep the graph of every trial.
-        optimizer._all_reduce_sum_gradients = list
+    # Keras would add them up after it has looked for overflows on one replica alone, and on a single one by a
+    # custom gradient that TensorFlow registers for good, with the graph of every trial of a search.
+    optimizer._all_reduce_sum_gradients = list
     if keras.config.dtype_policy().name == "mixed_float16":
-        if replicas > 1:
-            raise InputError(
-                f"precision='float16' trains on one replica, and there are {replicas}: use 'bfloat16' or "
-                "'float32'."
-            )
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -44,7 +44,7 @@ class TrainingStep:
 
     Args:
         model: Images to logits; its trainable variables are trained.
-        optimizer: Built for them.
+        optimizer: Built for them by `make_optimizer`.
         label_smoothing: From 0 to under 1.
         distribute: The strategy in whose scope model and optimizer were made.
         input_signature: Of (images, labels, weights) on one replica, so that batches of two sizes are traced
@@ -61,20 +61,23 @@ class TrainingStep:
     ) -> None:
         trained = model.trainable_variables
 
+        is_shared = distribute.num_replicas_in_sync > 1
+
         def replica_step(images, labels, weights, stop):
+            all_reduce = tf.distribute.get_replica_context().all_reduce
             size = tf.size(labels)
             examples = all_examples = tf.cast(size, tf.float64)
-            if distribute.num_replicas_in_sync > 1:
-                all_examples = tf.distribute.get_replica_context().all_reduce("SUM", examples)
+            if is_shared:
+                all_examples = all_reduce("SUM", examples)
                 images, labels, weights = _at_least_one((images, labels, weights), size)
             with tf.GradientTape() as tape, images_that_count(size):
                 logits = model(images, training=True)
                 losses = cross_entropy(logits, labels, label_smoothing)
                 losses *= tf.cast(weights, losses.dtype)
-                # `apply` sums the gradients of all replicas.
                 loss = tf.reduce_sum(losses) / tf.cast(all_examples, losses.dtype)
                 scaled_loss = optimizer.scale_loss(loss)
-            optimizer.apply(tape.gradient(scaled_loss, trained), trained)
+            gradients = tape.gradient(scaled_loss, trained)
+            optimizer.apply(all_reduce("SUM", gradients) if is_shared else gradients, trained)
             correct = tf.math.count_nonzero((tf.argmax(logits, axis=-1) == labels)[:size])
             figures = (tf.reduce_sum(losses), correct, examples)
             return tf.concat([[tf.cast(f, tf.float64) for f in figures], stop], axis=0)
