@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-fast test-kill check format bench gpu-check clean
+.PHONY: demo test test-fast test-kill test-long check format bench gpu-check clean
 
 demo: .venv/.installed
 	$(BIN)/python recipes/compare.py
@@ -19,6 +19,10 @@ test-fast: .venv/.installed-test
 # Kills runs at many moments, where `make test` kills at a few.
 test-kill: .venv/.installed-test
 	KILL_POINTS=24 $(BIN)/python -m pytest tests/test_kill.py
+
+# All of `make test`, and longer where it is short: 24 kills, a hundred trials.
+test-long: .venv/.installed-test
+	KILL_POINTS=24 MEMORY_TRIALS=100 $(BIN)/python -m pytest $(WORKERS)
 
 check: .venv/.installed-test
 	$(BIN)/python -m pytest tests/test_project.py

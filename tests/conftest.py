@@ -77,6 +77,7 @@ def photo_recipe(photos, tiny_weights):
         epochs=12,
         batch_size=16,
         learning_rate=0.1,
+        views=2,
         precision="float32",
         seed=3,
     )

@@ -65,7 +65,7 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     folder = tmp_path / "run"
     words = ["train", "--data", photo_recipe.data, "--strategy", "new-head"]
     words += ["--weights", photo_recipe.weights, "--epochs", 8, "--learning-rate", 0.1]
-    words += ["--batch-size", 16, "--output", folder]
+    words += ["--batch-size", 16, "--views", 2, "--output", folder]
     code, out, err = command(*words)
     assert (code, err) == (0, "")
     assert "test" in out
@@ -111,7 +111,7 @@ def test_photos_go_through_every_strategy_with_the_weights_that_ship(
 ):
     folder = tmp_path / "run"
     words = ["train", "--data", f"folder:{photos}", "--weights", "digits", "--strategy", strategy]
-    code, _, err = command(*words, "--epochs", 15, "--output", folder)
+    code, _, err = command(*words, "--epochs", 15, "--views", 2, "--output", folder)
     assert (code, err) == (0, "")
     assert json.loads((folder / "metrics.json").read_text())["test"]["top1"] >= 0.9
     process = subprocess.run(

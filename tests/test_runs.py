@@ -8,9 +8,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
@@ -364,60 +361,6 @@ def test_another_recipe_does_not_go_on_from_a_stopped_run(tmp_path, photo_recipe
         tl.run(photo_recipe, tmp_path / "run", context=Context(callbacks=(Interrupt(0, 1),)))
     with pytest.raises(tl.InputError, match="another run: it differs in recipe"):
         tl.run(photo_recipe.replace(epochs=13), tmp_path / "run")
-
-
-KILLED = """
-import sys
-import tl_toolkit as tl
-from tl_toolkit.experiment import Context
-from tl_toolkit.recipe import Recipe
-tl.run(Recipe.load(sys.argv[1]), sys.argv[2], context=Context(checkpoint_seconds=0))
-"""
-
-
-@pytest.mark.slow
-def test_a_run_killed_between_epochs_and_started_again_ends_as_one_that_was_not(
-    tmp_path, photo_recipe
-):
-    recipe = photo_recipe.replace(strategy=tl.FullFineTune(), learning_rate=None, epochs=400)
-    recipe.save(tmp_path / "recipe.json")
-    folder = tmp_path / "run"
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "recipe.json"), str(folder)]
-    newest = tmp_path / "run.partial" / "checkpoints" / "newest"
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list(newest.glob("*.index"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    assert not folder.exists()
-    done = checkpointed_epochs(recipe, newest)
-    assert 1 <= done < 400
-
-    # The rest is compared over a few epochs: the point is where it was killed, not how far it goes.
-    stop = StopAfter(done + 3)
-    result = tl.run(recipe, folder, context=Context(checkpoint_seconds=0, callbacks=(stop,)))
-    whole = train_and_validate(recipe, Context(callbacks=(StopAfter(done + 3),)))
-    assert len(result.history) == done + 3
-    assert result.history == whole.progress.history
-    assert_same_bits(values(tl.load_model(result.folder / "model.keras")), values(whole.model))
-
-
-def checkpointed_epochs(recipe, newest):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(newest))
-    plain = next(name for name in reader.get_variable_to_shape_map() if name.startswith("plain"))
-    return json.loads(reader.get_tensor(plain))["epoch"]
-
-
-class StopAfter(keras.callbacks.Callback):
-    """Ends training after so many epochs."""
-
-    def __init__(self, epochs):
-        super().__init__()
-        self.epochs = epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = epoch + 1 >= self.epochs
 
 
 def test_the_default_folder_follows_from_the_recipe(photo_recipe, photos):

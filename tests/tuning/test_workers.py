@@ -127,6 +127,29 @@ def test_a_worker_that_is_killed_again_and_again_is_given_up(capfd):
     assert capfd.readouterr().out.count("killed by signal 9; started again") == 3
 
 
+def test_sigterm_is_passed_on_and_has_its_code(tmp_path):
+    ended = (
+        "import os, pathlib, signal, sys, time\n"
+        "place = pathlib.Path(sys.argv[1], os.environ['KERASTUNER_TUNER_ID'])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (place.with_suffix('.end').touch(), sys.exit(75)))\n"
+        "place.with_suffix('.start').touch()\n"
+        "time.sleep(60)"
+    )
+    script = (
+        "import sys\nfrom tl_toolkit.exit_codes import exit_codes\n"
+        "from tl_toolkit.tuning.workers import run_workers\n"
+        f"with exit_codes(): sys.exit(run_workers([sys.executable, '-c', {ended!r}, sys.argv[1]], 1))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+    try:
+        wait_until(lambda: len(list(tmp_path.glob("*.start"))) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 75
+    finally:
+        process.kill()
+    assert sorted(path.name for path in tmp_path.glob("*.end")) == ["chief.end", "worker0.end"]
+
+
 def test_the_processes_talk_over_the_loopback(capfd):
     script = "import os; print(os.environ['KERASTUNER_ORACLE_IP'])"
     assert run_workers([sys.executable, "-c", script], 1) == 0

@@ -12,7 +12,8 @@ from tl_toolkit.devices.local_processes import (
     say,
     wait_for_all,
 )
-from tl_toolkit.errors import InputError
+from tl_toolkit.errors import InputError, PreemptedError
+from tl_toolkit.exit_codes import INTERRUPTED, PREEMPTED
 from tl_toolkit.tuning.run_search import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
@@ -55,8 +56,11 @@ def run_workers(command: Sequence[str], workers: int) -> int:
                 processes[name] = start(name)
             time.sleep(0.2)
         return processes[CHIEF].poll()
+    except PreemptedError:  # this process alone has SIGTERM
+        end_all(processes.values())
+        return PREEMPTED
     except KeyboardInterrupt:  # the processes have it too, and write their checkpoints
         wait_for_all(processes.values())
-        return 130
+        return INTERRUPTED
     finally:
         end_all(processes.values())
