@@ -73,7 +73,7 @@ def test_tf_config_describes_the_cluster(word, chief, joined, monkeypatch):
     assert choose_devices(word) == "joined"
     (cluster,) = joined
     assert (cluster.task_type, cluster.task_id) == ("worker", 1)
-    assert strategy._workers(cluster) == 2 + chief
+    assert strategy.count_workers(cluster) == 2 + chief
 
 
 def test_slurm_describes_the_cluster(joined, monkeypatch):

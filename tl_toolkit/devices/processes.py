@@ -33,27 +33,26 @@ class Processes:
         cluster = distribute.cluster_resolver
         self.count, self.is_chief = 1, True
         if cluster is not None:
-            spec = cluster.cluster_spec()
-            self.count = sum(spec.num_tasks(job) for job in spec.jobs)
-            first = "chief" if "chief" in spec.jobs else "worker"
+            self.count = count_workers(cluster)
+            first = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
             self.is_chief = (cluster.task_type, cluster.task_id) == (first, 0)
 
     def all_agree(self, yes: bool) -> bool:
         """Whether all of them say yes."""
         if self.count == 1:
             return yes
-        return int(self._sum(np.array([0 if yes else 1], np.int32))[0]) == 0
+        return int(self._sum(np.array([0 if yes else 1], np.int64))[0]) == 0
 
     def text_of_chief(self, text: str) -> str:
         """Returns what the chief gave, whatever the others did."""
         if self.count == 1:
             return text
         data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.empty(0, np.uint8)
-        length = self._sum(np.array([len(data)], np.int32))[0]
+        length = self._sum(np.array([len(data)], np.int64))[0]
         if length == 0:
             return ""
         mine = data if self.is_chief else np.zeros(length, np.uint8)
-        return self._sum(mine.astype(np.int32)).astype(np.uint8).tobytes().decode()
+        return self._sum(mine.astype(np.int64)).astype(np.uint8).tobytes().decode()
 
     def take_from_chief(self, variables: Sequence[keras.Variable]) -> None:
         """Gives the variables the values that they have on the chief, to the last bit."""
@@ -62,7 +61,7 @@ class Processes:
         for variable in variables:
             value = variable.numpy()
             data = np.frombuffer(value.tobytes(), np.uint8)
-            padded = np.pad(data, (0, -len(data) % 4)).view(np.int32)
+            padded = np.pad(data, (0, -len(data) % 8)).view(np.int64)
             # Sums of whole numbers with zeros are exact.
             total = self._sum(padded if self.is_chief else np.zeros_like(padded))
             variable.assign(
@@ -94,7 +93,7 @@ class Processes:
                 (folder / name).write_text(text)
 
     def _sum(self, mine: np.ndarray) -> np.ndarray:
-        """Adds up int32 arrays of one shape, one of each process."""
+        """Adds up int64 arrays of one shape, one of each process."""
         zeros = np.zeros_like(mine)
 
         def value(context: tf.distribute.ValueContext) -> tf.Tensor:
@@ -107,6 +106,12 @@ class Processes:
     @property
     def _local_replicas(self) -> int:
         return len(self._distribute.extended.worker_devices)
+
+
+def count_workers(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+    """Returns how many processes of a cluster train."""
+    spec = cluster.cluster_spec()
+    return sum(spec.num_tasks(job) for job in ("chief", "worker") if job in spec.jobs)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import os
 
 import tensorflow as tf
 
+from tl_toolkit.devices.processes import count_workers
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEVICES, check_choice
 
@@ -42,7 +43,7 @@ def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None)
         return f"one {kind}{batches}"
     names = ", ".join(name.removeprefix("/job:") for name in distribute.extended.worker_devices)
     cluster = distribute.cluster_resolver
-    processes = _workers(cluster) if cluster is not None else 1
+    processes = count_workers(cluster) if cluster is not None else 1
     where = f"{processes} processes, of which this has {names}" if processes > 1 else names
     share = f", at most {-(-batch_size // replicas)} on each" if batch_size is not None else ""
     return f"{replicas} replicas ({where}){batches}{share}"
@@ -82,7 +83,7 @@ def _described_cluster() -> tf.distribute.cluster_resolver.ClusterResolver | Non
         cluster = _slurm_cluster(int(os.environ[SLURM_TASKS]))
     else:
         return None
-    return cluster if _workers(cluster) > 1 else None
+    return cluster if count_workers(cluster) > 1 else None
 
 
 def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -100,11 +101,6 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
         num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         rpc_layer="grpc",
     )
-
-
-def _workers(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> int:
-    spec = cluster.cluster_spec()
-    return sum(spec.num_tasks(job) for job in ("chief", "worker") if job in spec.jobs)
 
 
 def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
