@@ -39,6 +39,7 @@ def train(
     overwrite: bool = False,
     plan: bool = False,
     cache_limit: float | None = None,
+    checkpoint_seconds: float = 10.0,
 ) -> None:
     """Trains one recipe: from images to a tested, exported classifier in one folder.
 
@@ -52,6 +53,7 @@ def train(
         plan: Print what would be trained and what frozen, and stop.
         cache_limit: Gigabytes of disk for what frozen layers make of images, of all runs together: the
             least recently used makes way. 20 without it.
+        checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
     """
     chosen = recipe_from(flags, recipe)
     _refuse_other_backends()
@@ -62,7 +64,9 @@ def train(
     from tl_toolkit.experiment import Context
     from tl_toolkit.runs import run
 
-    context = Context(feature_cache=_feature_cache(cache_limit))
+    context = Context(
+        feature_cache=_feature_cache(cache_limit), checkpoint_seconds=checkpoint_seconds
+    )
     result = run(chosen, output, overwrite=overwrite, context=context, console=console)
     if result is not None:
         print_result(result, console)

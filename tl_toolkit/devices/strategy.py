@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
+import threading
 
 import tensorflow as tf
 
@@ -105,7 +107,9 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
 
 def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
+        _take_sigterm_back()
+        return strategy
     except RuntimeError as error:
         if "startup" not in str(error):
             raise
@@ -113,3 +117,9 @@ def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distrib
             "A cluster is joined before TensorFlow computes anything, and here it has: call "
             "`tl_toolkit.devices.strategy.choose_devices()` at the start of the script."
         ) from error
+
+
+def _take_sigterm_back() -> None:
+    """Sets Python's own handler again: TensorFlow has put one in its place that swallows the signal."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
