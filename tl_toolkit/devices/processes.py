@@ -30,6 +30,10 @@ class Processes:
 
     def __init__(self, distribute: tf.distribute.Strategy) -> None:
         self._distribute = distribute
+        # In a graph: outside of one, TensorFlow traces a function every time.
+        self._reduce = tf.function(
+            lambda values: distribute.reduce("SUM", values, axis=None), reduce_retracing=True
+        )
         cluster = distribute.cluster_resolver
         self.count, self.is_chief = 1, True
         if cluster is not None:
@@ -101,7 +105,7 @@ class Processes:
             return tf.constant(mine if local == 0 else zeros)
 
         values = self._distribute.experimental_distribute_values_from_function(value)
-        return self._distribute.reduce("SUM", values, axis=None).numpy()
+        return self._reduce(values).numpy()
 
     @property
     def _local_replicas(self) -> int:

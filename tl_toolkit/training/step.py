@@ -162,7 +162,8 @@ def make_predictor(
 
     @tf.function(reduce_retracing=True)
     def logits_of_shares(shares):
-        return distribute.run(logits_of_share, (shares,))
+        # Gathered in the graph: outside of one, TensorFlow traces a function every time.
+        return distribute.gather(distribute.run(logits_of_share, (shares,)), axis=0)
 
     def shared_logits_of(images):
         # Every replica needs an image: the last one again, whose logits are left out.
@@ -171,7 +172,7 @@ def make_predictor(
         spread = distribute.experimental_distribute_values_from_function(
             lambda context: tf.constant(shares[context.replica_id_in_sync_group])
         )
-        return distribute.gather(logits_of_shares(spread), axis=0)[: len(images)]
+        return logits_of_shares(spread)[: len(images)]
 
     compute = shared_logits_of if replicas > 1 else logits_of
 
