@@ -153,7 +153,7 @@ def _compare_in(
     write_run(first_models[best.strategy], partial / "best")
     labels = recipes[0].labels_per_class or "all"
     _write(results, f"{recipes[0].data}, {labels} labels a class", partial)
-    shutil.rmtree(partial / CHECKPOINTS)
+    shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)  # a worker has none
     finish_output(output)
     _show(results, best, datasets[0].test, output, console)
     return results

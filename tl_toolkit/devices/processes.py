@@ -62,15 +62,16 @@ class Processes:
         """Gives the variables the values that they have on the chief, to the last bit."""
         if self.count == 1:
             return
-        for variable in variables:
-            value = variable.numpy()
-            data = np.frombuffer(value.tobytes(), np.uint8)
-            padded = np.pad(data, (0, -len(data) % 8)).view(np.int64)
-            # Sums of whole numbers with zeros are exact.
-            total = self._sum(padded if self.is_chief else np.zeros_like(padded))
-            variable.assign(
-                np.frombuffer(total.tobytes()[: len(data)], value.dtype).reshape(value.shape)
-            )
+        values = [variable.numpy() for variable in variables]
+        data = np.frombuffer(b"".join(value.tobytes() for value in values), np.uint8)
+        padded = np.pad(data, (0, -len(data) % 8)).view(np.int64)
+        # Sums of whole numbers with zeros are exact.
+        data = self._sum(padded if self.is_chief else np.zeros_like(padded)).tobytes()
+        start = 0
+        for variable, value in zip(variables, values, strict=True):
+            end = start + value.nbytes
+            variable.assign(np.frombuffer(data[start:end], value.dtype).reshape(value.shape))
+            start = end
 
     @contextlib.contextmanager
     def folder_to_write(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
