@@ -26,7 +26,7 @@ from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.defaults import hyperparameters
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
-# Measured on two logical processors: 1e-6. GPUs add up in another order; their largest is to be seen.
+# Measured on two logical processors: 4e-6. GPUs add up in another order; their largest is to be seen.
 TOLERANCE = 1e-3
 STEPS = 20
 CLASSES = 10
@@ -55,7 +55,8 @@ class Check:
             model = assemble_classifier(self._architecture, self._preprocessing, CLASSES)
             apply_plan(model, make_plan(model, FullFineTune(), "adapt"))
             numbers = hyperparameters(recipe, 32 * 1000, distribute.num_replicas_in_sync)
-            made = make_optimizer(model, numbers)
+            # Without a warm-up, whose first step would change nothing.
+            made = make_optimizer(model, dataclasses.replace(numbers, warmup_steps=0))
         signature = training_signature(self._preprocessing)
         return model, TrainingStep(model, made, 0.0, distribute, signature)
 
@@ -114,12 +115,12 @@ def main(rehearse: bool) -> int:
         strategies[f"{len(devices)} {kind}s"] = tf.distribute.MirroredStrategy(devices)
     size = 8 * len(devices)
     expected = check.change_of_a_step(tf.distribute.OneDeviceStrategy("/CPU:0"), size)
-    worst = 0.0
+    agree = True
     print(f"{', '.join(devices)}; TensorFlow {tf.__version__}")
     for name, distribute in strategies.items():
         change = check.change_of_a_step(distribute, size)
         apart = float(np.linalg.norm(change - expected) / np.linalg.norm(expected))
-        worst = max(worst, apart)
+        agree &= apart < TOLERANCE  # not so where it is no number
         precision, speed = check.images_a_second(distribute)
         print(
             f"{name}: a step is {apart:.1e} from the processor's; {speed:.1f} images/s in {precision}"
@@ -130,9 +131,8 @@ def main(rehearse: bool) -> int:
                 for n in range(len(devices))
             ]
             print(f"  peak memory: {', '.join(f'{peak / 2**30:.2f} GB' for peak in peaks)}")
-    agrees = worst < TOLERANCE
-    print("all agree" if agrees else f"they differ by more than {TOLERANCE:g}")
-    return 0 if agrees else 1
+    print("all agree" if agree else f"they differ by more than {TOLERANCE:g}")
+    return 0 if agree else 1
 
 
 if __name__ == "__main__":

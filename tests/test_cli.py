@@ -50,7 +50,16 @@ def test_help_and_lists_load_no_tensorflow(words):
 def test_every_command_is_in_the_help(command):
     code, out, _ = command("--help")
     assert code == 0
-    for name in ("train", "search", "compare", "predict", "evaluate", "models", "weights"):
+    for name in (
+        "train",
+        "search",
+        "compare",
+        "predict",
+        "evaluate",
+        "models",
+        "weights",
+        "launch",
+    ):
         assert f"• {name}" in out
 
 
@@ -248,15 +257,21 @@ def test_models_prints_the_paper_s_table(command):
     assert "1.8 G" in out
 
 
+def test_launch_without_a_command_says_how(command):
+    code, _, err = command("launch", "--workers", 2)
+    assert code == 2
+    assert "Name the command behind --, such as: launch --workers 2 -- train" in err
+
+
 def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
     from tl_toolkit.training import loop
 
-    def interrupt_once(*arguments):
+    def interrupt(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return train_epoch(*arguments)
+        return count(*arguments)
 
-    train_epoch = loop._train_epoch
-    monkeypatch.setattr(loop, "_train_epoch", interrupt_once)
+    count = loop._count
+    monkeypatch.setattr(loop, "_count", interrupt)
     words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--weights"]
     code, _, err = command(*words, photo_recipe.weights, "--output", tmp_path / "run")
     assert code == 130

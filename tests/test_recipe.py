@@ -14,6 +14,7 @@ from tl_toolkit.catalog import BLOCK_COUNTS, PREPROCESSING, STEMS, VARIANTS
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
     CLASS_BALANCE,
+    DEVICES,
     ON,
     OPTIMIZERS,
     PRECISIONS,
@@ -71,6 +72,7 @@ OTHER_FIELDS = {
     "cache": st.booleans(),
     "precision": st.sampled_from(PRECISIONS),
     "serve_precision": st.sampled_from(SERVE_PRECISIONS),
+    "devices": st.sampled_from(DEVICES),
     "labels_per_class": COUNTS,
     "test_fraction": st.floats(0, 1),
     "validation_fraction": optional(st.floats(0, 1)),
