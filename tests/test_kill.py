@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(point, undisturbed, tmp_p
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        assert process.exitcode == -signal.SIGKILL
+        assert process.exitcode in (-signal.SIGKILL, 0)  # 0: it ended just then
     where = f"killed after {share:.3f} of {seconds:.1f} s"
     if (tmp_path / "run").exists():
         assert (tmp_path / "run" / SAVED_MODEL / "saved_model.pb").exists(), where
