@@ -3,6 +3,8 @@
 import concurrent.futures
 import dataclasses
 import os
+import pathlib
+import re
 import shutil
 import time
 
@@ -262,6 +264,25 @@ def test_what_another_process_is_at_is_left_to_it_and_done_if_it_dies(
         rows = future.result(timeout=30).rows(np.arange(11))
     assert computed == [4, 3, 4]
     assert rows.tobytes() == whole.tobytes()
+
+
+def test_rows_that_were_read_do_not_count_as_memory(tmp_path):
+    shards = []
+    for number in range(4):
+        np.save(tmp_path / f"{number}.npy", np.full((64, 2**16), number, np.float32))
+        rows = np.load(tmp_path / f"{number}.npy", mmap_mode="r").view(np.float32)
+        shards.append(rows)
+    features = feature_cache.Features((tuple(shards),), rows_per_shard=64)
+
+    def megabytes_of_files():
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(re.search(r"RssFile:\s+(\d+)", status).group(1)) / 1024
+
+    before = megabytes_of_files()
+    for number in range(4):  # 16 MB each
+        found = features.rows(np.arange(64 * number, 64 * (number + 1)))
+        assert (found == number).all()
+    assert megabytes_of_files() - before < 10
 
 
 def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, cache, monkeypatch):

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import math
+import mmap
 import os
 import pathlib
 import shutil
@@ -74,6 +75,7 @@ class Features:
         for shard in np.unique(of_shard):
             chosen = of_shard == shard
             found[chosen] = shards[shard][rows[chosen]]
+            _let_go(shards[shard])
         return found
 
 
@@ -264,6 +266,12 @@ def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _let_go(rows: np.ndarray) -> None:
+    """Takes pages that were read off this process's memory; they stay in the system's cache of the file."""
+    if isinstance(rows, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+        rows._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def _lock(folder: pathlib.Path, shard: int, timeout: float) -> filelock.FileLock:
