@@ -20,4 +20,5 @@ RECIPE = tl.Recipe(
 
 if __name__ == "__main__":
     result = tl.run(RECIPE, overwrite=True, console=Console())
-    print(f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}")
+    if result is not None:  # None on a cluster's other processes
+        print(f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}")

@@ -35,4 +35,5 @@ if __name__ == "__main__":
         overwrite=True,
         console=console,
     )
-    print_search(result, console)
+    if result is not None:  # None on a cluster's other processes
+        print_search(result, console)
