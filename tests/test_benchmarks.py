@@ -1,7 +1,10 @@
 """The benchmarks' harness: turns, ratios and their range; and that every file names what it compares."""
 
 import importlib
+import os
 import pathlib
+import re
+import subprocess
 import sys
 
 import pytest
@@ -85,3 +88,26 @@ def test_every_benchmark_compares_contenders_that_it_has(on_path):
             names = {name.partition(": ")[0] for name in (comparison.ours, comparison.peer)}
             assert names <= set(benchmark.contenders)
         assert set(benchmark.environment) <= set(benchmark.contenders)
+
+
+@pytest.mark.slow
+def test_the_check_of_gpus_can_be_rehearsed_and_says_where_there_is_none():
+    def check(*words):
+        return subprocess.run(
+            [sys.executable, FOLDER / "gpu_check.py", *words],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    rehearsal = check("--rehearse")
+    assert rehearsal.returncode == 0, rehearsal.stderr
+    apart = [float(number) for number in re.findall(r"a step is (\S+) from", rehearsal.stdout)]
+    assert len(apart) == 2
+    assert apart[0] == 0
+    assert 0 < apart[1] < 1e-4
+    assert rehearsal.stdout.rstrip().endswith("all agree")
+    none = check()
+    assert none.returncode == 1
+    assert "There is no GPU that TensorFlow sees: nothing was checked." in none.stderr
