@@ -24,7 +24,7 @@ from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
-from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.processes import Processes, lost_workers_explained
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
@@ -116,14 +116,18 @@ def run(
     partial = partial_folder(folder)
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
     distribute = context.devices(recipe)
-    is_chief = Processes(distribute).is_chief
+    processes = Processes(distribute)
+    is_chief = processes.is_chief
     if is_chief:
         check_output(folder, overwrite)
     if console is not None and distribute.num_replicas_in_sync > 1:
         console.print(escape(describe_devices(distribute, recipe.batch_size)))
     with _disk_errors_explained(partial):
         trained = _train(recipe, context, partial, console if is_chief else None)
-        return write_run(trained, folder) if is_chief else None
+        result = write_run(trained, folder) if is_chief else None
+        with lost_workers_explained(processes):
+            processes.wait_for_all()  # a chief that is lost in its export is lost to all
+        return result
 
 
 def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:

@@ -12,6 +12,7 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import AUGMENTATIONS
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.pipeline import (
+    Shard,
     batch_positions,
     batch_sizes,
     class_weights,
@@ -300,3 +301,41 @@ def test_an_image_is_read_once_an_epoch(batch_size):
     )
     assert sum(len(images) for images, _, _ in batches) == 11 * epochs
     assert sorted(read) == sorted([*range(11)] * epochs)
+
+
+def shards(processes, local):
+    return [Shard(processes * local, first * local, local) for first in range(processes)]
+
+
+@SETTINGS
+@hypothesis.given(
+    st.integers(1, 60), st.integers(1, 20), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9)
+)
+def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
+    examples, batch_size, processes, local, seed
+):
+    options = {"batch_size": batch_size, "epochs": 2, "seed": seed}
+    labels = np.zeros(examples, np.int64)
+    whole = list(batch_positions(labels, **options))
+    of_processes = [
+        list(batch_positions(labels, shard=shard, **options)) for shard in shards(processes, local)
+    ]
+    for step, (epoch, batch) in enumerate(whole):
+        shares = [share for own in of_processes for share in own[step * local : (step + 1) * local]]
+        assert {e for e, _ in shares} == {epoch}
+        sizes = [len(share) for _, share in shares]
+        assert max(sizes) - min(sizes) <= 1
+        np.testing.assert_array_equal(np.concatenate([share for _, share in shares]), batch)
+    assert sum(map(len, of_processes)) == len(whole) * processes * local
+
+
+@pytest.mark.parametrize("examples", [1, 2, 3, 9])
+def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(examples):
+    split = numbered(np.zeros(examples, np.int64))
+    whole = ids_of(batches_of(split, batch_size=8, epochs=3))
+    own = [ids_of(batches_of(split, batch_size=8, epochs=3, shard=s)) for s in shards(4, 2)]
+    assert [len(batches) for batches in own] == [2 * len(whole)] * 4
+    for step, batch in enumerate(whole):
+        shares = [share for batches in own for share in batches[2 * step : 2 * step + 2]]
+        assert [image for share in shares for image in share] == batch
+        assert len(shares) == 8

@@ -210,8 +210,9 @@ def training_batches(
         return (
             tf.data.Dataset.from_tensor_slices(order)
             .map(lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True)
-            .batch(tf.reduce_max(sizes))
+            .batch(tf.maximum(tf.reduce_max(sizes), 1))
             .rebatch(sizes)
+            .take(tf.size(sizes, tf.int64))
         )
 
     numbers = tf.TensorSpec([None], tf.int64)

@@ -47,6 +47,10 @@ class Processes:
             return yes
         return int(self._sum(np.array([0 if yes else 1], np.int64))[0]) == 0
 
+    def wait_for_all(self) -> None:
+        """Returns when all of them have called it."""
+        self.all_agree(True)
+
     def text_of_chief(self, text: str) -> str:
         """Returns what the chief gave, whatever the others did."""
         if self.count == 1:

@@ -32,7 +32,13 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
     """
     check_choice("devices", devices, DEVICES)
     if tf.distribute.has_strategy():
-        return tf.distribute.get_strategy()
+        strategy = tf.distribute.get_strategy()
+        if strategy.cluster_resolver is not None and count_workers(strategy.cluster_resolver) > 1:
+            raise InputError(
+                "A run makes variables on the chief alone, which the scope of a cluster's strategy does not "
+                "allow: leave the scope, and give the strategy as `Context(distribute=…)`."
+            )
+        return strategy
     return _strategy(devices)
 
 

@@ -107,17 +107,20 @@ def train(
                 _count(result, progress)
                 progress.seconds += lap()
                 # Several processes learn of a signal from a step that began after it: all stop after the same.
-                _stop_if_asked(noted() if alone else result.stop, memory, progress, schedule)
+                asked = noted() if alone else result.stop
+                _stop_if_asked(asked, memory, progress, schedule, processes)
                 if progress.step < schedule.steps_per_epoch:
                     memory.save_if_due(progress, _steps_done(progress, schedule))
             _end_epoch(model, optimizer, validate, memory, hooks, progress)
+            progress.stopped = not processes.all_agree(not model.stop_training)
             progress.seconds += lap()
             if _is_over(progress, schedule):
                 memory.save(progress, _steps_done(progress, schedule))
             else:
                 memory.save_if_due(progress, _steps_done(progress, schedule))
-            if alone:
-                _stop_if_asked(noted(), memory, progress, schedule)
+            if alone or _is_over(progress, schedule):  # the next step would tell the others
+                asked = tuple(not processes.all_agree(not one) for one in noted())
+                _stop_if_asked(asked, memory, progress, schedule, processes)
     if progress.best_epoch is not None:
         memory.restore_best()
     hooks.on_train_end()
@@ -156,16 +159,20 @@ def _end_epoch(
     progress.history.append(figures)
     hooks.on_epoch_end(progress.epoch, figures)
     progress.epoch, progress.step, progress.running = progress.epoch + 1, 0, [0.0, 0.0, 0.0]
-    progress.stopped = bool(model.stop_training)
 
 
 def _stop_if_asked(
-    asked: tuple[bool, ...], memory: Memory, progress: Progress, schedule: Schedule
+    asked: tuple[bool, ...],
+    memory: Memory,
+    progress: Progress,
+    schedule: Schedule,
+    processes: Processes,
 ) -> None:
     """Writes a checkpoint and raises, where one of `STOPS` was asked for."""
     for error, is_asked in zip(STOPS.values(), asked, strict=True):
         if is_asked:
             memory.save(progress, _steps_done(progress, schedule))
+            processes.wait_for_all()  # the end of one may be the end of all
             where = f"epoch {progress.epoch}"
             if progress.step:
                 where = f"step {progress.step} of epoch {progress.epoch + 1}"

@@ -18,6 +18,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -162,7 +163,10 @@ class FeatureCache:
             len(split) if shards is None else min(len(shards) * rows_per_shard, len(split))
             for shards in missing
         )
-        self._make_room(rows * row_bytes, keep=set(folders))
+        # One process at a time: what another one removes has no size.
+        self.place.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.place / "room.lock"):
+            self._make_room(rows * row_bytes, keep=set(folders))
         # Made once, whatever the number of views; not at all where nothing is missing.
         engine = functools.cache(lambda: inference_engine(frozen))
         reader = functools.cache(lambda: view_reader(split, preprocessing, augmentation, seed))
@@ -189,7 +193,6 @@ class FeatureCache:
     def _make_room(self, needed: float, keep: set[pathlib.Path]) -> None:
         """Removes the least recently used entries until the new ones fit."""
         place = self.place
-        place.mkdir(parents=True, exist_ok=True)
         entries = sorted(
             (entry for entry in place.iterdir() if entry.is_dir()), key=lambda e: e.stat().st_mtime
         )
@@ -224,14 +227,17 @@ def _share_out(folder: pathlib.Path, shards: Sequence[int], compute: Callable[[i
     What another one is at is left to it, and waited for at the end: it may have been killed. A shard's
     numbers do not depend on who computes it, nor on which others are missing.
     """
-    for timeout in (0, -1):
-        for shard in shards:
-            with contextlib.suppress(filelock.Timeout), _lock(folder, shard, timeout):
-                if (folder / _shard_name(shard)).is_file():
-                    continue
-                for left_over in folder.glob(f"{_shard_name(shard)}.*.partial"):
-                    left_over.unlink(missing_ok=True)
-                compute(shard)
+    user = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_ident()}.lock")
+    with filelock.FileLock(user):  # between two shards the entry is in use too
+        for timeout in (0, -1):
+            for shard in shards:
+                with contextlib.suppress(filelock.Timeout), _lock(folder, shard, timeout):
+                    if (folder / _shard_name(shard)).is_file():
+                        continue
+                    for left_over in folder.glob(f"{_shard_name(shard)}.*.partial"):
+                        left_over.unlink(missing_ok=True)
+                    compute(shard)
+    user.unlink(missing_ok=True)
 
 
 def _model_digest(model: keras.Model) -> str:
@@ -304,4 +310,8 @@ def _touch(folder: pathlib.Path) -> bool:
 
 
 def _size(folder: pathlib.Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    sizes = []
+    for path in folder.glob("*.npy"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return sum(sizes)

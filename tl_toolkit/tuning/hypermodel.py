@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_tuner.errors import FailedTrialError, FatalError
 
 from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.devices.processes import Processes
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import TrainedModel, train_and_validate
 from tl_toolkit.preparation import Context, prepare, training_order
@@ -68,6 +69,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         examples = len(training_order(recipe, self.context.dataset.train, epoch=0))
         self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
         self._built_under = distribute
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether several processes train a trial together: one that is out of memory cannot go on alone."""
+        return Processes(self._built_under).count > 1
 
     def check_blocks(self) -> None:
         """Raises `InputError` where an axis names a block that the network does not have.
@@ -137,7 +143,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         changes = {"epochs": epochs} if epochs else {}
         try:
             trained = self.train(self.recipe_at(hp, **changes), **context)
-        except (*OUT_OF_MEMORY, DivergedError) as error:
+        except OUT_OF_MEMORY as error:
+            if self.is_spread:
+                raise
+            raise FailedTrialError(str(error)) from error
+        except DivergedError as error:
             raise FailedTrialError(str(error)) from error
         except InputError as error:
             raise SearchError(str(error)) from error

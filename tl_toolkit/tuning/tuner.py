@@ -122,6 +122,8 @@ class RecipeTuner(keras_tuner.Tuner):
         try:
             executions = self._execute(number, recipe)
         except OUT_OF_MEMORY as error:
+            if self.hypermodel.is_spread:
+                raise
             message = f"memory did not suffice for batches of {recipe.batch_size} images: {error}"
             ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
         except DivergedError as error:
