@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # A test keeps one core busy: two processes, a whole test file at a time.
-WORKERS := --numprocesses 2 --dist loadfile
+WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-fast test-kill test-long check format bench gpu-check clean

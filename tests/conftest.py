@@ -1,5 +1,6 @@
 """What tests share: one seed, a tiny pretrained network, photos that it can tell apart, a finished run."""
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -27,9 +28,13 @@ precision.CPU_INFO = pathlib.Path(os.devnull)
 
 def pytest_collection_modifyitems(items):
     """What needs a finished run is slow: to export and load it in a fresh process takes over ten seconds."""
+    slow = collections.defaultdict(list)
     for item in items:
         if "finished_run" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+        slow[item.path].append(item.get_closest_marker("slow") is not None)
+    # Files of slow tests first: one that comes last would keep one process waiting for the other.
+    items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-SECONDS_TO_END = 30.0
+SECONDS_TO_END = 45.0  # longer than it takes to notice that another process is gone
 
 
 class LocalProcess:
@@ -64,7 +64,7 @@ class LocalProcess:
 
 
 def wait_for_all(processes: Iterable[LocalProcess]) -> None:
-    """Gives them half a minute to end by themselves."""
+    """Gives them some time to end by themselves."""
     moment = time.monotonic() + SECONDS_TO_END
     for process in processes:
         process.wait_until(moment)

@@ -14,6 +14,7 @@ from tl_toolkit.devices.processes import count_workers
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEVICES, check_choice
 
+SECONDS_OF_SILENCE = 30  # after which a process counts as lost
 TF_CONFIG, SLURM_TASKS = "TF_CONFIG", "SLURM_STEP_NUM_TASKS"
 
 
@@ -112,6 +113,7 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
 
 
 def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
+    _allow_for_busy_hosts(cluster)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
         _take_sigterm_back()
@@ -123,6 +125,31 @@ def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distrib
             "A cluster is joined before TensorFlow computes anything, and here it has: call "
             "`tl_toolkit.devices.strategy.choose_devices()` at the start of the script."
         ) from error
+
+
+def _allow_for_busy_hosts(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> None:
+    """Lets a process be silent for longer before the others take it for lost.
+
+    TensorFlow's own ten seconds are too few for a host whose cores are all at work, and no public name sets
+    them. Where its inner names are others, its own time holds.
+    """
+    spec = cluster.cluster_spec()
+    with contextlib.suppress(ImportError, AttributeError, TypeError):
+        from tensorflow.core.protobuf import coordination_config_pb2
+        from tensorflow.python.distribute import multi_worker_util
+        from tensorflow.python.eager import context
+
+        jobs = [
+            coordination_config_pb2.CoordinatedJob(name=job, num_tasks=spec.num_tasks(job))
+            for job in ("chief", "worker")
+            if job in spec.jobs
+        ]
+        context.context().configure_coordination_service(
+            service_type="standalone",
+            service_leader=multi_worker_util.coordination_leader(spec),
+            coordinated_jobs=jobs,
+            heartbeat_timeout_in_ms=1000 * SECONDS_OF_SILENCE,
+        )
 
 
 def _take_sigterm_back() -> None:
