@@ -15,7 +15,6 @@ from tl_toolkit.data.augment import Augmentation, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import epoch_order
-from tl_toolkit.devices.processes import Processes
 from tl_toolkit.devices.strategy import choose_devices
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.precision import choose_precision
@@ -96,8 +95,6 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
     weights = open_recipe_weights(recipe) if network is None else None
     spec = choose_network(recipe, weights) if network is None else network.spec
     dataset = context.dataset or open_recipe_data(recipe)
-    # The chief sends every variable as it is made: TensorFlow loses one that waits long for a receiver.
-    Processes(distribute).wait_for_all()
     with distribute.scope():
         if network is None:
             model, notes = build_network(recipe, spec, weights, len(dataset.class_names))

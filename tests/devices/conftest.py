@@ -13,9 +13,9 @@ from tl_toolkit.devices.local_processes import free_ports
 TESTS = pathlib.Path(__file__).parents[1]
 SPREAD = pathlib.Path(__file__).with_name("spread.py")
 SECONDS = 400
-# TensorFlow sometimes drops a variable's first value on its way from the chief, where all cores are busy:
+# Where all cores are busy, processes sometimes lose each other between two cases. The cause is not known. It is
 # a crash, which is tried again, and no wrong number, which is not.
-BROKEN = "Delete called on non-empty BufRendezvous"
+BROKEN = "Collective ops is aborted"
 
 
 @pytest.fixture(scope="session")
