@@ -16,8 +16,10 @@ def _nothing_is_remembered(monkeypatch):
     for name in ("TF_CONFIG", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     strategy._strategy.cache_clear()
+    strategy._joined_cluster.cache_clear()
     yield
     strategy._strategy.cache_clear()
+    strategy._joined_cluster.cache_clear()
 
 
 @pytest.fixture
@@ -74,6 +76,13 @@ def test_tf_config_describes_the_cluster(word, chief, joined, monkeypatch):
     (cluster,) = joined
     assert (cluster.task_type, cluster.task_id) == ("worker", 1)
     assert strategy.count_workers(cluster) == 2 + chief
+
+
+def test_a_cluster_is_joined_once_whatever_the_words(joined, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", tf_config(2))
+    chosen = [choose_devices(word) for word in ("multi_worker", "auto", "multi_worker")]
+    assert chosen == ["joined"] * 3
+    assert len(joined) == 1
 
 
 def test_slurm_describes_the_cluster(joined, monkeypatch):

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-SECONDS_TO_END = 45.0  # longer than it takes to notice that another process is gone
+SECONDS_TO_END = 30.0  # longer than it takes to notice that another process is gone
 
 
 class LocalProcess:

@@ -14,7 +14,6 @@ from tl_toolkit.devices.processes import count_workers
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEVICES, check_choice
 
-SECONDS_OF_SILENCE = 30  # after which a process counts as lost
 TF_CONFIG, SLURM_TASKS = "TF_CONFIG", "SLURM_STEP_NUM_TASKS"
 
 
@@ -58,12 +57,12 @@ def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None)
     return f"{replicas} replicas ({where}){batches}{share}"
 
 
-@functools.cache  # a process joins a cluster once
+@functools.cache
 def _strategy(devices: str) -> tf.distribute.Strategy:
     _let_memory_grow()
-    cluster = _described_cluster() if devices in ("auto", "multi_worker") else None
+    cluster = _joined_cluster() if devices in ("auto", "multi_worker") else None
     if cluster is not None:
-        return _join(cluster)
+        return cluster
     if devices == "multi_worker":
         raise InputError(
             "devices='multi_worker' needs a cluster: TF_CONFIG, a SLURM step of several tasks, or "
@@ -82,6 +81,13 @@ def _let_memory_grow() -> None:
     for gpu in tf.config.get_visible_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # in use already: somebody else has decided
             tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@functools.cache
+def _joined_cluster() -> tf.distribute.Strategy | None:
+    """Joins the cluster, whatever word asks for it, once: two strategies number their messages alike."""
+    cluster = _described_cluster()
+    return _join(cluster) if cluster is not None else None
 
 
 def _described_cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
@@ -113,7 +119,6 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
 
 
 def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
-    _allow_for_busy_hosts(cluster)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
         _take_sigterm_back()
@@ -125,31 +130,6 @@ def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distrib
             "A cluster is joined before TensorFlow computes anything, and here it has: call "
             "`tl_toolkit.devices.strategy.choose_devices()` at the start of the script."
         ) from error
-
-
-def _allow_for_busy_hosts(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> None:
-    """Lets a process be silent for longer before the others take it for lost.
-
-    TensorFlow's own ten seconds are too few for a host whose cores are all at work, and no public name sets
-    them. Where its inner names are others, its own time holds.
-    """
-    spec = cluster.cluster_spec()
-    with contextlib.suppress(ImportError, AttributeError, TypeError):
-        from tensorflow.core.protobuf import coordination_config_pb2
-        from tensorflow.python.distribute import multi_worker_util
-        from tensorflow.python.eager import context
-
-        jobs = [
-            coordination_config_pb2.CoordinatedJob(name=job, num_tasks=spec.num_tasks(job))
-            for job in ("chief", "worker")
-            if job in spec.jobs
-        ]
-        context.context().configure_coordination_service(
-            service_type="standalone",
-            service_leader=multi_worker_util.coordination_leader(spec),
-            coordinated_jobs=jobs,
-            heartbeat_timeout_in_ms=1000 * SECONDS_OF_SILENCE,
-        )
 
 
 def _take_sigterm_back() -> None:
