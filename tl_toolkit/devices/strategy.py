@@ -28,7 +28,8 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
             cluster where one is described, else all GPUs where there are several, else one device.
 
     Raises:
-        InputError: There is no such word, or no cluster is described, or TensorFlow has computed already.
+        InputError: There is no such word, no cluster is described, TensorFlow has computed already, or the call
+            is made in the scope of a cluster's strategy.
     """
     check_choice("devices", devices, DEVICES)
     if tf.distribute.has_strategy():
