@@ -147,25 +147,50 @@ def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
     assert histories[0] == histories[1]
 
 
-def test_slurm_tasks_are_the_workers_of_a_cluster(place, start):
+# What SLURM does with the words after `srun`: two tasks on this host, and the highest of their codes.
+SRUN = """\
+export SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=127.0.0.1 SLURM_STEP_TASKS_PER_NODE=2
+SLURM_PROCID=0 "$@" & first=$!
+SLURM_PROCID=1 "$@"; code=$?
+wait $first || code=$?
+exit $code
+"""
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """A folder for commands that stand in for others."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def make(name, script):
+        (folder / name).write_text(f"#!/bin/bash\n{script}")
+        (folder / name).chmod(0o755)
+        return str(folder)
+
+    return make
+
+
+def test_slurm_tasks_are_the_workers_of_a_cluster(place, start, commands):
+    folder = commands("srun", SRUN)
     (command,) = [line for line in SLURM.splitlines() if line.startswith("srun")]
-    command = command.removeprefix("srun ")
-    tasks = [
-        start(
-            command,
-            epochs=2,
-            SLURM_STEP_NUM_TASKS="2",
-            SLURM_STEP_NODELIST="127.0.0.1",
-            SLURM_STEP_TASKS_PER_NODE="2",
-            SLURM_PROCID=str(rank),
-        )
-        for rank in range(2)
-    ]
-    ends = [end(task) for task in tasks]
-    assert [code for code, _ in ends] == [0, 0], ends
-    assert "2 replicas (2 processes" in ends[1][1]
+    code, output = end(start(f"PATH={folder}:$PATH {command}", epochs=2))
+    assert code == 0, output[-3000:]
+    assert output.count("2 replicas (2 processes") == 2
     metrics = json.loads((place / "my_run" / "metrics.json").read_text())
     assert metrics["test"]["examples"] == 12
+
+
+@pytest.mark.parametrize("code", [0, 2, PREEMPTED])
+def test_a_slurm_job_ends_as_its_step_and_is_queued_again_where_it_was_preempted(
+    code, place, commands
+):
+    commands("srun", f"exit {code}")
+    folder = commands("scontrol", 'echo "$@"')
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "17"}
+    ended = subprocess.run(["bash", "-c", SLURM], env=environment, capture_output=True, text=True)
+    assert ended.returncode == code
+    assert ended.stdout == ("requeue 17\n" if code == PREEMPTED else "")
 
 
 @pytest.mark.parametrize("index", [0, 1])

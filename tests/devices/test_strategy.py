@@ -13,7 +13,7 @@ from tl_toolkit.errors import InputError
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered(monkeypatch):
-    for name in ("TF_CONFIG", "SLURM_STEP_NUM_TASKS"):
+    for name in ("TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURMD_NODENAME"):
         monkeypatch.delenv(name, raising=False)
     strategy._strategy.cache_clear()
     strategy._joined_cluster.cache_clear()
@@ -85,21 +85,29 @@ def test_a_cluster_is_joined_once_whatever_the_words(joined, monkeypatch):
     assert len(joined) == 1
 
 
-def test_slurm_describes_the_cluster(joined, monkeypatch):
-    for name, value in {
-        "STEP_NUM_TASKS": "3",
-        "STEP_NODELIST": "node[07-08]",
-        "STEP_TASKS_PER_NODE": "2,1",
-        "PROCID": "2",
-        "LOCALID": "0",
-    }.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
+@pytest.fixture
+def slurm(monkeypatch):
+    """Task 2 of 4, the first one on the third of the hosts that hold 1, 1 and 2 of them."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[9-10],gpu[07]")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "1(x2),2")
+    monkeypatch.setenv("SLURM_PROCID", "2")
+    monkeypatch.setenv("SLURMD_NODENAME", "gpu07")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_slurm_describes_the_cluster_in_the_order_of_its_tasks(slurm, joined):
     assert choose_devices("auto") == "joined"
     spec = joined[0].cluster_spec().as_dict()
-    assert spec == {"worker": ["node07:8888", "node07:8889", "node08:8888"]}
+    assert spec == {"worker": ["node9:8888", "node10:8888", "gpu07:8888", "gpu07:8889"]}
     assert (joined[0].task_type, joined[0].task_id) == ("worker", 2)
     assert joined[0].num_accelerators() == {"GPU": 0}
+
+
+def test_slurm_tasks_in_another_order_are_refused(slurm, joined, monkeypatch):
+    monkeypatch.setenv("SLURMD_NODENAME", "node9")  # tasks dealt out in turn
+    with pytest.raises(InputError, match=r"runs task 2 on 'node9'.*'gpu07'.*--distribution=block"):
+        choose_devices("auto")
 
 
 def test_a_cluster_of_one_is_none(joined, monkeypatch):

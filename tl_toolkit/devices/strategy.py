@@ -14,7 +14,7 @@ from tl_toolkit.devices.processes import count_workers
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEVICES, check_choice
 
-TF_CONFIG, SLURM_TASKS = "TF_CONFIG", "SLURM_STEP_NUM_TASKS"
+TF_CONFIG, SLURM_TASKS, SLURM_HOST = "TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURMD_NODENAME"
 
 
 def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
@@ -108,10 +108,19 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
     slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
         gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
     )
-    spec = slurm.cluster_spec()
+    addresses = slurm.cluster_spec().job_tasks("worker")
     kind, index = slurm.get_task_info()
+    # SLURM numbers its tasks in the order of its list of hosts; the resolver sorts them as texts: 10 before 9.
+    hosts = list(slurm._task_configuration)
+    addresses.sort(key=lambda address: hosts.index(address.rpartition(":")[0]))
+    host, here = addresses[index].rpartition(":")[0], os.environ.get(SLURM_HOST)
+    if here not in (None, host):
+        raise InputError(
+            f"SLURM runs task {index} on {here!r}, where one in blocks would be on {host!r}: give srun "
+            "`--distribution=block`."
+        )
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
-        spec,
+        tf.train.ClusterSpec({kind: addresses}),
         task_type=kind,
         task_id=index,
         num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
