@@ -121,6 +121,14 @@ def test_two_trainings_of_one_recipe_are_equal_bit_for_bit(photo_recipe, strateg
     assert first.validation == second.validation
 
 
+def test_devices_and_the_batch_that_was_decided_are_announced_before_training(photo_recipe):
+    def announce(text):
+        raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt, match="^one CPU, batches of at most 32 images$"):
+        train_and_validate(photo_recipe.replace(batch_size=None), Context(announce=announce))
+
+
 def test_another_seed_trains_other_weights(photo_recipe):
     first = train_and_validate(photo_recipe.replace(epochs=1))
     second = train_and_validate(photo_recipe.replace(epochs=1, seed=4))

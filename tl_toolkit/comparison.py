@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     Context,
@@ -115,9 +117,12 @@ def run_comparison(
         StoppedError: Ctrl-C; the same call goes on.
     """
     _check_recipes(recipes, seeds)
-    processes = Processes(Context().devices(recipes[0]))
+    distribute = Context().devices(recipes[0])
+    processes = Processes(distribute)
     if processes.is_chief:
         check_output(pathlib.Path(output), overwrite)
+    if console is not None and distribute.num_replicas_in_sync > 1:
+        console.print(escape(describe_devices(distribute, None)))
     if console is None or not processes.is_chief:
         console = Console(quiet=True)
     with processes.folder_to_write(pathlib.Path(output)) as folder:

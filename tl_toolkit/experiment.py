@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from tl_toolkit.data.pipeline import (
 )
 from tl_toolkit.devices.processes import Processes, lost_workers_explained
 from tl_toolkit.devices.strategy import describe_devices
+from tl_toolkit.errors import InputError
 from tl_toolkit.preparation import Context, Experiment, prepare
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
@@ -97,12 +99,17 @@ def _train_and_validate(recipe: Recipe, context: Context, processes: Processes) 
         experiment.numbers,
         experiment.dataset,
     )
+    identity = _identity(experiment)
+    _check_all_train_the_same(experiment, identity, processes)
+    distribute = context.devices(recipe)
+    devices = describe_devices(distribute, numbers.batch_size)
+    if context.announce is not None:
+        context.announce(devices)
     before = fingerprints(model, plan)
     started = time.monotonic()
     cached, notes = _cache_frozen_part(experiment, context.feature_cache, processes)
     seconds_of_cache = time.monotonic() - started
     experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *notes))
-    distribute = context.devices(recipe)
     with distribute.scope():
         optimizer = make_optimizer(model, numbers)
     signature = (
@@ -130,13 +137,7 @@ def _train_and_validate(recipe: Recipe, context: Context, processes: Processes) 
         ),
         validate=_make_validation(experiment, predict_validation),
         folder=context.checkpoints,
-        identity={
-            # On other devices it goes on as well.
-            "recipe": {k: v for k, v in recipe.to_json().items() if k != "devices"},
-            "weights": experiment.spec.name,
-            "precision": experiment.precision,
-            "data": _data_identity(dataset),
-        },
+        identity=identity,
         callbacks=context.callbacks,
         processes=processes,
     )
@@ -148,7 +149,6 @@ def _train_and_validate(recipe: Recipe, context: Context, processes: Processes) 
         if predict_validation
         else None
     )
-    devices = describe_devices(distribute, numbers.batch_size)
     return TrainedModel(experiment, progress, validation, verified, devices)
 
 
@@ -261,6 +261,42 @@ def _make_validation(experiment: Experiment, predict: Callable | None):
         return figures, [metrics[selected_by], -metrics["log_loss"]]
 
     return validate
+
+
+def _identity(experiment: Experiment) -> dict[str, Any]:
+    """What must be equal for a checkpoint to be gone on from; on other devices it is."""
+    recipe = experiment.recipe.to_json()
+    return {
+        "recipe": {name: value for name, value in recipe.items() if name != "devices"},
+        "weights": experiment.spec.name,
+        "precision": experiment.precision,
+        "data": _data_identity(experiment.dataset),
+    }
+
+
+def _check_all_train_the_same(
+    experiment: Experiment, identity: dict[str, Any], processes: Processes
+) -> None:
+    """Raises `InputError` on all processes where one has another recipe, other images or other weights."""
+    if processes.count == 1:
+        return
+    digest = hashlib.sha256()
+    for variable in experiment.model.variables:
+        digest.update(variable.numpy().tobytes())
+    different = processes.differences(
+        {
+            **identity,
+            "numbers": dataclasses.asdict(experiment.numbers),
+            "validation images": len(experiment.dataset.validation or ()),
+            "values of the weights": digest.hexdigest(),
+            "package versions": [tf.__version__, keras.__version__, np.__version__],
+        }
+    )
+    if different:
+        raise InputError(
+            f"The {processes.count} processes would not train the same: they differ in "
+            f"{', '.join(different)}. Give all of them the same command, images, weights and packages."
+        )
 
 
 def _data_identity(dataset: ImageDataset) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -38,6 +39,7 @@ class Context:
         distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
         feature_cache: Where what frozen layers make of images is kept.
         networks: Where trainings leave their network to the next one; None: each builds its own.
+        announce: Called, before the first step, with what is trained on and how a batch is shared out.
     """
 
     dataset: ImageDataset | None = None
@@ -47,6 +49,7 @@ class Context:
     distribute: tf.distribute.Strategy | None = None
     feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)
     networks: NetworkPool | None = None
+    announce: Callable[[str], None] | None = None
 
     def devices(self, recipe: Recipe) -> tf.distribute.Strategy:
         """What a recipe is trained on."""

@@ -25,7 +25,6 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.processes import Processes, lost_workers_explained
-from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     EVALUATION_BATCH_SIZE,
@@ -115,13 +114,12 @@ def run(
     folder = pathlib.Path(output) if output is not None else default_folder(recipe)
     partial = partial_folder(folder)
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
-    distribute = context.devices(recipe)
-    processes = Processes(distribute)
+    processes = Processes(context.devices(recipe))
     is_chief = processes.is_chief
     if is_chief:
         check_output(folder, overwrite)
-    if console is not None and distribute.num_replicas_in_sync > 1:
-        console.print(escape(describe_devices(distribute, recipe.batch_size)))
+    if console is not None:  # of every process
+        context = dataclasses.replace(context, announce=lambda text: console.print(escape(text)))
     with _disk_errors_explained(partial):
         trained = _train(recipe, context, partial, console if is_chief else None)
         result = write_run(trained, folder) if is_chief else None

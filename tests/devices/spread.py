@@ -23,6 +23,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.pipeline import Shard, training_signature
 from tl_toolkit.devices.processes import Processes
 from tl_toolkit.devices.strategy import choose_devices
+from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import train_and_validate
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.preparation import Context
@@ -149,6 +150,16 @@ def positions_case(folder):
     return {"read": read, "images": len(train)}, {}
 
 
+def unlike():
+    """What is said where every process has another seed."""
+    recipe = tl.Recipe.load(FOLDER.parent / "recipe.json")
+    try:
+        train_and_validate(recipe.replace(seed=int(NAME[-1]), epochs=1))
+    except InputError as error:
+        return {"message": str(error)}, {}
+    return {"message": None}, {}
+
+
 @contextlib.contextmanager
 def unsynchronised():
     apply = step_module.TrainingStep.__init__
@@ -245,6 +256,7 @@ CASES = {
     "full_fine_tune": lambda: recipe_case("full_fine_tune", FOLDER.parent),
     "positions": lambda: positions_case(FOLDER.parent),
     "memory": memory,
+    "unlike": unlike,
 }
 MISTAKES = {
     "unsynchronised": (unsynchronised, "float64"),

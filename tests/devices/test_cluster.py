@@ -113,8 +113,10 @@ def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
     epochs, partial = 60, place / "my_run.partial"
     code, output = end(start(LAUNCH, epochs, "launched"))
     assert code == 0, output[-3000:]
-    assert "[worker0] 2 replicas (2 processes, of which this has" in output
-    assert "[worker1] 2 replicas (2 processes, of which this has" in output
+    for index in range(2):
+        said = f"[worker{index}] 2 replicas (2 processes, of which this has worker/replica:0/task:{index}/"
+        (line,) = [line for line in output.splitlines() if line.startswith(said)]
+        assert line.endswith(", batches of at most 16 images, at most 8 on each")
     assert output.count("Everything is in launched") == 1
 
     # By hand, and stopped by a signal to one of them.

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 SPREADS = [(1, 2), (2, 1), (2, 2)]  # processes, devices in each
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16")
-CASES = ("one step", "float64", "frozen", *STRATEGIES, "positions", *HALF)
+CASES = ("one step", "float64", "frozen", *STRATEGIES, "positions", *HALF, "unlike")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,15 @@ def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, spread):
     for epoch in range(epochs):
         read = [image for batch in batches[epoch * steps : (epoch + 1) * steps] for image in batch]
         assert sorted(read) == list(range(images))
+
+
+def test_processes_that_would_not_train_the_same_are_refused(spread):
+    messages = [result["unlike"]["message"] for result in spread[0]]
+    if len(messages) == 1:
+        assert messages == [None]
+    for message in messages[1:]:
+        assert message == messages[0]
+        assert "would not train the same: they differ in recipe, values of the weights." in message
 
 
 @pytest.mark.parametrize("precision", HALF)

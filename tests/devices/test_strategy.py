@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tl_toolkit as tl
 from tl_toolkit.devices import strategy
+from tl_toolkit.devices.processes import Processes
 from tl_toolkit.devices.strategy import choose_devices, describe_devices
 from tl_toolkit.errors import InputError
 
@@ -116,6 +117,11 @@ def test_a_cluster_of_one_is_none(joined, monkeypatch):
     assert not joined
     with pytest.raises(InputError, match=r"needs a cluster: TF_CONFIG, a SLURM step.*launch"):
         choose_devices("multi_worker")
+
+
+def test_a_strategy_for_clusters_without_one_is_its_own_chief():
+    processes = Processes(tf.distribute.MultiWorkerMirroredStrategy())
+    assert (processes.count, processes.is_chief) == (1, True)
 
 
 def test_one_leaves_a_cluster_alone(joined, monkeypatch):

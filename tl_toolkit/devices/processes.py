@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +38,9 @@ class Processes:
         )
         cluster = distribute.cluster_resolver
         self.count, self.is_chief = 1, True
-        if cluster is not None:
+        if (
+            cluster is not None and count_workers(cluster) > 1
+        ):  # a strategy of one has an empty cluster
             self.count = count_workers(cluster)
             first = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
             self.is_chief = (cluster.task_type, cluster.task_id) == (first, 0)
@@ -46,6 +50,13 @@ class Processes:
         if self.count == 1:
             return yes
         return int(self._sum(np.array([0 if yes else 1], np.int64))[0]) == 0
+
+    def differences(self, values: Mapping[str, Any]) -> list[str]:
+        """Returns the names of those values, plain JSON ones, that are not the same on all of them."""
+        texts = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        of_chief = json.loads(self.text_of_chief(json.dumps(digests)))
+        return [name for name in digests if not self.all_agree(digests[name] == of_chief[name])]
 
     def wait_for_all(self) -> None:
         """Returns when all of them have called it."""

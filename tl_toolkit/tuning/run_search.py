@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.output_folder import check_output, finish_output, partial_folder
 from tl_toolkit.preparation import Context, training_order
@@ -112,9 +114,12 @@ def search(
     """
     _check(tuner, trials, executions, objective, seed, retrain)
     context = context or Context()
-    processes = Processes(context.devices(recipe))
+    distribute = context.devices(recipe)
+    processes = Processes(distribute)
     if processes.is_chief and not _is_worker():
         check_output(pathlib.Path(output), overwrite)
+    if console is not None and distribute.num_replicas_in_sync > 1:
+        console.print(escape(describe_devices(distribute, None)))
     with processes.folder_to_write(pathlib.Path(output)) as folder:
         result = _search_in(
             folder,
