@@ -36,13 +36,13 @@ class Check:
     """One network, on any devices.
 
     Args:
-        backbone: Such as `"resnet50"`.
+        architecture: The network.
         side: Of the images, in pixels.
         batch: Images for each device.
     """
 
-    def __init__(self, backbone: str, side: int, batch: int) -> None:
-        self._architecture = Architecture.named(backbone)
+    def __init__(self, architecture: Architecture, side: int, batch: int) -> None:
+        self._architecture = architecture
         self._preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=side)
         self._batch = batch
 
@@ -109,7 +109,10 @@ def main(rehearse: bool) -> int:
         print("There is no GPU that TensorFlow sees: nothing was checked.", file=sys.stderr)
         return 1
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    check = Check("resnet18", 32, 4) if rehearse else Check("resnet50", 224, 32)
+    if rehearse:
+        check = Check(Architecture("bottleneck", (1, 1), width=8), 32, 4)
+    else:
+        check = Check(Architecture.named("resnet50"), 224, 32)
     strategies = {f"one {kind}": tf.distribute.OneDeviceStrategy(devices[0])}
     if len(devices) > 1:
         strategies[f"{len(devices)} {kind}s"] = tf.distribute.MirroredStrategy(devices)

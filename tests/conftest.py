@@ -14,11 +14,13 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
 import keras
 import numpy as np
 import pytest
+from fresh_process import run_script
 from PIL import Image
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
+from tl_toolkit.export import saved_model
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.training import precision
 
@@ -35,6 +37,17 @@ def pytest_collection_modifyitems(items):
         slow[item.path].append(item.get_closest_marker("slow") is not None)
     # Files of slow tests first: one that comes last would keep one process waiting for the other.
     items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
+
+
+@pytest.fixture(autouse=True)
+def _quick_checks_of_exports(request, monkeypatch):
+    """Where exports are not what is tested, the process that loads one is not started from nothing."""
+
+    def answer(*words):
+        assert run_script(saved_model.RELOAD_SCRIPT, *words) == 0
+
+    if request.path.parent.name != "export":
+        monkeypatch.setattr(saved_model, "_answer_in_a_fresh_process", answer)
 
 
 @pytest.fixture(autouse=True)

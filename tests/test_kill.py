@@ -5,7 +5,6 @@
 
 import csv
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from fresh_process import WITH_TENSORFLOW
 
 import tl_toolkit as tl
 from tl_toolkit.runs import SAVED_MODEL, run
@@ -25,9 +25,6 @@ pytestmark = pytest.mark.slow
 POINTS = int(os.environ.get("KILL_POINTS", "4"))
 STRATEGIES = {"last_layers": tl.LastLayers("conv3", bn_mode="adapt"), "all": tl.FullFineTune()}
 SECONDS = 120
-# TensorFlow is imported once, and every process starts from there.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tl_toolkit.runs"])
 
 
 def run_recipe(recipe, folder):
@@ -40,7 +37,7 @@ def run_recipe(recipe, folder):
 
 
 def start(recipe, folder):
-    process = PROCESSES.Process(target=run_recipe, args=(recipe, folder))
+    process = WITH_TENSORFLOW.Process(target=run_recipe, args=(recipe, folder))
     process.start()
     return process
 

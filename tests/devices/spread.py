@@ -193,20 +193,30 @@ def not_scaled():
     step_module.cross_entropy = loss
 
 
-def memory(count=200):
-    """Peak megabytes of this process after a quarter of the steps, and after all."""
-    with DISTRIBUTE.scope():
-        model = classifier()
-        apply_plan(model, make_plan(model, tl.FullFineTune(), "adapt"))
-        optimizer = make_optimizer(model, numbers())
-    step = TrainingStep(model, optimizer, 0.0, DISTRIBUTE, training_signature(PIXELS))
-    batch = labelled_pixels(8)
-    megabytes = []
-    for number, part in enumerate(spread([batch] * count), start=1):
-        step(part, (False, False))
-        if number in (count // 4, count):
-            megabytes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return {"megabytes": megabytes}, {}
+class Memory(keras.callbacks.Callback):
+    """Counts steps, and megabytes of this process at the end of every epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.megabytes = 0, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        self.megabytes.append(pages * resource.getpagesize() / 2**20)
+
+
+def memory():
+    """A recipe of 200 steps, with validation and checkpoints, and the memory that it takes."""
+    recipe = tl.Recipe.load(FOLDER.parent / "recipe.json")
+    memory = Memory()
+    train_and_validate(
+        recipe.replace(strategy=tl.FullFineTune(), epochs=40),
+        Context(callbacks=(memory,), checkpoints=FOLDER / "checkpoints", checkpoint_seconds=1),
+    )
+    return {"steps": memory.steps, "megabytes": memory.megabytes}, {}
 
 
 def in_half_precision(policy):

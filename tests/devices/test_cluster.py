@@ -110,7 +110,7 @@ def on_loopback(commands):
 
 
 def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
-    epochs, partial = 60, place / "my_run.partial"
+    epochs, partial = 30, place / "my_run.partial"
     code, output = end(start(LAUNCH, epochs, "launched"))
     assert code == 0, output[-3000:]
     for index in range(2):

@@ -31,8 +31,7 @@ def assert_close(actual, expected, tolerance):
         assert difference <= tolerance * max(np.abs(value).max(), 1e-3), name
 
 
-@pytest.mark.parametrize("views", [1, 3])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize(("views", "optimizer"), [(1, "sgd"), (3, "adamw")])
 def test_a_new_head_ends_with_the_same_weights(views, optimizer, photo_recipe, context):
     recipe = photo_recipe.replace(views=views, epochs=5, optimizer=optimizer, learning_rate=0.02)
     cached = train_and_validate(recipe, context)

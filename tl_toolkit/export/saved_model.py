@@ -99,16 +99,7 @@ def check_saved_model(
             encoded_sizes=[len(e) for e in encoded],
             **arrays,
         )
-        process = subprocess.run(
-            [sys.executable, "-I", str(RELOAD_SCRIPT), str(folder), str(given), str(answered)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if process.returncode:
-            raise RuntimeError(
-                f"The SavedModel {str(folder)!r} does not load in a fresh process:\n{process.stderr[-2000:]}"
-            )
+        _answer_in_a_fresh_process(folder, given, answered)
         with np.load(answered) as answers:
             difference = max(
                 float(np.abs(answers[endpoint] - expected[endpoint]).max()) for endpoint in expected
@@ -119,6 +110,21 @@ def check_saved_model(
             f"probability; in {precision} at most {TOLERANCES[precision]} is allowed."
         )
     return count, difference
+
+
+def _answer_in_a_fresh_process(
+    folder: pathlib.Path, given: pathlib.Path, answered: pathlib.Path
+) -> None:
+    process = subprocess.run(
+        [sys.executable, "-I", str(RELOAD_SCRIPT), str(folder), str(given), str(answered)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        raise RuntimeError(
+            f"The SavedModel {str(folder)!r} does not load in a fresh process:\n{process.stderr[-2000:]}"
+        )
 
 
 def _probabilities(model: keras.Model, images: Sequence[tf.Tensor]) -> np.ndarray:
