@@ -84,7 +84,7 @@ def wait_for_checkpoint(folder, processes, after=0):
     """Waits for one of more steps than that, and returns the number of its steps."""
     moment = time.monotonic() + SECONDS
     while True:
-        found = (folder / "checkpoints" / "newest").glob("ckpt-*.index")
+        found = (folder / "checkpoints").glob("ckpt-*.index")
         newest = max((int(path.stem.partition("-")[2]) for path in found), default=0)
         if newest > after:
             return newest

@@ -28,7 +28,7 @@ def on_one(run_spread):
 
 
 @pytest.fixture(scope="module", params=SPREADS, ids=lambda s: f"{s[0]}x{s[1]}")
-def spread(request, run_spread):
+def spread(request, spread_over):
     """What another number of processes and devices made of them."""
     return spread_over(*request.param)
 

@@ -117,6 +117,24 @@ def test_a_number_that_is_saved_again_replaces_the_one_before(keep, variable, tm
     np.testing.assert_array_equal(variable, [7, 7, 7])
 
 
+@pytest.mark.parametrize("contents", [None, b"", b"\0" * 40, b'model_checkpoint_path: "ckpt-'])
+def test_checkpoints_are_found_without_their_list(contents, variable, tmp_path):
+    checkpoints = Checkpoints(tmp_path, [variable])
+    for number in (9, 10):
+        variable.assign([number] * 3)
+        checkpoints.save({"number": number}, number)
+    listed = tmp_path / "checkpoint"
+    listed.unlink()
+    if contents is not None:
+        listed.write_bytes(contents)
+    again = keras.Variable(np.zeros(3, np.float32), name="again")
+    checkpoints = Checkpoints(tmp_path, [again])
+    assert checkpoints.restore() == {"number": 10}
+    np.testing.assert_array_equal(again, [10] * 3)
+    checkpoints.save({"number": 11}, 11)
+    assert Checkpoints(tmp_path, [again]).restore() == {"number": 11}
+
+
 def test_what_was_saved_last_is_restored_though_the_variables_moved_on(tmp_path):
     model = classifier(seed=1)
     checkpoints = Checkpoints(tmp_path, model.variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ class Checkpoints:
             variables=[variable.value for variable in variables], plain=self._plain
         )
         self._folder = folder
+        with contextlib.suppress(FileNotFoundError):
+            if not (folder / "checkpoint").read_bytes():  # the manager fails on an empty list
+                (folder / "checkpoint").unlink()
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
         self.damaged: list[str] = []
 
@@ -65,7 +69,7 @@ class Checkpoints:
         Raises:
             InputError: There are some, and none can be read.
         """
-        paths = list(reversed(self._manager.checkpoints))
+        paths = list(reversed(self._manager.checkpoints)) or self._unlisted()
         for path in paths:
             try:
                 return json.loads(read(path))
@@ -78,3 +82,8 @@ class Checkpoints:
                 f"No checkpoint in {str(self._folder)!r} can be read. Remove the folder and start again."
             )
         return None
+
+    def _unlisted(self) -> list[str]:
+        """Those in the folder, newest first, where TensorFlow's list of them is lost."""
+        paths = [str(path.with_suffix("")) for path in self._folder.glob("ckpt-*.index")]
+        return sorted(paths, key=lambda path: -int(path.rpartition("-")[2]))

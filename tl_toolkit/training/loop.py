@@ -85,6 +85,7 @@ def train(
         folder,
         moving_variables,
         optimizer.variables,
+        validate is not None,
         identity,
         schedule.checkpoint_seconds,
         processes,
@@ -154,7 +155,7 @@ def _end_epoch(
         figures.update(validation)
         if progress.best_score is None or score > progress.best_score:
             progress.best_epoch, progress.best_score = progress.epoch, score
-            memory.save_best(progress.epoch)
+            memory.keep_best()
     figures["learning_rate"] = float(optimizer.learning_rate)
     progress.history.append(figures)
     hooks.on_epoch_end(progress.epoch, figures)

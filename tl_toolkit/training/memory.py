@@ -9,6 +9,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from tl_toolkit.devices.processes import Processes
 from tl_toolkit.errors import InputError
 from tl_toolkit.training.checkpoints import Checkpoints
@@ -45,13 +48,15 @@ class Progress:
 
 
 class Memory:
-    """The newest state and the best weights: with a folder both are checkpoints, without one the best
-    weights are held in memory. Of several processes the chief alone reads and writes.
+    """The newest state, and the best weights in it: one checkpoint holds both, or they would part.
+
+    Every process has the best weights; the chief alone reads and writes checkpoints.
 
     Args:
         folder: For checkpoints; None: none are written.
         moving_variables: Every variable of the model that training may change.
         other_variables: Those of the optimizer.
+        keeps_best: Whether there are best weights, which take as much memory as the moving variables.
         identity: What must be equal for a checkpoint to be gone on from, such as the recipe.
         seconds: Least time between two checkpoints.
         processes: Those of the run.
@@ -62,21 +67,22 @@ class Memory:
         folder: pathlib.Path | None,
         moving_variables: Sequence,
         other_variables: Sequence,
+        keeps_best: bool,
         identity: dict[str, Any],
         seconds: float,
         processes: Processes,
     ) -> None:
         self._folder = folder
         self._moving_variables = moving_variables
-        self._all_variables = [*moving_variables, *other_variables]
+        with tf.device("CPU"):
+            self._best = [_copy(variable) for variable in moving_variables if keeps_best]
+        self._all_variables = [*moving_variables, *other_variables, *self._best]
         self._identity = identity
         self._processes = processes
-        self._best_values: list | None = None
-        self._least_seconds = seconds
+        self._seconds = self._seconds_until_due = seconds
         self._saved_at = time.monotonic()
         if self._reads_and_writes:
-            self._newest = Checkpoints(folder / "newest", self._all_variables)
-            self._best = Checkpoints(folder / "best", moving_variables, keep=1)
+            self._checkpoints = Checkpoints(folder, self._all_variables)
 
     @property
     def _reads_and_writes(self) -> bool:
@@ -94,7 +100,7 @@ class Memory:
 
     def _read(self) -> Progress | None:
         # Its plain values first: another run's variables may have other shapes.
-        state = self._newest.read_plain()
+        state = self._checkpoints.read_plain()
         if state is None:
             return None
         different = [
@@ -105,11 +111,11 @@ class Memory:
                 f"{str(self._folder)!r} holds the checkpoint of another run: it differs in "
                 f"{', '.join(different)}. Remove the folder, or choose another output."
             )
-        state = self._newest.restore()
+        state = self._checkpoints.restore()
         del state["identity"]
         notes = [
             f"the checkpoint {name!r} could not be read: gone on from the one before it"
-            for name in self._newest.damaged
+            for name in self._checkpoints.damaged
         ]
         return Progress(**{**state, "notes": [*state.get("notes", ()), *notes]})
 
@@ -118,15 +124,15 @@ class Memory:
         if not self._reads_and_writes:
             return
         started = time.monotonic()
-        self._newest.save({**dataclasses.asdict(progress), "identity": self._identity}, steps_done)
+        self._checkpoints.save({**dataclasses.asdict(progress), "identity": self._identity}, steps_done)
         self._saved_at = time.monotonic()
-        if self._least_seconds > 0:  # 0: whenever it can
+        if self._seconds > 0:  # 0: whenever it can
             cost = self._saved_at - started
-            self._least_seconds = max(self._least_seconds, cost / LARGEST_SHARE)
+            self._seconds_until_due = max(self._seconds, cost / LARGEST_SHARE)
 
     def save_if_due(self, progress: Progress, steps_done: int) -> None:
         """Saves it where the last time is long enough ago."""
-        if time.monotonic() - self._saved_at >= self._least_seconds:
+        if time.monotonic() - self._saved_at >= self._seconds_until_due:
             self.save(progress, steps_done)
 
     @property
@@ -134,22 +140,16 @@ class Memory:
         """For the message of a run that is stopped."""
         return "nothing is kept" if self._folder is None else "the same call goes on from there"
 
-    def save_best(self, epoch: int) -> None:
+    def keep_best(self) -> None:
         """Keeps the weights as they are as the best ones."""
-        if self._reads_and_writes:
-            self._best.save({"epoch": epoch}, epoch)
-        elif self._folder is None:
-            self._best_values = [variable.numpy() for variable in self._moving_variables]
+        for best, variable in zip(self._best, self._moving_variables, strict=True):
+            best.assign(variable.numpy())
 
     def restore_best(self) -> None:
-        """Gives the model its best weights, on all processes."""
-        if self._folder is None:
-            for variable, value in zip(self._moving_variables, self._best_values, strict=True):
-                variable.assign(value)
-            return
-        if self._reads_and_writes and self._best.restore() is None:
-            raise InputError(
-                f"The best weights are missing from {str(self._folder)!r}: remove the folder and start "
-                "again."
-            )
-        self._processes.take_from_chief(self._moving_variables)
+        """Gives the model its best weights."""
+        for best, variable in zip(self._best, self._moving_variables, strict=True):
+            variable.assign(best.numpy())
+
+
+def _copy(variable: keras.Variable) -> keras.Variable:
+    return keras.Variable(variable.numpy(), dtype=variable.dtype, trainable=False)
