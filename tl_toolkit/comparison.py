@@ -26,7 +26,7 @@ from tl_toolkit.experiment import (
     train_and_validate,
 )
 from tl_toolkit.export.classifier import load_classifier
-from tl_toolkit.output_folder import check_output, finish_output, partial_folder
+from tl_toolkit.output_folder import finish_output, partial_folder, shared_output
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe, Strategy
 from tl_toolkit.report.plots import plot_comparison
 from tl_toolkit.runs import write_run
@@ -119,13 +119,11 @@ def run_comparison(
     _check_recipes(recipes, seeds)
     distribute = Context().devices(recipes[0])
     processes = Processes(distribute)
-    if processes.is_chief:
-        check_output(pathlib.Path(output), overwrite)
     if console is not None and distribute.num_replicas_in_sync > 1:
         console.print(escape(describe_devices(distribute, None)))
     if console is None or not processes.is_chief:
         console = Console(quiet=True)
-    with processes.folder_to_write(pathlib.Path(output)) as folder:
+    with shared_output(pathlib.Path(output), overwrite, processes) as folder:
         return _compare_in(folder, recipes, seeds, console, feature_cache)
 
 

@@ -24,7 +24,7 @@ from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
-from tl_toolkit.devices.processes import Processes, lost_workers_explained
+from tl_toolkit.devices.processes import Processes
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiment import (
     EVALUATION_BATCH_SIZE,
@@ -37,10 +37,10 @@ from tl_toolkit.experiment import (
 from tl_toolkit.export.saved_model import check_saved_model, export_saved_model
 from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.output_folder import (
-    check_output,
     default_folder,
     finish_output,
     partial_folder,
+    shared_output,
 )
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.doubts import doubts
@@ -115,17 +115,11 @@ def run(
     partial = partial_folder(folder)
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
     processes = Processes(context.devices(recipe))
-    is_chief = processes.is_chief
-    if is_chief:
-        check_output(folder, overwrite)
     if console is not None:  # of every process
         context = dataclasses.replace(context, announce=lambda text: console.print(escape(text)))
-    with _disk_errors_explained(partial):
-        trained = _train(recipe, context, partial, console if is_chief else None)
-        result = write_run(trained, folder) if is_chief else None
-        with lost_workers_explained(processes):
-            processes.wait_for_all()  # a chief that is lost in its export is lost to all
-        return result
+    with shared_output(folder, overwrite, processes), _disk_errors_explained(partial):
+        trained = _train(recipe, context, partial, console if processes.is_chief else None)
+        return write_run(trained, folder) if processes.is_chief else None
 
 
 def write_run(trained: TrainedModel, folder: pathlib.Path) -> RunResult:

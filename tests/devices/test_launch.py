@@ -65,9 +65,63 @@ def test_all_are_started_again_as_often_as_asked(tmp_path, capfd):
     assert capfd.readouterr().out.count("starting all again") == 3
 
 
-def test_wrong_input_is_not_tried_again(capfd):
-    assert launch(python("import sys; sys.exit(2)"), 1, restarts=5) == 2
+@pytest.mark.parametrize("code", [1, 2, 75, 130])
+def test_only_a_loss_is_tried_again(code, capfd):
+    assert launch(python(f"import sys; sys.exit({code})"), 1, restarts=5) == code
     assert "starting all again" not in capfd.readouterr().out
+
+
+def test_a_worker_that_is_lost_after_the_first_is_done_is_no_failure(tmp_path, capfd):
+    script = (
+        "import pathlib, time\n"
+        f"done = pathlib.Path({str(tmp_path)!r}, 'done')\n"
+        "if index == 0: done.touch()\n"
+        "else:\n"
+        "    while not done.exists(): time.sleep(0.05)\n"
+        "    time.sleep(0.5); os.kill(os.getpid(), 9)\n"
+    )
+    assert launch(python(script), 2, restarts=1) == 0
+    output = capfd.readouterr().out
+    assert "[launch] worker1 killed by SIGKILL" in output
+    assert "starting all again" not in output
+
+
+@pytest.mark.parametrize(("codes", "whole"), [((0, 75), 75), ((75, 1), 1), ((0, 0), 0)])
+def test_a_preemption_is_told_of_only_where_all_wrote_their_checkpoint(codes, whole, tmp_path):
+    process = start_and_wait(tmp_path, f"sys.exit({codes}[index])")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == whole
+
+
+def test_a_second_signal_ends_workers_that_take_too_long(tmp_path, monkeypatch):
+    process = start_and_wait(tmp_path, "time.sleep(50); sys.exit(75)", seconds_to_end=0.5)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+    assert process.wait(20) == exit_code(-9)
+
+
+def start_and_wait(folder, end, seconds_to_end=30):
+    """A launch of two workers that do that at SIGTERM; returns when both are ready for it."""
+    worker = (
+        "import pathlib, signal, sys, time\n"
+        "def end(number, frame):\n"
+        f"    {end}\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"pathlib.Path({str(folder)!r}, f'ready{{index}}').touch()\n"
+        "time.sleep(60)\n"
+    )
+    script = (
+        "import sys\nfrom tl_toolkit.devices import local_processes\n"
+        "from tl_toolkit.devices.launch import launch\n"
+        f"local_processes.SECONDS_TO_END = {seconds_to_end}\n"
+        f"sys.exit(launch([sys.executable, '-c', {TASK + worker!r}], 2))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    while len(list(folder.glob("ready*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])

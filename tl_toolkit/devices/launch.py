@@ -17,21 +17,21 @@ from tl_toolkit.devices.local_processes import (
     wait_for_all,
 )
 from tl_toolkit.errors import InputError
-from tl_toolkit.exit_codes import INTERRUPTED, PREEMPTED, WRONG_INPUT
-
-FINAL = (0, WRONG_INPUT, INTERRUPTED, PREEMPTED)  # nothing to start again for
+from tl_toolkit.exit_codes import INTERRUPTED, LOST_WORKER, PREEMPTED, WRONG_INPUT
 
 
 def launch(command: Sequence[str], workers: int, restarts: int = 0) -> int:
     """Runs a command as the workers of a cluster, and returns the exit code of the whole.
 
     Every process has its `TF_CONFIG`; they talk over the loopback, and their output is told apart by
-    prefix. One that fails ends all. SIGTERM and Ctrl-C are passed on: the workers write a checkpoint.
+    prefix. One that fails ends all, unless the first, which writes what comes of it, is done. SIGTERM and
+    Ctrl-C are passed on, and the end of the workers' checkpoint is waited for; a second one ends them.
 
     Args:
         command: Of every worker.
         workers: How many.
-        restarts: How often all are started again after one was lost; they go on from their checkpoint.
+        restarts: How often all are started again after one was lost (a signal ended it); they go on from
+            their checkpoint.
 
     Raises:
         InputError: Under 1 worker, or under 0 restarts.
@@ -42,8 +42,8 @@ def launch(command: Sequence[str], workers: int, restarts: int = 0) -> int:
         )
     for left in range(restarts, -1, -1):
         code = _run(command, workers)
-        if code in FINAL or left == 0:
-            return code
+        if not _is_lost(code) or left == 0:
+            return exit_code(code)
         say("launch", f"starting all again, {left} times at the most")
     raise AssertionError("unreachable")
 
@@ -69,22 +69,38 @@ def _run(command: Sequence[str], workers: int) -> int:
 
 
 def _watch(processes: list[LocalProcess], asked: list[int]) -> int:
-    """Returns the code of the first that fails, or 0 when all are done."""
+    """Returns the code of the first that fails, or 0 when all are done; negative for a signal."""
     while True:
         codes = [process.poll() for process in processes]
         for process, code in zip(processes, codes, strict=True):
             if code not in (None, 0):
-                if exit_code(code) in FINAL:  # the others are about to end in the same way
-                    wait_for_all(processes)
                 say("launch", f"{process.name} {describe_end(code)}")
-                return exit_code(code)
-        if all(code == 0 for code in codes):
+                if code in (WRONG_INPUT, INTERRUPTED, PREEMPTED):  # the others end in the same way
+                    wait_for_all(processes)
+                end_all(processes)
+                return 0 if _is_lost(code) and processes[0].poll() == 0 else code
+        if None not in codes:
             return 0
         if asked:
-            signum = asked[0]
-            if signum == signal.SIGTERM:  # a terminal sends Ctrl-C to all by itself
-                for process in processes:
-                    process.terminate()
-            wait_for_all(processes)
-            return PREEMPTED if signum == signal.SIGTERM else INTERRUPTED
+            return _stop(processes, asked)
         time.sleep(0.1)
+
+
+def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
+    """Waits for the ends of workers that were asked for it, however long their checkpoint takes."""
+    expected = PREEMPTED if asked[0] == signal.SIGTERM else INTERRUPTED
+    if expected == PREEMPTED:  # a terminal sends Ctrl-C to all by itself
+        for process in processes:
+            process.terminate()
+    while len(asked) == 1 and None in [process.poll() for process in processes]:
+        time.sleep(0.1)
+    end_all(processes)
+    # A defect first: then nobody is told that there is a checkpoint.
+    codes = [process.poll() for process in processes]
+    others = [code for code in codes if code not in (0, expected)]
+    return others[0] if others else max(codes)
+
+
+def _is_lost(code: int) -> bool:
+    """Whether a process ended because a signal killed it, or because another one is gone."""
+    return code < 0 or code == LOST_WORKER

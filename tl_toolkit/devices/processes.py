@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import pathlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,15 +86,6 @@ class Processes:
             end = start + value.nbytes
             variable.assign(np.frombuffer(data[start:end], value.dtype).reshape(value.shape))
             start = end
-
-    @contextlib.contextmanager
-    def folder_to_write(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
-        """Yields the folder on the chief, and elsewhere one that is thrown away, of the same name."""
-        if self.is_chief:
-            yield folder
-            return
-        with tempfile.TemporaryDirectory() as scratch:
-            yield pathlib.Path(scratch, folder.name)
 
     def take_text_files(self, folder: pathlib.Path, pattern: str) -> None:
         """Writes the files that match on the chief into the folder of the same meaning elsewhere."""

@@ -124,7 +124,9 @@ class Memory:
         if not self._reads_and_writes:
             return
         started = time.monotonic()
-        self._checkpoints.save({**dataclasses.asdict(progress), "identity": self._identity}, steps_done)
+        self._checkpoints.save(
+            {**dataclasses.asdict(progress), "identity": self._identity}, steps_done
+        )
         self._saved_at = time.monotonic()
         if self._seconds > 0:  # 0: whenever it can
             cost = self._saved_at - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +18,7 @@ from rich.markup import escape
 from tl_toolkit.devices.processes import Processes
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.output_folder import check_output, finish_output, partial_folder
+from tl_toolkit.output_folder import finish_output, partial_folder, shared_output
 from tl_toolkit.preparation import Context, training_order
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.runs import RunResult, run
@@ -116,11 +117,20 @@ def search(
     context = context or Context()
     distribute = context.devices(recipe)
     processes = Processes(distribute)
-    if processes.is_chief and not _is_worker():
-        check_output(pathlib.Path(output), overwrite)
+    if is_one_of_several() and processes.count > 1:
+        raise InputError(
+            "A search is shared out by keras-tuner's environment variables, a trial a process, or all processes "
+            "train every trial together on a cluster; here both are asked for. Give devices='one' "
+            f"(--devices one), or leave out {ORACLE_IP}."
+        )
     if console is not None and distribute.num_replicas_in_sync > 1:
         console.print(escape(describe_devices(distribute, None)))
-    with processes.folder_to_write(pathlib.Path(output)) as folder:
+    folder = pathlib.Path(output)
+    with (
+        contextlib.nullcontext(folder)
+        if _is_worker()
+        else shared_output(folder, overwrite, processes)
+    ) as folder:
         result = _search_in(
             folder,
             processes,
