@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import types
 
 import keras
 import numpy as np
@@ -324,3 +325,18 @@ def test_what_is_shown_and_left_for_other_tools(quick_search):
     value = tf.make_ndarray(events.Tensors("val_top1")[0].tensor_proto)
     assert value == pytest.approx(result.trials[1].figures["val_top1"])
     assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_a_trial_a_process_and_all_processes_a_trial_are_not_both_had(
+    photo_recipe, tmp_path, monkeypatch
+):
+    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": ["127.0.0.1:1", "127.0.0.1:2"]}),
+        task_type="worker",
+        task_id=1,
+    )
+    distribute = types.SimpleNamespace(cluster_resolver=cluster, num_replicas_in_sync=2)
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(tl.InputError, match=r"both are asked for\. Give devices='one'"):
+        tl.search(photo_recipe, output=tmp_path / "s", context=Context(distribute=distribute))
+    assert list(tmp_path.iterdir()) == []
