@@ -116,7 +116,9 @@ def run(
     context = dataclasses.replace(context or Context(), checkpoints=partial / CHECKPOINTS)
     processes = Processes(context.devices(recipe))
     if console is not None:  # of every process
-        context = dataclasses.replace(context, announce=lambda text: console.print(escape(text)))
+        context = dataclasses.replace(
+            context, announce=lambda text: console.print(escape(text), soft_wrap=True)
+        )
     with shared_output(folder, overwrite, processes), _disk_errors_explained(partial):
         trained = _train(recipe, context, partial, console if processes.is_chief else None)
         return write_run(trained, folder) if processes.is_chief else None

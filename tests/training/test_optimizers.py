@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from tiny import classifier, numbers, values
 
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.recipe import FullFineTune, NewHead
+from tl_toolkit.training import optimizers
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
@@ -114,3 +116,13 @@ def test_the_optimizer_is_built_for_what_is_trained(strategy, bn_mode, count):
     assert len(optimizer.variables) == 1 + count  # the steps, and a momentum each
     scales = [layer.gamma for layer in model.layers if isinstance(layer, BatchNormalization)]
     assert len(scales) == 6
+
+
+def test_gradients_are_not_added_up_twice_where_keras_does_it_in_an_unknown_way(monkeypatch):
+    monkeypatch.delattr(TFOptimizer, "_all_reduce_sum_gradients")
+    make_optimizer(prepared(), numbers())  # on one device there is nothing to add up
+    monkeypatch.setattr(optimizers, "_replicas", lambda: 2)
+    with pytest.raises(
+        RuntimeError, match=r"added up twice: train on one device, or with Keras 3\.15"
+    ):
+        make_optimizer(prepared(), numbers())

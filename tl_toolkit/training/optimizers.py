@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.transfer.defaults import Hyperparameters
@@ -36,11 +37,20 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
     # Keras would add them up after it has looked for overflows on one replica alone, and on a single one by a
     # custom gradient that TensorFlow registers for good, with the graph of every trial of a search.
+    if not hasattr(optimizer, "_all_reduce_sum_gradients") and _replicas() > 1:
+        raise RuntimeError(
+            f"Keras {keras.__version__} adds up the replicas' gradients in a way that is not known here, and "
+            "they would be added up twice: train on one device, or with Keras 3.15."
+        )
     optimizer._all_reduce_sum_gradients = list
     if keras.config.dtype_policy().name == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _not_decayed(model: keras.Model) -> list:
