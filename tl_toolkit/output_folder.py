@@ -66,10 +66,8 @@ def sole_writer(folder: pathlib.Path, overwrite: bool) -> Iterator[None]:
     _check(folder, overwrite)
     digest = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()
     path = cache_folder() / "locks" / f"{digest[:32]}.lock"
-    lock = contextlib.nullcontext()
-    with contextlib.suppress(
-        OSError, NotImplementedError
-    ):  # a cache that cannot be written or locked
+    lock = contextlib.nullcontext()  # where the cache cannot be written or locked
+    with contextlib.suppress(OSError, NotImplementedError):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock = filelock.FileLock(path, timeout=0).acquire()
