@@ -1,6 +1,5 @@
 """Who writes an output folder, and when."""
 
-import contextlib
 import types
 
 import pytest
@@ -63,7 +62,7 @@ def test_a_process_whose_chief_is_lost_before_its_end_has_failed(tmp_path):
 def test_an_error_is_not_waited_with(is_chief, tmp_path):
     processes = types.SimpleNamespace(count=2, is_chief=is_chief, wait_for_all=pytest.fail)
     with (
-        contextlib.suppress(InputError),
+        pytest.raises(InputError, match="wrong"),
         shared_output(tmp_path / "run", False, processes),
     ):
         raise InputError("wrong")

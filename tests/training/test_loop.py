@@ -185,9 +185,8 @@ def test_the_best_weights_are_those_of_the_checkpoint_that_was_gone_on_from(run,
     """On a GPU what is trained again may come out otherwise, and then an epoch is no longer the best."""
     with pytest.raises(ConnectionError):
         run.train(tmp_path, [At("epoch_begin", 2, crash)])
-    for path in tmp_path.glob(
-        f"ckpt-{2 * STEPS}.*"
-    ):  # as if the best epoch's end had not been written
+    # As if the best epoch's end had not been written.
+    for path in tmp_path.glob(f"ckpt-{2 * STEPS}.*"):
         path.unlink()
     first = run.seen[0]
     run.spoil()
