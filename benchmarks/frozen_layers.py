@@ -6,7 +6,7 @@ import functools
 import tempfile
 import time
 
-from contenders import (
+from cases import (
     CLASSES,
     DEFAULT_PEER,
     ONEDNN_PEER,
@@ -27,7 +27,7 @@ def ours(strategy: str, views: int) -> float:
     """Seconds of `train_and_validate` on an empty cache: model, backbone pass and 20 epochs."""
     import pathlib
 
-    from tl_toolkit.experiment import Context, train_and_validate
+    from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
     recipe = photo_recipe(
@@ -75,7 +75,7 @@ def guide(strategy: str) -> float:
 BENCHMARK = Benchmark(
     title="20 epochs on 512 photos, 224 px, ResNet-50",
     unit="seconds",
-    contenders={
+    cases={
         "new head, one view": functools.partial(ours, "new_head", 1),
         "new head, two views": functools.partial(ours, "new_head", 2),
         "last layers, one view": functools.partial(ours, "last_layers", 1),

@@ -23,7 +23,7 @@ from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.recipe import FullFineTune
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
-from tl_toolkit.transfer.defaults import hyperparameters
+from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
 # Measured on two logical processors: 4e-6. GPUs add up in another order; their largest is to be seen.
@@ -54,9 +54,11 @@ class Check:
         with distribute.scope():
             model = assemble_classifier(self._architecture, self._preprocessing, CLASSES)
             apply_plan(model, make_plan(model, FullFineTune(), "adapt"))
-            numbers = hyperparameters(recipe, 32 * 1000, distribute.num_replicas_in_sync)
+            hyperparameters = choose_hyperparameters(
+                recipe, 32 * 1000, distribute.num_replicas_in_sync
+            )
             # Without a warm-up, whose first step would change nothing.
-            made = make_optimizer(model, dataclasses.replace(numbers, warmup_steps=0))
+            made = make_optimizer(model, dataclasses.replace(hyperparameters, warmup_steps=0))
         signature = training_signature(self._preprocessing)
         return model, TrainingStep(model, made, 0.0, distribute, signature)
 

@@ -8,7 +8,7 @@ import resource
 import tempfile
 import time
 
-from contenders import photo_folder
+from cases import photo_folder
 from harness import (
     Benchmark,
     Comparison,
@@ -24,7 +24,7 @@ def peak_and_time(strategy: str, count: int) -> dict[str, float]:
     """Megabytes and seconds of two epochs with a tiny network, the pass over frozen layers included."""
     import tl_toolkit as tl
     from tl_toolkit.catalog import Architecture
-    from tl_toolkit.experiment import Context, train_and_validate
+    from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
     from tl_toolkit.models.resnet import build_resnet
     from tl_toolkit.recipe import strategy_named
     from tl_toolkit.transfer.feature_cache import FeatureCache
@@ -67,7 +67,7 @@ def _compare(strategy: str, figure: str, **bound) -> Comparison:
 BENCHMARK = Benchmark(
     title="Growth: peak memory and time, 32 px, two epochs",
     unit="megabytes or seconds",
-    contenders={
+    cases={
         _name(strategy, count): functools.partial(peak_and_time, strategy, count)
         for strategy in STRATEGIES
         for count in (FEW, MANY)

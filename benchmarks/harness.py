@@ -39,19 +39,19 @@ class Benchmark:
 
     Attributes:
         title: One line.
-        unit: Of the contenders' figures.
-        contenders: By name: measures once and returns a figure, or several by their names, which then
-            stand behind the contender's and a colon. Run in a process of its own.
+        unit: Of the cases' figures.
+        cases: By name: measures once and returns a figure, or several by their names, which then
+            stand behind the case's and a colon. Run in a process of its own.
         comparisons: Which are put beside which.
-        environment: Of a contender's process, by its name, beside what the shell gives; None unsets.
+        environment: Of a case's process, by its name, beside what the shell gives; None unsets.
         more_is_better: Whether a larger figure is better.
         note: What to know of the figures.
-        rounds: How often the contenders take turns.
+        rounds: How often the cases take turns.
     """
 
     title: str
     unit: str
-    contenders: dict[str, Callable[[], float | dict[str, float]]]
+    cases: dict[str, Callable[[], float | dict[str, float]]]
     comparisons: tuple[Comparison, ...] = ()
     environment: dict[str, dict[str, str | None]] = dataclasses.field(default_factory=dict)
     more_is_better: bool = False
@@ -62,20 +62,20 @@ class Benchmark:
 def main(benchmark: Benchmark, path: str) -> None:
     """What `python benchmarks/NAME.py [CONTENDER]` does: one measurement, or all rounds as Markdown."""
     if len(sys.argv) > 1:
-        print(json.dumps({"figure": benchmark.contenders[sys.argv[1]]()}))
+        print(json.dumps({"figure": benchmark.cases[sys.argv[1]]()}))
     else:
         print(render(benchmark, measure(benchmark, path)))
 
 
 def measure(benchmark: Benchmark, path: str) -> dict[str, list[float]]:
-    """Returns every contender's figures, a round each; none for one whose library is not installed.
+    """Returns every case's figures, a round each; none for one whose library is not installed.
 
     Raises:
-        RuntimeError: A contender failed.
+        RuntimeError: A case failed.
     """
     figures: dict[str, list[float]] = {}
     for round_number in range(benchmark.rounds):
-        for name in benchmark.contenders:
+        for name in benchmark.cases:
             for row, figure in _run(benchmark, path, name).items():
                 figures.setdefault(row, []).append(figure)
                 print(
@@ -110,7 +110,7 @@ def render(benchmark: Benchmark, figures: dict[str, list[float]]) -> str:
         lines += [benchmark.note, ""]
     lines += [f"| | median, {benchmark.unit} | range |", "|---|---|---|"]
     lines += [f"| {name} | {_summary(values)} |" for name, values in figures.items()]
-    missing = [n for n in benchmark.contenders if not any(row.startswith(n) for row in figures)]
+    missing = [n for n in benchmark.cases if not any(row.startswith(n) for row in figures)]
     lines += [f"| {name} | not installed | – |" for name in missing]
     ratios = [_ratio(benchmark, figures, comparison) for comparison in benchmark.comparisons]
     rows = [row for row in ratios if row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contenders import (
+from cases import (
     our_model,
     pixels,
     seconds_a_call,

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 
-from contenders import SIDE, photo_folder
+from cases import SIDE, photo_folder
 from harness import Benchmark, Comparison, main
 
 PHOTOS = 60
@@ -80,7 +80,7 @@ def directory() -> float:
 BENCHMARK = Benchmark(
     title="12-megapixel JPEGs to 224 px",
     unit="images/s",
-    contenders={
+    cases={
         "tl_toolkit, evaluation": evaluation,
         "tl_toolkit, training, augmented": training,
         "tl_toolkit, first opening of the folder": first_opening,

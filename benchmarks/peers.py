@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from contenders import (
+from cases import (
     DEFAULT_PEER,
     ONEDNN_PEER,
     keras_applications_model,
@@ -44,7 +44,7 @@ def beside_peers(
         note: What to know.
     """
     applications = functools.partial(keras_peer, lambda: keras_applications_model()[1])
-    contenders = {
+    cases = {
         OURS.format(50, "default precision"): functools.partial(ours, 50, "auto"),
         OURS.format(50, "float32"): functools.partial(ours, 50, "float32"),
         APPLICATIONS: applications,
@@ -56,7 +56,7 @@ def beside_peers(
     }
     for depth in (50, 18):
         make = functools.partial(keras_hub_model, depth)
-        contenders[HUB.format(depth)] = functools.partial(keras_peer, make)
+        cases[HUB.format(depth)] = functools.partial(keras_peer, make)
     comparisons = (
         ("default precision, against keras.applications as it comes", APPLICATIONS, default),
         ("float32, against keras.applications with oneDNN on", WITH_ONEDNN, same_precision),
@@ -71,7 +71,7 @@ def beside_peers(
     return Benchmark(
         title=title,
         unit="images/s",
-        contenders=contenders,
+        cases=cases,
         comparisons=(
             *(
                 Comparison(f"ResNet-50, {what}", OURS.format(50, what.split(",")[0]), peer, target)

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import time
 
-from contenders import (
+from cases import (
     DEFAULT_PEER,
     ONEDNN_PEER,
     SIDE,
@@ -42,7 +42,7 @@ def recipe():
 
 def context(folder: str):
     """Of a training on an empty cache."""
-    from tl_toolkit.experiment import Context
+    from tl_toolkit.experiments.train_and_validate import Context
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
     return Context(feature_cache=FeatureCache(pathlib.Path(folder, "cache")))
@@ -51,7 +51,7 @@ def context(folder: str):
 def one_run() -> float:
     """Seconds of one training, as a trial is one, from the recipe to the validation figures."""
     import tl_toolkit  # noqa: F401  first, because it decides on oneDNN
-    from tl_toolkit.experiment import train_and_validate
+    from tl_toolkit.experiments.train_and_validate import train_and_validate
 
     chosen = recipe()
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +130,7 @@ def plain_search() -> float:
 BENCHMARK = Benchmark(
     title="A search of 24 trials, 20 epochs on 512 photos, 224 px, ResNet-50, new head",
     unit="seconds",
-    contenders={
+    cases={
         "one run, cold cache": one_run,
         "tl.search, 24 trials, cold cache": our_search,
         "keras-tuner, 24 trials, scaled": plain_search,

@@ -20,11 +20,11 @@ def seconds_of(*arguments: str) -> float:
 BENCHMARK = Benchmark(
     title="Start-up",
     unit="seconds",
-    contenders={
+    cases={
         "python -c pass": functools.partial(seconds_of, "-c", "pass"),
         "import tl_toolkit": functools.partial(seconds_of, "-c", "import tl_toolkit"),
-        "tl-toolkit --help": functools.partial(seconds_of, "-m", "tl_toolkit.cli", "--help"),
-        "tl-toolkit weights": functools.partial(seconds_of, "-m", "tl_toolkit.cli", "weights"),
+        "tl-toolkit --help": functools.partial(seconds_of, "-m", "tl_toolkit.cli.app", "--help"),
+        "tl-toolkit weights": functools.partial(seconds_of, "-m", "tl_toolkit.cli.app", "weights"),
         "import keras": functools.partial(seconds_of, "-c", "import keras"),
     },
     comparisons=(Comparison("--help against import keras", "tl-toolkit --help", "import keras"),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contenders import (
+from cases import (
     SIDE,
     compile_for_fit,
     our_model,
@@ -28,14 +28,16 @@ def ours(depth: int, precision: str) -> float:
     from tl_toolkit.recipe import FullFineTune, Recipe
     from tl_toolkit.training.optimizers import make_optimizer
     from tl_toolkit.training.step import TrainingStep
-    from tl_toolkit.transfer.defaults import hyperparameters
+    from tl_toolkit.transfer.defaults import choose_hyperparameters
 
     with tl.precision_scope(precision):
         model = our_model(depth)
-        numbers = hyperparameters(Recipe(data="digits", strategy=FullFineTune()), BATCH)
+        hyperparameters = choose_hyperparameters(
+            Recipe(data="digits", strategy=FullFineTune()), BATCH
+        )
         step = TrainingStep(
             model,
-            make_optimizer(model, numbers),
+            make_optimizer(model, hyperparameters),
             0.0,
             tf.distribute.get_strategy(),
             training_signature(Preprocessing(image_size=SIDE)),

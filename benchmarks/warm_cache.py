@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 import time
 
-from contenders import photo_recipe
+from cases import photo_recipe
 from harness import Benchmark, main
 
 FOLDER = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_warm_cache_{os.getppid()}")
@@ -43,7 +43,7 @@ def seconds_to_first_step(strategy: str) -> float:
 BENCHMARK = Benchmark(
     title="First and later runs on 512 photos: model built to first step done",
     unit="seconds",
-    contenders={
+    cases={
         "new head": functools.partial(seconds_to_first_step, "new_head"),
         "last layers": functools.partial(seconds_to_first_step, "last_layers"),
     },

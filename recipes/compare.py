@@ -13,17 +13,17 @@ Test accuracy over the three seeds, and the median seconds of a training on two 
     from_scratch    0.899  (0.893–0.908)  27.3 s
 """
 
-from rich.console import Console
-
-from tl_toolkit.comparison import comparison_recipes, run_comparison
-
-RECIPES = comparison_recipes("digits", "digits", labels_per_class=5, test_fraction=0.5)
+import tl_toolkit as tl
+from tl_toolkit.cli.tables import print_comparison
 
 if __name__ == "__main__":
-    run_comparison(
-        RECIPES,
-        seeds=3,
-        output="saved_models/comparison",
-        overwrite=True,
-        console=Console(),
-    )
+    with tl.terminal() as progress:
+        comparison = tl.compare(
+            tl.comparison_recipes("digits", labels_per_class=5, test_fraction=0.5),
+            seeds=3,
+            output="saved_models/comparison",
+            overwrite=True,
+            progress=progress,
+        )
+        if comparison is not None:  # None on a cluster's other processes
+            print_comparison(comparison, progress)

@@ -6,8 +6,6 @@ UCI digits, 5 labels a class in all: test accuracy 0.967 with this seed; over te
 0.954–0.977, mean 0.966 (898 test images, 15 s of training on two cores).
 """
 
-from rich.console import Console
-
 import tl_toolkit as tl
 
 RECIPE = tl.Recipe(
@@ -19,6 +17,9 @@ RECIPE = tl.Recipe(
 )
 
 if __name__ == "__main__":
-    result = tl.run(RECIPE, overwrite=True, console=Console())
-    if result is not None:  # None on a cluster's other processes
-        print(f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}")
+    with tl.terminal() as progress:
+        result = tl.run(RECIPE, overwrite=True, progress=progress)
+        if result is not None:  # None on a cluster's other processes
+            progress.message(
+                f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}"
+            )

@@ -16,11 +16,11 @@ import json
 import pathlib
 
 import numpy as np
-from rich.console import Console
 
 import tl_toolkit as tl
-from tl_toolkit.experiment import Context, evaluate, train_and_validate
-from tl_toolkit.training.progress import ProgressBar
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.evaluate import evaluate
+from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.weights import safetensors_file
 
 FOLDER = pathlib.Path(__file__).parents[1] / "saved_models"
@@ -40,10 +40,8 @@ RECIPE = tl.Recipe(
 )
 
 
-def main() -> None:
-    bar = ProgressBar(Console(), "pretrain")
-    trained = train_and_validate(RECIPE, Context(callbacks=(bar,)))
-    bar.close()
+def main(progress: tl.Progress) -> None:
+    trained = train_and_validate(RECIPE, Context(progress=progress))
     experiment = trained.experiment
     test = evaluate(experiment, experiment.dataset.test)
     spec = dataclasses.replace(
@@ -66,11 +64,12 @@ def main() -> None:
     card["seconds"] = round(trained.progress.seconds, 1)
     (FOLDER / "digits.json").write_text(json.dumps(card, indent=2) + "\n")
     low, high = test["top1_interval"]
-    print(
+    progress.message(
         f"Test accuracy {test['top1']:.3f} (95% {low:.3f}-{high:.3f}); {trained.progress.seconds:.0f} s"
     )
-    print(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256}")
+    progress.message(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256}")
 
 
 if __name__ == "__main__":
-    main()
+    with tl.terminal() as progress:
+        main(progress)

@@ -7,10 +7,8 @@ a learning rate of 0.017; trained again on all 100 images with three seeds, its 
 0.968 (0.963–0.973).
 """
 
-from rich.console import Console
-
 import tl_toolkit as tl
-from tl_toolkit.printing import print_search
+from tl_toolkit.cli.tables import print_search
 
 RECIPE = tl.Recipe(
     data="digits",
@@ -24,16 +22,16 @@ RECIPE = tl.Recipe(
 SPACE = {"batch_size": [8, 16, 32], "learning_rate": (1e-4, 1e-1)}
 
 if __name__ == "__main__":
-    console = Console()
-    result = tl.search(
-        RECIPE,
-        SPACE,
-        tuner="bayesian",
-        trials=24,
-        retrain=3,
-        output="saved_models/digits_search",
-        overwrite=True,
-        console=console,
-    )
-    if result is not None:  # None on a cluster's other processes
-        print_search(result, console)
+    with tl.terminal() as progress:
+        result = tl.search(
+            RECIPE,
+            SPACE,
+            tuner="bayesian",
+            trials=24,
+            retrain=3,
+            output="saved_models/digits_search",
+            overwrite=True,
+            progress=progress,
+        )
+        if result is not None:  # None on a cluster's other processes
+            print_search(result, progress)

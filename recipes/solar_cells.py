@@ -14,10 +14,8 @@ all, installation and downloads included:
     from_scratch    0.770  0.756         822 s
 """
 
-from rich.console import Console
-
 import tl_toolkit as tl
-from tl_toolkit.comparison import run_comparison
+from tl_toolkit.cli.tables import print_comparison
 
 BASE = tl.Recipe(
     data="elpv",
@@ -44,10 +42,9 @@ RECIPES = [
 ]
 
 if __name__ == "__main__":
-    run_comparison(
-        RECIPES,
-        seeds=1,
-        output="saved_models/solar_cells",
-        overwrite=True,
-        console=Console(),
-    )
+    with tl.terminal() as progress:
+        comparison = tl.compare(
+            RECIPES, seeds=1, output="saved_models/solar_cells", overwrite=True, progress=progress
+        )
+        if comparison is not None:  # None on a cluster's other processes
+            print_comparison(comparison, progress)

@@ -1,4 +1,4 @@
-"""Processes for tests, with nothing in them but TensorFlow: it is imported once, and they start from there."""
+"""ProcessGroup for tests, with nothing in them but TensorFlow: it is imported once, and they start from there."""
 
 import multiprocessing
 import runpy

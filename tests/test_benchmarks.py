@@ -76,7 +76,7 @@ def test_every_benchmark_compares_contenders_that_it_has(on_path):
     names = importlib.import_module("run").NAMES
     assert set(names) == set(FILES) - {
         "harness",
-        "contenders",
+        "cases",
         "peers",
         "run",
         "torch_resnet",
@@ -86,8 +86,8 @@ def test_every_benchmark_compares_contenders_that_it_has(on_path):
         benchmark = importlib.import_module(name).BENCHMARK
         for comparison in benchmark.comparisons:
             names = {name.partition(": ")[0] for name in (comparison.ours, comparison.peer)}
-            assert names <= set(benchmark.contenders)
-        assert set(benchmark.environment) <= set(benchmark.contenders)
+            assert names <= set(benchmark.cases)
+        assert set(benchmark.environment) <= set(benchmark.cases)
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_every_command_of_the_readme_is_understood():
             commands.append(inner.split(" ", 1))
         flags = re.findall(r"--[a-z-]+", words)
         process = subprocess.run(
-            [sys.executable, "-m", "tl_toolkit.cli", name, "--help"],
+            [sys.executable, "-m", "tl_toolkit.cli.app", name, "--help"],
             capture_output=True,
             text=True,
             check=True,

@@ -91,7 +91,7 @@ def batches(count=12, batch_size=4, seed=0):
     return tf.data.Dataset.from_tensor_slices(labelled_pixels(count, seed=seed)).batch(batch_size)
 
 
-def numbers(**fields):
+def hyperparameters(**fields):
     """Numbers of a run, for an optimizer."""
     usual = Hyperparameters(
         optimizer="sgd",

@@ -9,20 +9,29 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Something that the user gave is wrong; the message names it, what was expected, and the way out.
 
-    The command line prints the message alone; every other exception is a defect and keeps its traceback.
+    The command line prints the message alone and ends with `exit_code`; every exception without one is a
+    defect and keeps its traceback.
     """
+
+    exit_code = 2
 
 
 class StoppedError(KeyboardInterrupt):
-    """Ctrl-C stopped a run; the same call goes on from its checkpoint, where there is a folder for it."""
+    """Ctrl-C stopped a run; the same call resumes from its checkpoint, where there is a folder for it."""
+
+    exit_code = 130  # 128 + SIGINT, as shells have it
 
 
 class PreemptedError(StoppedError):
     """SIGTERM stopped it, which schedulers send to make room."""
 
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
 
 class LostWorkerError(RuntimeError):
     """Another process of the run is gone."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 def unknown_name(kind: str, value: object, choices: Iterable[str], hint: str = "") -> InputError:

@@ -19,6 +19,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SERVE_PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "one", "mirrored", "multi_worker")
 DEFAULT_WEIGHTS = "imagenet"
+DIGITS = "digits"  # data, and the weights that suit it
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
 TYPES = {
     "str": (str, "text"),
@@ -146,8 +147,8 @@ class Recipe:
         data: What `open_dataset` takes, such as `"folder:photos"`.
         strategy: What is trained.
         weights: What to start from: `"imagenet"`, a name that `tl-toolkit weights` lists, `"hf://…"`,
-            `"keras-hub:…"`, a file, or a finished run's folder; None: `"imagenet"`, and nothing from
-            scratch.
+            `"keras-hub:…"`, a file, or a finished run's folder; None: what suits the data, `"digits"` for the
+            data `"digits"` and `"imagenet"` for everything else; nothing from scratch.
         backbone: `"resnet18"` to `"resnet152"`; None: what the weights are for, resnet50 for
             `"imagenet"`.
         variant: `"v1"` or `"v1.5"`; None: what the weights are for, else v1.5.
@@ -277,8 +278,9 @@ class Recipe:
     @property
     def start(self) -> str | None:
         """The weights that are started from: `weights`, or what None stands for."""
-        from_scratch = isinstance(self.strategy, FromScratch)
-        return self.weights or (None if from_scratch else DEFAULT_WEIGHTS)
+        if isinstance(self.strategy, FromScratch):
+            return None
+        return self.weights or (DIGITS if self.data == DIGITS else DEFAULT_WEIGHTS)
 
     def replace(self, **changes: Any) -> Recipe:
         """Returns the recipe with fields replaced."""

@@ -28,7 +28,7 @@ def _fresh_keras_state():
 
 @pytest.fixture(scope="session")
 def photo():
-    """A function from (seed, width, height, mode) to a picture of random pixels."""
+    """A function from (seed, width, height, mode) to a image of random pixels."""
     return random_photo
 
 

@@ -92,9 +92,9 @@ def test_the_same_arguments_give_the_same_pixels(preset):
 @pytest.mark.parametrize("preset", RANDOM)
 def test_a_number_gives_the_same_pixels_whatever_its_type(preset, dtype):
     pixels = noise()
-    numbers = tf.constant(5, dtype), tf.constant(7, dtype)
+    keys = tf.constant(5, dtype), tf.constant(7, dtype)
     np.testing.assert_array_equal(
-        view_of(pixels, preset, 3, *numbers), view_of(pixels, preset, 3, 5, 7)
+        view_of(pixels, preset, 3, *keys), view_of(pixels, preset, 3, 5, 7)
     )
 
 
@@ -240,7 +240,7 @@ def test_a_poorer_view_is_the_same_window_with_less_detail():
     for view in range(40):
         poorer = augment_and_resize(pixels, preset, *arguments, view).numpy()
         whole = augment_and_resize(pixels, sharp, *arguments, view).numpy()
-        # Where the picture goes on, the local mean is the same and the variance is less.
+        # Where the image goes on, the local mean is the same and the variance is less.
         middle = slice(16, 48)
         assert abs(poorer[middle, middle].mean() - whole[middle, middle].mean()) < 6
         detail.append(poorer[middle, middle].std() / whole[middle, middle].std())

@@ -100,7 +100,7 @@ def test_any_text_is_a_label(folder, labels):
         ([(*row, "nan") for row in ROWS], ("file", "label", "weight"), "Line 2 .* weight 'nan'"),
         ([*ROWS, ("bad.png", "cat")], ("file", "label"), "bad.png' cannot be used: not a JPEG"),
         ([*ROWS, ("none.png", "cat")], ("file", "label"), "none.png' cannot be used: No such file"),
-        ([*ROWS, ("0.png", "dog")], ("file", "label"), "the same picture is in another class"),
+        ([*ROWS, ("0.png", "dog")], ("file", "label"), "the same image is in another class"),
         (
             [(*row, "test" if row[1] == "dog" else "train") for row in ROWS],
             ("file", "label", "split"),

@@ -16,7 +16,7 @@ def pixels():
 
 @pytest.fixture(params=["array", "encoded", "file"])
 def images(request, pixels, tmp_path):
-    files = [tf.io.encode_png(picture).numpy() for picture in pixels]
+    files = [tf.io.encode_png(image).numpy() for image in pixels]
     if request.param == "array":
         return ArrayImages(pixels)
     if request.param == "encoded":

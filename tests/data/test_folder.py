@@ -12,7 +12,7 @@ from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.errors import InputError
 
-TEXT = b"This is not a picture.\n"
+TEXT = b"This is not a image.\n"
 
 
 def names(split, root):
@@ -287,7 +287,7 @@ def test_the_same_picture_in_two_classes_is_refused_with_both_names(image_folder
     copy(root / "cat/1.jpg", root / "dog/7.jpg")
     with pytest.raises(
         InputError,
-        match=rf"'{root}/cat/1\.jpg' cannot be used: the same picture is in another class too: "
+        match=rf"'{root}/cat/1\.jpg' cannot be used: the same image is in another class too: "
         rf"{root}/dog/7\.jpg\. And 1 more",
     ):
         load_folder(str(root))
@@ -297,7 +297,7 @@ def test_every_copy_of_a_picture_in_two_classes_is_left_out(image_folder):
     root = image_folder({"cat": 2, "dog": 2, "fox": 2})
     copy(root / "cat/1.jpg", root / "cat/2.jpg", root / "dog/7.jpg")
     source = load_folder(str(root), on_bad_image="skip")
-    reason = "the same picture is in another class too"
+    reason = "the same image is in another class too"
     assert source.notes == (
         f"left out cat/1.jpg: {reason}: {root}/dog/7.jpg",
         f"left out cat/2.jpg: {reason}: {root}/dog/7.jpg",

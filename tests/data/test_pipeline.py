@@ -12,7 +12,7 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import AUGMENTATIONS
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.pipeline import (
-    Shard,
+    ReplicaShares,
     batch_positions,
     batch_sizes,
     class_weights,
@@ -304,7 +304,7 @@ def test_an_image_is_read_once_an_epoch(batch_size):
 
 
 def shards(processes, local):
-    return [Shard(processes * local, first * local, local) for first in range(processes)]
+    return [ReplicaShares(processes * local, first * local, local) for first in range(processes)]
 
 
 @SETTINGS

@@ -36,19 +36,18 @@ class ToyBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager):
         return {
-            split: self._generate_examples(split, numbers)
-            for split, numbers in self.toy_splits().items()
+            split: self._generate_examples(split, ids) for split, ids in self.toy_splits().items()
         }
 
-    def _generate_examples(self, split, numbers):
-        for number in numbers:
+    def _generate_examples(self, split, ids):
+        for number in ids:
             yield number, self.example(split, number)
 
-    def picture(self, number):
+    def image_of(self, number):
         return np.full((6, 6, 3), number, np.uint8)
 
     def example(self, split, number):
-        return {"image": self.picture(number), "label": number % 3}
+        return {"image": self.image_of(number), "label": number % 3}
 
 
 class ToyShapes(ToyBuilder):
@@ -62,9 +61,9 @@ class ToyShapes(ToyBuilder):
     def _info(self):
         return self.toy_info({"image": IMAGE, "label": LABEL}, license=" CC0 1.0\n")
 
-    def picture(self, number):
-        picture = super().picture(number)
-        return 255 - picture if self.builder_config.name == "negative" else picture
+    def image_of(self, number):
+        image_of = super().image_of(number)
+        return 255 - image_of if self.builder_config.name == "negative" else image_of
 
 
 class ToyThreeSplits(ToyBuilder):
@@ -147,9 +146,9 @@ def test_train_and_test_splits_are_read_with_their_labels():
     assert source.validation is None
     assert source.licence == "CC0 1.0"
     assert source.notes == ()
-    for split, numbers in ((source.train, SPLITS["train"]), (source.test, SPLITS["test"])):
+    for split, ids in ((source.train, SPLITS["train"]), (source.test, SPLITS["test"])):
         levels = grey_levels(split)
-        assert sorted(levels) == list(numbers)
+        assert sorted(levels) == list(ids)
         assert split.labels.tolist() == (levels % 3).tolist()
     assert source.train.ids.tolist() == list(range(12))
     assert source.test.ids.tolist() == list(range(12, 18))

@@ -11,14 +11,14 @@ import pytest
 from tl_toolkit.devices.local_processes import free_ports
 
 TESTS = pathlib.Path(__file__).parents[1]
-SPREAD = pathlib.Path(__file__).with_name("spread.py")
+WORKER = pathlib.Path(__file__).with_name("distributed_worker.py")
 SECONDS = 400
 
 
 @pytest.fixture(scope="session")
-def run_spread(photo_recipe, tmp_path_factory):
-    """Runs cases of `spread.py` in processes of some devices each, and returns what each wrote."""
-    folder = tmp_path_factory.mktemp("spread")
+def run_distributed(photo_recipe, tmp_path_factory):
+    """Runs cases of `distributed_worker.py` in processes of some devices each, and returns what each wrote."""
+    folder = tmp_path_factory.mktemp("distributed")
     # 39 images in five batches of 7 or 8, in two views: four epochs are 20 steps.
     recipe = photo_recipe.replace(
         epochs=4, batch_size=8, views=2, optimizer="sgd", learning_rate=0.05
@@ -36,7 +36,7 @@ def run_spread(photo_recipe, tmp_path_factory):
                 task = {"type": "worker", "index": index}
                 config = {"cluster": {"worker": addresses}, "task": task}
                 environment["TF_CONFIG"] = json.dumps(config)
-            command = [sys.executable, SPREAD, place, str(devices), *cases]
+            command = [sys.executable, WORKER, place, str(devices), *cases]
             log = (place / f"log{index}.txt").open("w")
             started.append(
                 subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)

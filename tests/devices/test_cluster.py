@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from tiny import values
 
+from tl_toolkit.cli.exit_codes import LOST_WORKER, PREEMPTED
 from tl_toolkit.devices.local_processes import free_ports
-from tl_toolkit.exit_codes import LOST_WORKER, PREEMPTED
 
 pytestmark = pytest.mark.slow
 

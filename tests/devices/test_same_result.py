@@ -22,9 +22,9 @@ FURTHER = {
 
 
 @pytest.fixture(scope="module")
-def on_one(run_spread):
+def on_one(run_distributed):
     """What one process on one device made of all cases."""
-    return load(*run_spread(1, 1, *CASES, *FURTHER[1, 1]))
+    return load(*run_distributed(1, 1, *CASES, *FURTHER[1, 1]))
 
 
 @pytest.fixture(scope="module", params=SPREADS, ids=lambda s: f"{s[0]}x{s[1]}")
@@ -34,7 +34,7 @@ def spread(request, spread_over):
 
 
 @pytest.fixture(scope="module")
-def spread_over(run_spread):
+def spread_over(run_distributed):
     """Returns what a number of processes with a number of devices each made of its cases."""
 
     @functools.cache
@@ -42,7 +42,7 @@ def spread_over(run_spread):
         # Memory first: what other cases leave behind would hide what it loses.
         memory = ("memory",) if (processes, devices) == (2, 1) else ()
         cases = (*memory, *CASES, *FURTHER[processes, devices])
-        loaded = load(*run_spread(processes, devices, *cases))
+        loaded = load(*run_distributed(processes, devices, *cases))
         assert [result["replicas"] for result in loaded[0]] == [processes * devices] * processes
         return loaded
 

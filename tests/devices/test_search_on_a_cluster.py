@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import tl_toolkit as tl
-from tl_toolkit.comparison import run_comparison
 from tl_toolkit.devices.launch import launch
+from tl_toolkit.experiments.compare import run_comparison
 from tl_toolkit.tuning.trials import read_trials
 
 pytestmark = pytest.mark.slow
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import os, pathlib, sys
 import tl_toolkit as tl
-from tl_toolkit.comparison import run_comparison
+from tl_toolkit.experiments.compare import run_comparison
 from tl_toolkit.training import precision
 precision.CPU_INFO = pathlib.Path(os.devnull)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tl_toolkit as tl
 from tl_toolkit.devices import strategy
-from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import choose_devices, describe_devices
 from tl_toolkit.errors import InputError
 
@@ -120,7 +120,7 @@ def test_a_cluster_of_one_is_none(joined, monkeypatch):
 
 
 def test_a_strategy_for_clusters_without_one_is_its_own_chief():
-    processes = Processes(tf.distribute.MultiWorkerMirroredStrategy())
+    processes = ProcessGroup(tf.distribute.MultiWorkerMirroredStrategy())
     assert (processes.count, processes.is_chief) == (1, True)
 
 

@@ -11,11 +11,11 @@ from tiny import TINY, network, write_safetensors
 import tl_toolkit as tl
 from tl_toolkit import catalog
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
-from tl_toolkit.cli import main
+from tl_toolkit.cli.app import main
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.user_cache import file_digest
 from tl_toolkit.models.preprocessing import ImagePreprocessing
-from tl_toolkit.user_cache import file_digest
 from tl_toolkit.weights import shipped
 
 

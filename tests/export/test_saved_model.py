@@ -11,7 +11,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiment import prepare
+from tl_toolkit.experiments.train_and_validate import prepare
 from tl_toolkit.export.saved_model import check_saved_model
 from tl_toolkit.models.head import new_head
 
@@ -142,7 +142,7 @@ def test_more_images_than_a_batch_keep_their_order(finished_run, photos):
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (b"no picture", "bad.jpg' is damaged, or not a JPEG"),
+        (b"no image", "bad.jpg' is damaged, or not a JPEG"),
         (b"", "bad.jpg' is damaged"),
         (None, "No such file"),
     ],

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import classifier, labelled_pixels, numbers, randomise, with_dropout
+from tiny import classifier, hyperparameters, labelled_pixels, randomise, with_dropout
 
 from tl_toolkit.recipe import FullFineTune
 from tl_toolkit.training.checkpoints import Checkpoints
@@ -17,7 +17,7 @@ def make_run(seed, optimizer="adamw"):
     """A model with every kind of variable, its optimizer and its step."""
     model = with_dropout(classifier(seed=seed))
     apply_plan(model, make_plan(model, FullFineTune(), "adapt"))
-    made = make_optimizer(model, numbers(optimizer=optimizer, learning_rate=0.01))
+    made = make_optimizer(model, hyperparameters(optimizer=optimizer, learning_rate=0.01))
     return model, made, TrainingStep(model, made, 0.0, tf.distribute.get_strategy())
 
 

@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import assert_same_bits, classifier, labelled_pixels, numbers, with_dropout
+from tiny import assert_same_bits, classifier, hyperparameters, labelled_pixels, with_dropout
 
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
 from tl_toolkit.recipe import FullFineTune
 from tl_toolkit.training.loop import DivergedError, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
-from tl_toolkit.transfer.plan import FOLLOWING, STATE, TRAINED, apply_plan, make_plan
+from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, apply_plan, make_plan
 
 EPOCHS, STEPS = 4, 3
 SCORES = ([0.2, -1.0], [0.6, -0.5], [0.6, -0.7], [0.4, -0.1])  # the best is the second epoch's
@@ -55,10 +55,10 @@ class Run:
         self.model = with_dropout(classifier())
         plan = make_plan(self.model, FullFineTune(), "adapt")
         apply_plan(self.model, plan)
-        moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
+        moving = set(plan.paths(TRAINED, UPDATED, STATE))
         self.moving = [v for v in self.model.variables if v.path in moving]
         self.optimizer = make_optimizer(
-            self.model, numbers(epochs=EPOCHS, steps_per_epoch=STEPS, learning_rate=0.05)
+            self.model, hyperparameters(epochs=EPOCHS, steps_per_epoch=STEPS, learning_rate=0.05)
         )
         self.step = TrainingStep(self.model, self.optimizer, 0.0, tf.distribute.get_strategy())
         self._state = [*self.moving, *self.optimizer.variables]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import batches, classifier, labelled_pixels, numbers, values
+from tiny import batches, classifier, hyperparameters, labelled_pixels, values
 
 from tl_toolkit.recipe import FullFineTune, LastLayers, NewHead
 from tl_toolkit.training.loop import Schedule, train
@@ -12,10 +12,10 @@ from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep, cross_entropy, make_predictor
 from tl_toolkit.transfer.plan import (
     FIXED,
-    FOLLOWING,
     FROZEN,
     STATE,
     TRAINED,
+    UPDATED,
     apply_plan,
     fingerprints,
     make_plan,
@@ -42,7 +42,9 @@ def train_for(strategy, bn_mode, epochs=2, steps=2):
     before, kept = values(model), fingerprints(model, plan)
     optimizer = make_optimizer(
         model,
-        numbers(epochs=epochs, steps_per_epoch=steps, learning_rate=0.05, weight_decay=0.01),
+        hyperparameters(
+            epochs=epochs, steps_per_epoch=steps, learning_rate=0.05, weight_decay=0.01
+        ),
     )
     predict = make_predictor(model)
     unlabelled = batches(count=6, seed=99).map(lambda images, labels, _: (images, labels))
@@ -53,7 +55,7 @@ def train_for(strategy, bn_mode, epochs=2, steps=2):
         predict(unlabelled)
         return {}, [len(at_validation)]
 
-    moving = set(plan.paths(TRAINED, FOLLOWING, STATE))
+    moving = set(plan.paths(TRAINED, UPDATED, STATE))
     progress = train(
         model,
         TrainingStep(model, optimizer, 0.1, tf.distribute.get_strategy()),
@@ -74,7 +76,7 @@ def train_for(strategy, bn_mode, epochs=2, steps=2):
 def test_what_the_plan_moves_moves_and_nothing_else(strategy, bn_mode):
     plan, before, after, at_validation = train_for(strategy, bn_mode)
     moved = {path for path in before if after[path].tobytes() != before[path].tobytes()}
-    assert moved == set(plan.paths(TRAINED, FOLLOWING))
+    assert moved == set(plan.paths(TRAINED, UPDATED))
     statistics = {path for path in moved if "/moving_" in path}
     trained_layers = {"conv3": 3, "all": 6}[
         "all" if isinstance(strategy, FullFineTune) else "conv3"
@@ -105,6 +107,8 @@ def test_the_loss_in_training_is_that_of_inference_where_statistics_are_fixed(st
     apply_plan(model, make_plan(model, strategy, bn_mode))
     images, labels, weights = labelled_pixels(6)
     inference = float(tf.reduce_mean(cross_entropy(model(images, training=False), labels, 0.0)))
-    step = TrainingStep(model, make_optimizer(model, numbers()), 0.0, tf.distribute.get_strategy())
+    step = TrainingStep(
+        model, make_optimizer(model, hyperparameters()), 0.0, tf.distribute.get_strategy()
+    )
     difference = abs(step((images, labels, weights)).loss - inference)
     assert (difference > 1e-2) if bn_mode == "adapt" else (difference < 1e-5)

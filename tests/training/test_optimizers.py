@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
-from tiny import classifier, numbers, values
+from tiny import classifier, hyperparameters, values
 
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.recipe import FullFineTune, NewHead
@@ -26,7 +26,7 @@ def rates(optimizer, steps):
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_learning_rate_rises_linearly_and_falls_along_half_a_cosine(optimizer):
     # 100 steps, of which 20 rise.
-    schedule = numbers(
+    schedule = hyperparameters(
         optimizer=optimizer, learning_rate=0.4, epochs=10, steps_per_epoch=10, warmup_steps=20
     )
     made = make_optimizer(prepared(NewHead()), schedule)
@@ -37,13 +37,13 @@ def test_the_learning_rate_rises_linearly_and_falls_along_half_a_cosine(optimize
 
 
 def test_without_warm_up_the_learning_rate_starts_at_its_peak():
-    schedule = numbers(learning_rate=0.4, epochs=2, steps_per_epoch=2, warmup_steps=0)
+    schedule = hyperparameters(learning_rate=0.4, epochs=2, steps_per_epoch=2, warmup_steps=0)
     actual = rates(make_optimizer(prepared(NewHead()), schedule), range(5))
     np.testing.assert_allclose(actual, [0.4, 0.341421, 0.2, 0.058579, 0], atol=1e-6)
 
 
 def test_the_last_step_of_a_run_still_trains():
-    schedule = numbers(learning_rate=0.4, epochs=10, steps_per_epoch=10, warmup_steps=10)
+    schedule = hyperparameters(learning_rate=0.4, epochs=10, steps_per_epoch=10, warmup_steps=10)
     (last,) = rates(make_optimizer(prepared(NewHead()), schedule), [99])
     assert last == pytest.approx(0.2 * (1 + np.cos(np.pi * 89 / 90)), rel=1e-3)
     assert last > 0
@@ -51,7 +51,7 @@ def test_the_last_step_of_a_run_still_trains():
 
 def test_the_optimizers_learning_rate_follows_its_steps():
     model = prepared(NewHead())
-    schedule = numbers(learning_rate=0.4, epochs=1, steps_per_epoch=4, warmup_steps=2)
+    schedule = hyperparameters(learning_rate=0.4, epochs=1, steps_per_epoch=4, warmup_steps=2)
     optimizer = make_optimizer(model, schedule)
     seen = []
     for _ in range(5):
@@ -65,7 +65,7 @@ def test_the_optimizers_learning_rate_follows_its_steps():
 def test_a_step_without_gradient_shrinks_the_kernels_alone(weight_decay, optimizer):
     model = prepared()
     made = make_optimizer(
-        model, numbers(optimizer=optimizer, learning_rate=0.1, weight_decay=weight_decay)
+        model, hyperparameters(optimizer=optimizer, learning_rate=0.1, weight_decay=weight_decay)
     )
     before = values(model)
     made.apply([np.zeros(v.shape, np.float32) for v in model.trainable_variables])
@@ -83,7 +83,7 @@ def test_a_step_without_gradient_shrinks_the_kernels_alone(weight_decay, optimiz
 
 def test_sgd_has_nesterov_momentum_of_nine_tenths():
     model = prepared(NewHead())
-    optimizer = make_optimizer(model, numbers(learning_rate=0.1, epochs=1000))
+    optimizer = make_optimizer(model, hyperparameters(learning_rate=0.1, epochs=1000))
     before = model.get_layer("predictions").bias.numpy()
     gradients = [np.ones(v.shape, np.float32) for v in model.trainable_variables]
     optimizer.apply(gradients)
@@ -95,7 +95,7 @@ def test_sgd_has_nesterov_momentum_of_nine_tenths():
 
 def test_adamw_takes_a_first_step_of_the_learning_rate():
     model = prepared(NewHead())
-    optimizer = make_optimizer(model, numbers(optimizer="adamw", learning_rate=0.01))
+    optimizer = make_optimizer(model, hyperparameters(optimizer="adamw", learning_rate=0.01))
     before = model.get_layer("predictions").bias.numpy()
     optimizer.apply([np.full(v.shape, -3.0, np.float32) for v in model.trainable_variables])
     np.testing.assert_allclose(
@@ -110,7 +110,7 @@ def test_adamw_takes_a_first_step_of_the_learning_rate():
 )
 def test_the_optimizer_is_built_for_what_is_trained(strategy, bn_mode, count):
     model = prepared(strategy, bn_mode)
-    optimizer = make_optimizer(model, numbers())
+    optimizer = make_optimizer(model, hyperparameters())
     assert optimizer.built
     assert len(model.trainable_variables) == count
     assert len(optimizer.variables) == 1 + count  # the steps, and a momentum each
@@ -120,9 +120,9 @@ def test_the_optimizer_is_built_for_what_is_trained(strategy, bn_mode, count):
 
 def test_gradients_are_not_added_up_twice_where_keras_does_it_in_an_unknown_way(monkeypatch):
     monkeypatch.delattr(TFOptimizer, "_all_reduce_sum_gradients")
-    make_optimizer(prepared(), numbers())  # on one device there is nothing to add up
+    make_optimizer(prepared(), hyperparameters())  # on one device there is nothing to add up
     monkeypatch.setattr(optimizers, "_replicas", lambda: 2)
     with pytest.raises(
         RuntimeError, match=r"added up twice: train on one device, or with Keras 3\.15"
     ):
-        make_optimizer(prepared(), numbers())
+        make_optimizer(prepared(), hyperparameters())

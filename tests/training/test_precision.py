@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import TINY, batches, classifier, labelled_pixels, numbers, randomise
+from tiny import TINY, batches, classifier, hyperparameters, labelled_pixels, randomise
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING
@@ -134,7 +134,7 @@ def losses(name, steps=12):
     """Of a few steps in that precision, by the policy of a GPU."""
     with precision_scope(name):
         model = randomise(assemble_classifier(TINY, PREPROCESSING["imagenet"], 3), seed=1)
-        optimizer = make_optimizer(model, numbers(learning_rate=0.02, epochs=steps))
+        optimizer = make_optimizer(model, hyperparameters(learning_rate=0.02, epochs=steps))
         step = TrainingStep(model, optimizer, 0.0, tf.distribute.get_strategy())
         batch = labelled_pixels(12)
         return model, optimizer, [step(batch).loss for _ in range(steps)]

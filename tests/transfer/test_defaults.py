@@ -18,7 +18,7 @@ from tl_toolkit.transfer.defaults import (
     WARMUP_SHARE,
     StrategyDefaults,
     bn_momentum,
-    hyperparameters,
+    choose_hyperparameters,
 )
 
 STRATEGIES = [NewHead(), LastLayers(), FullFineTune(), FromScratch()]
@@ -39,7 +39,7 @@ def table(monkeypatch):
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
 def test_what_the_recipe_leaves_open_comes_from_the_strategys_row(strategy):
     row = DEFAULTS[type(strategy)]
-    decided = hyperparameters(recipe(strategy), examples=10_000)
+    decided = choose_hyperparameters(recipe(strategy), examples=10_000)
     assert (decided.optimizer, decided.learning_rate, decided.weight_decay) == (
         (row.optimizer, row.learning_rate, row.weight_decay)
     )
@@ -63,8 +63,8 @@ def test_what_the_recipe_leaves_open_comes_from_the_strategys_row(strategy):
     ],
 )
 def test_what_the_recipe_says_wins(field, value, strategy):
-    usual = hyperparameters(recipe(strategy), examples=100)
-    decided = hyperparameters(recipe(strategy, **{field: value}), examples=100)
+    usual = choose_hyperparameters(recipe(strategy), examples=100)
+    decided = choose_hyperparameters(recipe(strategy, **{field: value}), examples=100)
     assert getattr(decided, field) == value
     if field in ("optimizer", "learning_rate", "weight_decay", "label_smoothing"):
         assert decided.epochs == usual.epochs
@@ -87,10 +87,10 @@ def test_what_the_recipe_says_wins(field, value, strategy):
 def test_a_batch_is_capped_by_the_examples_and_an_epoch_takes_each_once(
     examples, batch_size, steps, smallest, table
 ):
-    decided = hyperparameters(recipe(NewHead()), examples)
+    decided = choose_hyperparameters(recipe(NewHead()), examples)
     assert (decided.batch_size, decided.steps_per_epoch) == (batch_size, steps)
     assert decided.smallest_batch == smallest
-    capped = hyperparameters(recipe(NewHead(), batch_size=10_000), examples)
+    capped = choose_hyperparameters(recipe(NewHead(), batch_size=10_000), examples)
     assert (capped.batch_size, capped.steps_per_epoch, capped.smallest_batch) == (
         (examples, 1, examples)
     )
@@ -110,7 +110,7 @@ def test_a_batch_is_capped_by_the_examples_and_an_epoch_takes_each_once(
 def test_small_data_trains_for_the_fewest_steps_and_large_data_for_the_fewest_epochs(
     examples, epochs, table
 ):
-    decided = hyperparameters(recipe(FullFineTune()), examples)
+    decided = choose_hyperparameters(recipe(FullFineTune()), examples)
     assert decided.epochs == epochs
     assert decided.epochs * decided.steps_per_epoch >= TABLE.fewest_steps
     assert decided.warmup_steps == round(WARMUP_SHARE * epochs * decided.steps_per_epoch)
@@ -118,8 +118,8 @@ def test_small_data_trains_for_the_fewest_steps_and_large_data_for_the_fewest_ep
 
 @pytest.mark.parametrize("replicas", [2, 3, 4, 32, 64])
 def test_no_number_depends_on_how_many_replicas_share_a_batch(replicas, table):
-    alone = hyperparameters(recipe(FullFineTune()), 320)
-    assert hyperparameters(recipe(FullFineTune()), 320, replicas) == alone
+    alone = choose_hyperparameters(recipe(FullFineTune()), 320)
+    assert choose_hyperparameters(recipe(FullFineTune()), 320, replicas) == alone
     assert (alone.batch_size, alone.bn_mode) == (32, "adapt")
 
 
@@ -134,27 +134,27 @@ def test_a_batch_that_replicas_do_not_divide_is_refused_with_the_nearest(
     with pytest.raises(
         InputError, match=rf"do not divide {batch_size}\. The nearest that works is {nearest}\."
     ):
-        hyperparameters(chosen, 1000, replicas)
+        choose_hyperparameters(chosen, 1000, replicas)
     assert nearest % replicas == 0
     fits = recipe(FullFineTune(), batch_size=nearest)
-    assert hyperparameters(fits, 1000, replicas).batch_size == nearest
+    assert choose_hyperparameters(fits, 1000, replicas).batch_size == nearest
 
 
 @pytest.mark.parametrize("examples", [4, 1000])
 def test_a_new_head_keeps_every_statistic(examples):
-    decided = hyperparameters(recipe(NewHead()), examples)
+    decided = choose_hyperparameters(recipe(NewHead()), examples)
     assert (decided.bn_mode, decided.notes) == ("frozen", ())
 
 
 @pytest.mark.parametrize("examples", [4, 1000])
 def test_last_layers_train_on_the_pretrained_statistics(examples):
-    decided = hyperparameters(recipe(LastLayers()), examples)
+    decided = choose_hyperparameters(recipe(LastLayers()), examples)
     assert (decided.bn_mode, decided.notes) == ("affine", ())
 
 
 @pytest.mark.parametrize("examples", [15, 16])
 def test_full_fine_tuning_adapts_where_a_batch_is_large_enough_and_says_where_it_is_not(examples):
-    decided = hyperparameters(recipe(FullFineTune()), examples)
+    decided = choose_hyperparameters(recipe(FullFineTune()), examples)
     if examples == SMALLEST_BATCH_FOR_STATISTICS:
         assert (decided.bn_mode, decided.notes) == ("adapt", ())
     else:
@@ -168,9 +168,9 @@ def test_full_fine_tuning_adapts_where_a_batch_is_large_enough_and_says_where_it
 @pytest.mark.parametrize("mode", TAIL_BN_MODES)
 @pytest.mark.parametrize("strategy", [LastLayers, FullFineTune])
 def test_a_mode_that_the_recipe_names_is_kept_and_a_risky_one_noted(strategy, mode):
-    decided = hyperparameters(recipe(strategy(bn_mode=mode)), 100)
+    decided = choose_hyperparameters(recipe(strategy(bn_mode=mode)), 100)
     assert (decided.bn_mode, decided.notes) == (mode, ())
-    small = hyperparameters(recipe(strategy(bn_mode=mode), batch_size=8), 100)
+    small = choose_hyperparameters(recipe(strategy(bn_mode=mode), batch_size=8), 100)
     assert (small.bn_mode, small.smallest_batch) == (mode, 7)
     if mode == "adapt":
         (note,) = small.notes
@@ -182,7 +182,7 @@ def test_a_mode_that_the_recipe_names_is_kept_and_a_risky_one_noted(strategy, mo
 
 @pytest.mark.parametrize("batch_size", [8, 32])
 def test_training_from_scratch_has_no_statistics_to_keep(batch_size):
-    decided = hyperparameters(recipe(FromScratch(), batch_size=batch_size), 320)
+    decided = choose_hyperparameters(recipe(FromScratch(), batch_size=batch_size), 320)
     assert decided.bn_mode == "adapt"
     assert len(decided.notes) == (1 if batch_size == 8 else 0)
 
@@ -190,5 +190,5 @@ def test_training_from_scratch_has_no_statistics_to_keep(batch_size):
 @pytest.mark.parametrize(("steps", "momentum"), [(1, 0.9), (30, 0.9), (60, 0.95), (100, 0.97)])
 def test_a_moving_average_forgets_within_about_an_epoch(steps, momentum):
     assert bn_momentum(steps) == pytest.approx(momentum, abs=1e-12)
-    decided = hyperparameters(recipe(FullFineTune(), batch_size=2), examples=2 * steps)
+    decided = choose_hyperparameters(recipe(FullFineTune(), batch_size=2), examples=2 * steps)
     assert (decided.steps_per_epoch, decided.bn_momentum) == (steps, bn_momentum(steps))

@@ -9,7 +9,7 @@ from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
 from tl_toolkit import preparation
-from tl_toolkit.experiment import Context, train_and_validate
+from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
 from tl_toolkit.transfer.network_pool import NetworkPool
 
 RECIPES = {

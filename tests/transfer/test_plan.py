@@ -13,10 +13,10 @@ from tl_toolkit.models.batch_norm import BN_MODES, BatchNormalization
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead
 from tl_toolkit.transfer.plan import (
     FIXED,
-    FOLLOWING,
     FROZEN,
     STATE,
     TRAINED,
+    UPDATED,
     apply_plan,
     fingerprints,
     make_plan,
@@ -91,7 +91,7 @@ def expected_role(path, trained, bn_mode, head):
         return TRAINED if is_trained else FROZEN
     mode = bn_mode if is_trained else "frozen"
     if name.startswith("moving_"):
-        return FOLLOWING if mode == "adapt" else FIXED
+        return UPDATED if mode == "adapt" else FIXED
     return FROZEN if mode == "frozen" else TRAINED
 
 
@@ -110,7 +110,7 @@ def test_every_variable_has_one_role_and_keras_trains_what_the_plan_says(
     }
     assert plan.roles == expected
     assert len(plan.roles) == len(model.variables)
-    assert sorted(plan.paths(TRAINED, FROZEN, FOLLOWING, FIXED)) == sorted(values(model))
+    assert sorted(plan.paths(TRAINED, FROZEN, UPDATED, FIXED)) == sorted(values(model))
 
     scales = 0 if bn_mode == "frozen" else sum(SCALES[part] for part in trained)
     total = HEAD[on] + sum(KERNELS[part] for part in trained) + scales

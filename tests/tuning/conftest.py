@@ -2,7 +2,7 @@
 
 import pytest
 
-from tl_toolkit.tuning.run_search import search
+from tl_toolkit.tuning.search import search
 
 
 @pytest.fixture

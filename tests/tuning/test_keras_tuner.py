@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tl_toolkit as tl
-from tl_toolkit.experiment import train_and_validate
+from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.tuning.hypermodel import RecipeHyperModel, figures_of
 
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")

@@ -17,17 +17,17 @@ SCRIPT = """
 import json, pathlib, resource, sys
 import tl_toolkit as tl
 import keras
-from tl_toolkit.experiment import Context
+from tl_toolkit.experiments.train_and_validate import Context
 
 resident = []
 
-class Memory(keras.callbacks.Callback):
+class MemoryUse(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
         resident.append(pages * resource.getpagesize() / 2**20)
 
 tl.search(tl.Recipe.load(sys.argv[1]), tuner="random", trials=int(sys.argv[3]), output=sys.argv[2],
-          context=Context(callbacks=(Memory(),)))
+          context=Context(callbacks=(MemoryUse(),)))
 print(json.dumps(resident))
 """
 

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tl_toolkit as tl
 from tl_toolkit import preparation
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiment import Context, train_and_validate
+from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.feature_cache import FeatureCache
 from tl_toolkit.tuning import hypermodel, tuner

@@ -20,7 +20,7 @@ SCRIPT = """
 import json, os, pathlib, sys, time
 import tl_toolkit as tl
 import keras
-from tl_toolkit.experiment import Context
+from tl_toolkit.experiments.train_and_validate import Context
 from tl_toolkit.training import precision
 precision.CPU_INFO = pathlib.Path(os.devnull)
 
@@ -136,7 +136,7 @@ def test_sigterm_is_passed_on_and_has_its_code(tmp_path):
         "time.sleep(60)"
     )
     script = (
-        "import sys\nfrom tl_toolkit.exit_codes import exit_codes\n"
+        "import sys\nfrom tl_toolkit.cli.exit_codes import exit_codes\n"
         "from tl_toolkit.tuning.workers import run_workers\n"
         f"with exit_codes(): sys.exit(run_workers([sys.executable, '-c', {ended!r}, sys.argv[1]], 1))"
     )

@@ -27,7 +27,7 @@ from tiny import (
 from tl_toolkit import catalog
 from tl_toolkit.catalog import Architecture
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import file_digest
+from tl_toolkit.files.user_cache import file_digest
 from tl_toolkit.weights import safetensors_file
 from tl_toolkit.weights import shipped as shipped_weights
 from tl_toolkit.weights.load import assign_tensors, load_weights

@@ -9,7 +9,7 @@ from tiny import TINY, network, write_safetensors
 from tl_toolkit import catalog
 from tl_toolkit.catalog import CATALOG, PREPROCESSING, list_weights
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import UnavailableError
+from tl_toolkit.files.user_cache import UnavailableError
 from tl_toolkit.weights import resolve
 from tl_toolkit.weights.resolve import open_weights
 

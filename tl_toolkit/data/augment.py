@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.picture import picture_of
+from tl_toolkit.data.lazy_image import lazy_image_of
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_window
 from tl_toolkit.errors import unknown_name
 
@@ -24,7 +24,7 @@ class Augmentation:
             anywhere inside the image.
         mirror: Whether half of the views are mirrored left to right.
         resolution: Least resolution of a view, as a fraction of the final one; views of less than 1 are
-            made small and enlarged again, as a poorer picture would be.
+            made small and enlarged again, as a poorer image would be.
         flip: Whether half of the views are turned upside down.
     """
 
@@ -42,7 +42,7 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     "photo": Augmentation(area=(0.35, 1.0), aspect_ratio=(3 / 4, 4 / 3), shift=None, mirror=True),
     # For pictures whose sides have a meaning: digits, text, instruments.
     "shift": Augmentation(area=(0.8, 1.25), aspect_ratio=(0.85, 1.18), shift=0.1, mirror=False),
-    # For flat things seen from above, whole in the picture: solar cells, tiles, slides.
+    # For flat things seen from above, whole in the image: solar cells, tiles, slides.
     "surface": Augmentation((0.85, 1.15), (0.95, 1.05), shift=0.04, mirror=True, flip=True),
     # For one thing at any distance and sharpness.
     "zoom": Augmentation((0.45, 1.2), (0.8, 1.25), shift=0.08, mirror=False, resolution=0.25),
@@ -74,7 +74,7 @@ def augment_and_resize(
     """One random view of an image.
 
     Args:
-        image: A `Picture`, or uint8[height, width, 3].
+        image: A `LazyImage`, or uint8[height, width, 3].
         augmentation: The preset; None gives the evaluation view.
         preprocessing: Gives the size and the interpolation.
         seed: Of the run.
@@ -91,8 +91,8 @@ def augment_and_resize(
         # Cast, because an int32 of the same value folds to another key.
         key = tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64))
     u = tf.unstack(tf.random.stateless_uniform([6], key))
-    picture = picture_of(image)
-    height, width = picture.sides()
+    lazy_image = lazy_image_of(image)
+    height, width = lazy_image.sides()
 
     def between(low: float, high: float, fraction):
         return low + (high - low) * fraction
@@ -115,13 +115,13 @@ def augment_and_resize(
     size, interpolation = preprocessing.image_size, preprocessing.interpolation
     window = (top, left, window_height, window_width)
     if augmentation.resolution < 1:
-        # Made small here, enlarged below: the window is then the whole small picture.
+        # Made small here, enlarged below: the window is then the whole small image.
         small = tf.cast(tf.round(size * between(augmentation.resolution, 1.0, u[5])), tf.int32)
-        small_view = view_window(picture, window, small, interpolation)
+        small_view = view_window(lazy_image, window, small, interpolation)
         whole = (0.0, 0.0, tf.cast(small, tf.float32), tf.cast(small, tf.float32))
         view_pixels = resample_window(small_view, whole, size, interpolation)
     else:
-        view_pixels = view_window(picture, window, size, interpolation)
+        view_pixels = view_window(lazy_image, window, size, interpolation)
     if augmentation.mirror:
         view_pixels = tf.where(u[4] < 0.5, view_pixels[:, ::-1], view_pixels)
     if augmentation.flip:

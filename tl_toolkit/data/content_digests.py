@@ -15,7 +15,8 @@ import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import cache_folder
+from tl_toolkit.files.user_cache import cache_folder
+from tl_toolkit.progress import Stage
 
 DIGEST_SIZE = 8
 THREADS = 8
@@ -33,13 +34,16 @@ def content_digests(split: Split | None) -> np.ndarray:
 
 
 def file_digests(
-    paths: Sequence[str], check: Callable[[bytes], None] | None = None
+    paths: Sequence[str],
+    check: Callable[[bytes], None] | None = None,
+    stage: Stage | None = None,
 ) -> list[str | OSError | InputError]:
     """Returns a digest of each file's contents; a file is read where its size or time changed since.
 
     Args:
         paths: Of the files.
         check: Called with the contents of every file that it has not passed yet; raises `InputError`.
+        stage: Counts the files that are done.
 
     Returns:
         A digest, or in its place what reading or checking the file raised.
@@ -62,8 +66,12 @@ def file_digests(
         except (OSError, InputError) as error:
             return error
 
+    entries = []
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        entries = list(pool.map(entry_of, paths))
+        for entry in pool.map(entry_of, paths):
+            entries.append(entry)
+            if stage is not None:
+                stage.advance()
     found = {p: entry for p, entry in zip(paths, entries, strict=True) if isinstance(entry, list)}
     if any(known.get(path) != entry for path, entry in found.items()):
         _write(manifest, {**known, **found})

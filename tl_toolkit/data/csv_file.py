@@ -17,11 +17,12 @@ from tl_toolkit.data.folder import (
     without_contradictions,
 )
 from tl_toolkit.errors import InputError
+from tl_toolkit.progress import SILENT, Progress
 
 FILE, LABEL, SPLIT, WEIGHT = "file", "label", "split", "weight"
 
 
-def load_csv(path: str, on_bad_image: str = "error") -> ImageSource:
+def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
     Args:
@@ -29,6 +30,7 @@ def load_csv(path: str, on_bad_image: str = "error") -> ImageSource:
             `label`, and, where wanted, `split` (train, validation or test) and `weight` (how much the
             image counts in the loss, over 0).
         on_bad_image: As for a folder.
+        progress: Shows how many photos are checked.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -44,7 +46,7 @@ def load_csv(path: str, on_bad_image: str = "error") -> ImageSource:
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
     files = [LabelledFile(table.parent / row[FILE], class_names.index(row[LABEL])) for row in rows]
-    files = without_contradictions(check_files(files))
+    files = without_contradictions(check_files(files, progress))
     notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
     kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
 

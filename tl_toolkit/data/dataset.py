@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.data.picture import EncodedPicture, Picture, Pixels
+from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
 
 
 class Images(Protocol):
@@ -21,11 +21,11 @@ class Images(Protocol):
     def take(self, indices: np.ndarray) -> Images:
         """Returns those pictures."""
 
-    def loader(self) -> Callable[[tf.Tensor], Picture]:
-        """Returns a function from int64[] (a number) to the picture, by TensorFlow operations alone."""
+    def loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        """Returns a function from int64[] (a number) to the image, by TensorFlow operations alone."""
 
     def encoded(self, index: int) -> bytes:
-        """Returns one picture as a file's contents."""
+        """Returns one image as a file's contents."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,9 @@ class FileImages:
     def take(self, indices: np.ndarray) -> FileImages:
         return FileImages(self.paths[indices])
 
-    def loader(self) -> Callable[[tf.Tensor], Picture]:
+    def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         paths = tf.constant(self.paths.astype(object), tf.string)
-        return lambda index: EncodedPicture(tf.io.read_file(paths[index]))
+        return lambda index: EncodedLazyImage(tf.io.read_file(paths[index]))
 
     def encoded(self, index: int) -> bytes:
         return pathlib.Path(str(self.paths[index])).read_bytes()
@@ -60,9 +60,9 @@ class EncodedImages:
     def take(self, indices: np.ndarray) -> EncodedImages:
         return EncodedImages(self.contents[indices])
 
-    def loader(self) -> Callable[[tf.Tensor], Picture]:
+    def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         contents = tf.constant(self.contents, tf.string)
-        return lambda index: EncodedPicture(contents[index])
+        return lambda index: EncodedLazyImage(contents[index])
 
     def encoded(self, index: int) -> bytes:
         return self.contents[index]
@@ -80,9 +80,9 @@ class ArrayImages:
     def take(self, indices: np.ndarray) -> ArrayImages:
         return ArrayImages(self.pixels[indices])
 
-    def loader(self) -> Callable[[tf.Tensor], Picture]:
+    def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         pixels = tf.constant(self.pixels, tf.uint8)
-        return lambda index: Pixels(pixels[index])
+        return lambda index: DecodedImage(pixels[index])
 
     def encoded(self, index: int) -> bytes:
         return tf.io.encode_png(self.pixels[index]).numpy()

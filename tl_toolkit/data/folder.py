@@ -13,6 +13,7 @@ from tl_toolkit.data.content_digests import file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.errors import InputError
+from tl_toolkit.progress import SILENT, Progress
 
 SPLIT_NAMES = {
     "train": "train",
@@ -34,7 +35,7 @@ class LabelledFile:
     fault: str = ""
 
 
-def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
+def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
     Args:
@@ -44,6 +45,7 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
             passed over.
         on_bad_image: `"error"`, or `"skip"` to leave out files that are no image or are damaged and
             copies of one file in two classes; `notes` lists them.
+        progress: Shows how many photos are checked.
 
     Returns:
         The source; licence unknown.
@@ -58,7 +60,7 @@ def load_folder(path: str, on_bad_image: str = "error") -> ImageSource:
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, folder in splits.items():
-        checked = check_files(_list_files(folder, class_names))
+        checked = check_files(_list_files(folder, class_names), progress)
         checked = without_contradictions(checked)
         bad += [file for file in checked if file.fault]
         files[split] = [file for file in checked if not file.fault]
@@ -138,7 +140,7 @@ def _raise(error: OSError) -> None:
     raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
 
 
-def check_files(files: list[LabelledFile]) -> list[LabelledFile]:
+def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[LabelledFile]:
     """Reads every file that is new or has changed, and returns it with its digest or its fault."""
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
@@ -147,7 +149,8 @@ def check_files(files: list[LabelledFile]) -> list[LabelledFile]:
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 
-    digests = file_digests([str(file.path) for file in files], _check)
+    with progress.stage("Checking photos", total=len(files)) as stage:
+        digests = file_digests([str(file.path) for file in files], _check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
@@ -181,7 +184,7 @@ def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
             return file.fault
         ends = (first[file.digest], contradicted[file.digest])
         other = ends[0] if ends[0].label != file.label else ends[1]
-        return f"the same picture is in another class too: {other.path}"
+        return f"the same image is in another class too: {other.path}"
 
     return [dataclasses.replace(file, fault=fault(file)) for file in files]
 

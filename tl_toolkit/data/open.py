@@ -16,6 +16,7 @@ from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 
 # A source of your own: a function that returns an ImageSource, and a line here. One that takes an
@@ -40,6 +41,7 @@ def open_dataset(
     seed: int = 0,
     split_seed: int = 0,
     on_bad_image: str = "error",
+    progress: Progress = SILENT,
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
@@ -58,6 +60,7 @@ def open_dataset(
         seed: Chooses the images of `labels_per_class`.
         split_seed: Chooses the test and validation images.
         on_bad_image: For folders: `"error"`, or `"skip"` to leave files out and list them in `notes`.
+        progress: Shows how far reading and checking is.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -73,7 +76,7 @@ def open_dataset(
     if validation_fraction is None:
         validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
 
-    source = open_images(uri, on_bad_image)
+    source = open_images(uri, on_bad_image, progress)
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
     if few_shot and source.validation is not None:
@@ -112,7 +115,7 @@ def open_dataset(
     )
 
 
-def open_recipe_data(recipe: Recipe) -> ImageDataset:
+def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDataset:
     """Opens the data as the recipe says."""
     return open_dataset(
         recipe.data,
@@ -122,10 +125,11 @@ def open_recipe_data(recipe: Recipe) -> ImageDataset:
         seed=recipe.seed,
         split_seed=recipe.split_seed,
         on_bad_image=recipe.on_bad_image,
+        progress=progress,
     )
 
 
-def open_images(uri: str, on_bad_image: str = "error") -> ImageSource:
+def open_images(uri: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
     if on_bad_image not in ("error", "skip"):
         raise unknown_name("on_bad_image", on_bad_image, ("error", "skip"))
@@ -134,12 +138,13 @@ def open_images(uri: str, on_bad_image: str = "error") -> ImageSource:
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
     load = SOURCES[name]
     parameters = inspect.signature(load).parameters
-    arguments = [p for p in parameters.values() if p.name != "on_bad_image"]
+    passed_on = {"on_bad_image": on_bad_image, "progress": progress}
+    arguments = [p for p in parameters.values() if p.name not in passed_on]
     needs_argument = any(p.default is p.empty for p in arguments)
     if (needs_argument and not argument) or (argument and not arguments):
         expected = f"{name}:…" if needs_argument else name
         raise InputError(f"The data URI {uri!r} should be {expected!r}.")
-    options = {"on_bad_image": on_bad_image} if "on_bad_image" in parameters else {}
+    options = {name: value for name, value in passed_on.items() if name in parameters}
     return load(argument, **options) if argument else load(**options)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.augment import Augmentation, augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.kept_images import KEPT_BYTES, kept_loader
+from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, decoded_loader
 from tl_toolkit.data.resize import resize_for_evaluation
 
 
@@ -53,6 +53,14 @@ def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool = Fals
     return rng.permutation(np.concatenate(repeated))
 
 
+def examples_per_epoch(labels: np.ndarray, balanced: bool = False) -> int:
+    """How many examples `epoch_order` puts in an epoch."""
+    if not balanced:
+        return len(labels)
+    counts = np.unique(labels, return_counts=True)[1]
+    return int(len(counts) * counts.max())
+
+
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     """float32[classes], n / (classes x size of the class): every class weighs the same in the loss."""
     counts = np.bincount(labels, minlength=classes)
@@ -66,7 +74,7 @@ def example_weights(split: Split, class_weights: np.ndarray | None) -> np.ndarra
 
 
 @dataclasses.dataclass(frozen=True)
-class Shard:
+class ReplicaShares:
     """The replicas of one process, among those that share every batch.
 
     Attributes:
@@ -80,12 +88,12 @@ class Shard:
     count: int = 1
 
     @classmethod
-    def of(cls, process: tf.distribute.InputContext) -> Shard:
+    def of(cls, process: tf.distribute.InputContext) -> ReplicaShares:
         """The one of a process that a strategy asks for its data."""
         count = process.num_replicas_in_sync // process.num_input_pipelines
         return cls(process.num_replicas_in_sync, process.input_pipeline_id * count, count)
 
-    def shares(self, positions: np.ndarray) -> list[np.ndarray]:
+    def of_batch(self, positions: np.ndarray) -> list[np.ndarray]:
         """Returns a batch's examples for each replica of this process: as even as can be, none twice."""
         return np.array_split(positions, self.replicas)[self.first : self.first + self.count]
 
@@ -99,19 +107,26 @@ def epoch_shares(
     first_epoch: int = 0,
     first_step: int = 0,
     balanced: bool = False,
-    shard: Shard | None = None,
+    replica_shares: ReplicaShares | None = None,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Yields (epoch, positions of the examples of every batch, share by share), an epoch at a time.
 
     See `training_batches`.
     """
-    shard = shard or Shard()
+    replica_shares = replica_shares or ReplicaShares()
     for epoch in range(first_epoch, epochs):
         order = epoch_order(labels, seed, epoch, balanced)
         ends = np.cumsum(batch_sizes(len(order), batch_size))
         skip = first_step if epoch == first_epoch else 0
         batches = list(zip([0, *ends], ends, strict=False))[skip:]
-        yield epoch, [share for start, end in batches for share in shard.shares(order[start:end])]
+        yield (
+            epoch,
+            [
+                share
+                for start, end in batches
+                for share in replica_shares.of_batch(order[start:end])
+            ],
+        )
 
 
 def batch_positions(labels: np.ndarray, **batches) -> Iterator[tuple[int, np.ndarray]]:
@@ -144,7 +159,7 @@ def training_batches(
     balanced: bool = False,
     class_weights: np.ndarray | None = None,
     views: int | None = None,
-    shard: Shard | None = None,
+    replica_shares: ReplicaShares | None = None,
 ) -> tf.data.Dataset:
     """All batches of a training run, from any point of it on.
 
@@ -161,16 +176,16 @@ def training_batches(
         views: How many views an image has; epoch e shows the view e % views. None: each epoch another.
         class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
             default.
-        shard: Whose shares of the batches; None: whole batches.
+        replica_shares: Whose shares of the batches; None: whole batches.
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
-        weights). The batches depend on the arguments alone. With a shard an element is the share of one
+        weights). The batches depend on the arguments alone. With replica shares an element is the share of one
         replica, in their order; it may be empty.
     """
     # By the whole run's epochs: one that is gone on from sees the same pixels to the last bit.
     if epochs > 1:
-        load = kept_loader(split.images, coarse_from(augmentation, preprocessing.image_size))
+        load = decoded_loader(split.images, coarse_from(augmentation, preprocessing.image_size))
     else:
         load = split.images.loader()
     labels = tf.constant(split.labels)
@@ -186,7 +201,7 @@ def training_batches(
             first_epoch=first_epoch,
             first_step=first_step,
             balanced=balanced,
-            shard=shard,
+            replica_shares=replica_shares,
         ):
             if shares:
                 yield epoch, np.concatenate(shares), [len(share) for share in shares]
@@ -215,9 +230,11 @@ def training_batches(
             .take(tf.size(sizes, tf.int64))
         )
 
-    numbers = tf.TensorSpec([None], tf.int64)
+    index_vector = tf.TensorSpec([None], tf.int64)
     return (
-        tf.data.Dataset.from_generator(orders, output_signature=(number, numbers, numbers))
+        tf.data.Dataset.from_generator(
+            orders, output_signature=(number, index_vector, index_vector)
+        )
         .flat_map(batches_of_epoch)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -275,10 +292,10 @@ def evaluation_batches(
     )
 
 
-def kept_evaluation_batches(
+def decoded_evaluation_batches(
     split: Split, preprocessing: Preprocessing, batch_size: int
 ) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
     """The same for a split that is gone over again and again: decoded once where it fits in memory."""
     batches = evaluation_batches(split, preprocessing, batch_size)
     bytes_of_all = len(split) * preprocessing.image_size**2 * 3 * 4
-    return list(batches) if bytes_of_all <= KEPT_BYTES else batches
+    return list(batches) if bytes_of_all <= DECODED_CACHE_BYTES else batches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.picture import EncodedPicture, Picture, picture_of
+from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, lazy_image_of
 
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
@@ -39,13 +39,15 @@ def resample_window(image, window, size: int | tf.Tensor, interpolation: str) ->
     return tf.ensure_shape(resampled, (static_size, static_size, 3))
 
 
-def view_window(picture: Picture, window, size: int | tf.Tensor, interpolation: str) -> tf.Tensor:
-    """As `resample_window`, of a picture that may still be to be decoded.
+def view_window(
+    lazy_image: LazyImage, window, size: int | tf.Tensor, interpolation: str
+) -> tf.Tensor:
+    """As `resample_window`, of a image that may still be to be decoded.
 
     Where a JPEG is much larger than the result it is decoded at a half, a quarter or an eighth of its size,
     whichever still has enough pixels: by its own transform, which is close to resampling, and much cheaper.
     """
-    pixels, window = picture.region(window, size)
+    pixels, window = lazy_image.region(window, size)
     return resample_window(pixels, window, size, interpolation)
 
 
@@ -73,18 +75,18 @@ def evaluation_window(height, width, preprocessing: Preprocessing):
 
 
 def resize_for_evaluation(image, preprocessing: Preprocessing) -> tf.Tensor:
-    """A picture to float32[size, size, 3], 0-255, without randomness.
+    """A image to float32[size, size, 3], 0-255, without randomness.
 
     Args:
-        image: A `Picture`, or raw pixels [height, width, 3], 0-255.
+        image: A `LazyImage`, or raw pixels [height, width, 3], 0-255.
         preprocessing: Gives the size, the crop and the interpolation.
     """
-    picture = picture_of(image)
-    window = evaluation_window(*picture.sides(), preprocessing)
-    resized = view_window(picture, window, preprocessing.image_size, preprocessing.interpolation)
+    lazy_image = lazy_image_of(image)
+    window = evaluation_window(*lazy_image.sides(), preprocessing)
+    resized = view_window(lazy_image, window, preprocessing.image_size, preprocessing.interpolation)
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 
 def decode_and_resize(encoded, preprocessing: Preprocessing) -> tf.Tensor:
     """A file's contents, string[], to float32[size, size, 3], RGB, 0-255."""
-    return resize_for_evaluation(EncodedPicture(encoded), preprocessing)
+    return resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)

@@ -14,10 +14,9 @@ from tl_toolkit.devices.local_processes import (
     exit_code,
     free_ports,
     say,
-    wait_for_all,
+    wait_for_exit,
 )
-from tl_toolkit.errors import InputError
-from tl_toolkit.exit_codes import INTERRUPTED, LOST_WORKER, PREEMPTED, WRONG_INPUT
+from tl_toolkit.errors import InputError, LostWorkerError, PreemptedError, StoppedError
 
 
 def launch(command: Sequence[str], workers: int, restarts: int = 0) -> int:
@@ -75,8 +74,12 @@ def _watch(processes: list[LocalProcess], asked: list[int]) -> int:
         for process, code in zip(processes, codes, strict=True):
             if code not in (None, 0):
                 say("launch", f"{process.name} {describe_end(code)}")
-                if code in (WRONG_INPUT, INTERRUPTED, PREEMPTED):  # the others end in the same way
-                    wait_for_all(processes)
+                if code in (
+                    InputError.exit_code,
+                    StoppedError.exit_code,
+                    PreemptedError.exit_code,
+                ):  # the others end in the same way
+                    wait_for_exit(processes)
                 end_all(processes)
                 return 0 if _is_lost(code) and processes[0].poll() == 0 else code
         if None not in codes:
@@ -88,8 +91,8 @@ def _watch(processes: list[LocalProcess], asked: list[int]) -> int:
 
 def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
     """Waits for the ends of workers that were asked for it, however long their checkpoint takes."""
-    expected = PREEMPTED if asked[0] == signal.SIGTERM else INTERRUPTED
-    if expected == PREEMPTED:  # a terminal sends Ctrl-C to all by itself
+    expected = PreemptedError.exit_code if asked[0] == signal.SIGTERM else StoppedError.exit_code
+    if expected == PreemptedError.exit_code:  # a terminal sends Ctrl-C to all by itself
         for process in processes:
             process.terminate()
     while len(asked) == 1 and None in [process.poll() for process in processes]:
@@ -103,4 +106,4 @@ def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
 
 def _is_lost(code: int) -> bool:
     """Whether a process ended because a signal killed it, or because another one is gone."""
-    return code < 0 or code == LOST_WORKER
+    return code < 0 or code == LostWorkerError.exit_code

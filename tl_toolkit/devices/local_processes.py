@@ -1,4 +1,4 @@
-"""Processes of this machine: started together, told apart in their output, and ended together."""
+"""ProcessGroup of this machine: started together, told apart in their output, and ended together."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LocalProcess:
         self._reader.join(timeout=5)
 
 
-def wait_for_all(processes: Iterable[LocalProcess]) -> None:
+def wait_for_exit(processes: Iterable[LocalProcess]) -> None:
     """Gives them some time to end by themselves."""
     moment = time.monotonic() + SECONDS_TO_END
     for process in processes:
@@ -75,7 +75,7 @@ def end_all(processes: Iterable[LocalProcess]) -> None:
     processes = list(processes)
     for process in processes:
         process.terminate()
-    wait_for_all(processes)
+    wait_for_exit(processes)
 
 
 def say(name: str, line: str) -> None:

@@ -10,8 +10,9 @@ import threading
 
 import tensorflow as tf
 
-from tl_toolkit.devices.processes import count_workers
+from tl_toolkit.devices.process_group import count_workers
 from tl_toolkit.errors import InputError
+from tl_toolkit.private_names import slurm_hosts
 from tl_toolkit.recipe import DEVICES, check_choice
 
 TF_CONFIG, SLURM_TASKS, SLURM_HOST = "TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURMD_NODENAME"
@@ -110,8 +111,7 @@ def _slurm_cluster(tasks: int) -> tf.distribute.cluster_resolver.ClusterResolver
     )
     addresses = slurm.cluster_spec().job_tasks("worker")
     kind, index = slurm.get_task_info()
-    # SLURM numbers its tasks in the order of its list of hosts; the resolver sorts them as texts: 10 before 9.
-    hosts = list(slurm._task_configuration)
+    hosts = slurm_hosts(slurm)  # SLURM numbers its tasks in their order
     addresses.sort(key=lambda address: hosts.index(address.rpartition(":")[0]))
     host, here = addresses[index].rpartition(":")[0], os.environ.get(SLURM_HOST)
     if here not in (None, host):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
-from tl_toolkit.export.saved_model import CARD
+from tl_toolkit.export.saved_model import CARD, SAVED_MODEL
 
 Image = str | pathlib.Path | bytes | np.ndarray
 BATCH_SIZE = 32
@@ -123,8 +123,8 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
     folder = pathlib.Path(path).expanduser()
     if not folder.exists() and names_weights(str(path)):
         return Classifier(None, *build_pretrained(str(path)))
-    if (folder / "saved_model").is_dir():
-        folder = folder / "saved_model"
+    if (folder / SAVED_MODEL).is_dir():
+        folder = folder / SAVED_MODEL
     if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
         raise InputError(
             f"{str(path)!r} is no exported classifier. Expected a finished run's folder, the saved_model "

@@ -21,6 +21,7 @@ from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.models.fold import copy_in
 
+SAVED_MODEL = "saved_model"  # folder in a run's
 CARD = pathlib.PurePath("assets.extra", "model_card.json")
 RELOAD_SCRIPT = pathlib.Path(__file__).with_name("reload_check.py")
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}  # of probabilities, by the served precision

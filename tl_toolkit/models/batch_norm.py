@@ -24,7 +24,7 @@ _COUNTING = threading.local()  # a strategy traces its replicas in threads
 
 
 @contextlib.contextmanager
-def images_that_count(count: tf.Tensor) -> Iterator[None]:
+def counted_examples(count: tf.Tensor) -> Iterator[None]:
     """Within it the first `count` images of a replica's batch make up its share of the statistics.
 
     For replicas that have no share of a batch, and compute on an image that stands for none.

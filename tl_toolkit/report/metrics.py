@@ -29,9 +29,9 @@ def classification_metrics(
         `classes` (precision, recall, f1 and support by name) and `confusion_matrix` (rows: truth).
     """
     predicted = logits.argmax(axis=-1)
-    numbers = range(len(class_names))
+    class_indices = range(len(class_names))
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=numbers, zero_division=0.0
+        labels, predicted, labels=class_indices, zero_division=0.0
     )
     top1 = float(np.mean(predicted == labels))
     return {
@@ -49,7 +49,7 @@ def classification_metrics(
             }
             for i, name in enumerate(class_names)
         },
-        "confusion_matrix": confusion_matrix(labels, predicted, labels=numbers).tolist(),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=class_indices).tolist(),
     }
 
 

@@ -103,8 +103,8 @@ def _heights(
     values: Sequence[Any], logarithmic: bool
 ) -> tuple[np.ndarray, list[tuple[float, str]]]:
     """Places of the values from 0 to 1, and the marks to write beside the axis."""
-    numbers = all(isinstance(value, (int, float)) for value in values)
-    if numbers and len(set(values)) > 5:
+    is_numeric = all(isinstance(value, (int, float)) for value in values)
+    if is_numeric and len(set(values)) > 5:
         places = np.log10(values) if logarithmic else np.asarray(values, float)
         low, high = places.min(), places.max()
         marks = [float(low), float((low + high) / 2), float(high)]
@@ -113,10 +113,12 @@ def _heights(
         return (places - low) / span, [
             ((mark - low) / span, text) for mark, text in zip(marks, texts, strict=True)
         ]
-    kinds = sorted(set(values), key=lambda value: (value is None, value if numbers else str(value)))
+    kinds = sorted(
+        set(values), key=lambda value: (value is None, value if is_numeric else str(value))
+    )
     step = 1 / max(len(kinds) - 1, 1)
     place_of = {kind: number * step if len(kinds) > 1 else 0.5 for number, kind in enumerate(kinds)}
     return np.array([place_of[value] for value in values]), [
-        (place, "–" if kind is None else f"{kind:.4g}" if numbers else str(kind))
+        (place, "–" if kind is None else f"{kind:.4g}" if is_numeric else str(kind))
         for kind, place in place_of.items()
     ]

@@ -1,13 +1,13 @@
-"""The page that a run leaves to read, and the plan as a table."""
+"""The page that a run leaves to read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-
 from tl_toolkit.transfer.plan import FreezePlan
+
+PLAN_COLUMNS = ("stage", "trained parameters", "frozen parameters", "batch normalisation")
 
 
 def plan_rows(plan: FreezePlan) -> list[tuple[str, str, str, str]]:
@@ -18,20 +18,6 @@ def plan_rows(plan: FreezePlan) -> list[tuple[str, str, str, str]]:
     ]
     frozen = sum(stage.frozen for stage in plan.stages)
     return [*rows, ("all", f"{plan.trained_parameters:,}", f"{frozen:,}", "")]
-
-
-def plan_table(plan: FreezePlan, title: str) -> Table:
-    """The plan for the terminal."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("stage")
-    table.add_column("trained parameters", justify="right")
-    table.add_column("frozen parameters", justify="right")
-    table.add_column("batch normalisation")
-    for row in plan_rows(plan):
-        table.add_row(*row, end_section=row[0] == plan.stages[-1].stage)
-    if plan.cut is not None:
-        table.caption = f"Computed once, and kept: everything up to {plan.cut}."
-    return table
 
 
 def write_summary(
@@ -77,7 +63,7 @@ def write_summary(
         "",
         "## What was trained",
         "",
-        "| stage | trained parameters | frozen parameters | batch normalisation |",
+        f"| {' | '.join(PLAN_COLUMNS)} |",
         "|---|---|---|---|",
     ]
     lines += [f"| {' | '.join(row)} |" for row in plan_rows(plan)]

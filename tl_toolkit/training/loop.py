@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tl_toolkit.devices.processes import Processes
+from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
-from tl_toolkit.training.memory import Memory, Progress
+from tl_toolkit.training.run_state import RunState, TrainingProgress
 from tl_toolkit.training.step import StepResult, TrainingStep
 
 
@@ -56,8 +56,8 @@ def train(
     folder: pathlib.Path | None,
     identity: dict[str, Any],
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    processes: Processes | None = None,
-) -> Progress:
+    processes: ProcessGroup | None = None,
+) -> TrainingProgress:
     """Trains to the end, or on from the newest checkpoint in `folder`.
 
     Args:
@@ -79,9 +79,9 @@ def train(
         PreemptedError: SIGTERM.
         InputError: The folder holds another run's checkpoints.
     """
-    processes = processes or Processes(tf.distribute.get_strategy())
+    processes = processes or ProcessGroup(tf.distribute.get_strategy())
     alone = processes.count == 1
-    memory = Memory(
+    state = RunState(
         folder,
         moving_variables,
         optimizer.variables,
@@ -90,7 +90,7 @@ def train(
         schedule.checkpoint_seconds,
         processes,
     )
-    progress = memory.resume()
+    progress = state.resume()
     hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
     hooks.set_params({"epochs": schedule.epochs, "steps": schedule.steps_per_epoch, "verbose": 0})
     model.stop_training = False
@@ -109,26 +109,26 @@ def train(
                 progress.seconds += lap()
                 # Several processes learn of a signal from a step that began after it: all stop after the same.
                 asked = noted() if alone else result.stop
-                _stop_if_asked(asked, memory, progress, schedule, processes)
+                _stop_if_asked(asked, state, progress, schedule, processes)
                 if progress.step < schedule.steps_per_epoch:
-                    memory.save_if_due(progress, _steps_done(progress, schedule))
-            _end_epoch(model, optimizer, validate, memory, hooks, progress)
+                    state.save_if_due(progress, _steps_done(progress, schedule))
+            _end_epoch(model, optimizer, validate, state, hooks, progress)
             progress.stopped = not processes.all_agree(not model.stop_training)
             progress.seconds += lap()
             if _is_over(progress, schedule):
-                memory.save(progress, _steps_done(progress, schedule))
+                state.save(progress, _steps_done(progress, schedule))
             else:
-                memory.save_if_due(progress, _steps_done(progress, schedule))
+                state.save_if_due(progress, _steps_done(progress, schedule))
             if alone or _is_over(progress, schedule):  # the next step would tell the others
                 asked = tuple(not processes.all_agree(not one) for one in noted())
-                _stop_if_asked(asked, memory, progress, schedule, processes)
+                _stop_if_asked(asked, state, progress, schedule, processes)
     if progress.best_epoch is not None:
-        memory.restore_best()
+        state.restore_best()
     hooks.on_train_end()
     return progress
 
 
-def _count(result: StepResult, progress: Progress) -> None:
+def _count(result: StepResult, progress: TrainingProgress) -> None:
     """Takes a step into account."""
     figures = (result.loss_sum, result.correct, result.examples)
     progress.running = [sum(pair) for pair in zip(progress.running, figures, strict=True)]
@@ -139,9 +139,9 @@ def _end_epoch(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     validate: Callable[[], tuple[dict[str, float], list[float]]] | None,
-    memory: Memory,
+    state: RunState,
     hooks: keras.callbacks.CallbackList,
-    progress: Progress,
+    progress: TrainingProgress,
 ) -> None:
     """Validates, keeps the weights if they are the best, and writes the epoch down."""
     loss_sum, correct, examples = progress.running
@@ -155,7 +155,7 @@ def _end_epoch(
         figures.update(validation)
         if progress.best_score is None or score > progress.best_score:
             progress.best_epoch, progress.best_score = progress.epoch, score
-            memory.keep_best()
+            state.keep_best()
     figures["learning_rate"] = float(optimizer.learning_rate)
     progress.history.append(figures)
     hooks.on_epoch_end(progress.epoch, figures)
@@ -164,23 +164,23 @@ def _end_epoch(
 
 def _stop_if_asked(
     asked: tuple[bool, ...],
-    memory: Memory,
-    progress: Progress,
+    state: RunState,
+    progress: TrainingProgress,
     schedule: Schedule,
-    processes: Processes,
+    processes: ProcessGroup,
 ) -> None:
     """Writes a checkpoint and raises, where one of `STOPS` was asked for."""
     for error, is_asked in zip(STOPS.values(), asked, strict=True):
         if is_asked:
-            memory.save(progress, _steps_done(progress, schedule))
-            processes.wait_for_all()  # the end of one may be the end of all
+            state.save(progress, _steps_done(progress, schedule))
+            processes.barrier()  # the end of one may be the end of all
             where = f"epoch {progress.epoch}"
             if progress.step:
                 where = f"step {progress.step} of epoch {progress.epoch + 1}"
-            raise error(f"stopped after {where}; {memory.what_is_kept}")
+            raise error(f"stopped after {where}; {state.what_is_kept}")
 
 
-def _steps_done(progress: Progress, schedule: Schedule) -> int:
+def _steps_done(progress: TrainingProgress, schedule: Schedule) -> int:
     return progress.epoch * schedule.steps_per_epoch + progress.step
 
 
@@ -197,7 +197,7 @@ def _stopwatch() -> Callable[[], float]:
     return lap
 
 
-def _is_over(progress: Progress, schedule: Schedule) -> bool:
+def _is_over(progress: TrainingProgress, schedule: Schedule) -> bool:
     if progress.stopped or progress.epoch >= schedule.epochs:
         return True
     if schedule.patience is None or progress.best_epoch is None:
@@ -205,7 +205,7 @@ def _is_over(progress: Progress, schedule: Schedule) -> bool:
     return progress.epoch - 1 - progress.best_epoch >= schedule.patience
 
 
-def _check_finite(loss: float, progress: Progress, schedule: Schedule) -> None:
+def _check_finite(loss: float, progress: TrainingProgress, schedule: Schedule) -> None:
     if math.isfinite(loss):
         return
     done = _steps_done(progress, schedule)

@@ -6,10 +6,13 @@ import keras
 import tensorflow as tf
 
 from tl_toolkit.models.batch_norm import BatchNormalization
+from tl_toolkit.private_names import leave_gradients_alone, sums_gradients_as_known
 from tl_toolkit.transfer.defaults import Hyperparameters
 
 
-def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    model: keras.Model, hyperparameters: Hyperparameters
+) -> keras.optimizers.Optimizer:
     """Returns a built optimizer for the trainable variables of `model`.
 
     The learning rate rises linearly to its peak and falls along half a cosine to 0 (Loshchilov and
@@ -19,15 +22,17 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
 
     The gradients that it applies are those of all replicas together: `TrainingStep` adds them up.
     """
-    total_steps = numbers.epochs * numbers.steps_per_epoch
+    total_steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if numbers.warmup_steps else numbers.learning_rate,
-        warmup_target=numbers.learning_rate if numbers.warmup_steps else None,
-        warmup_steps=numbers.warmup_steps,
-        decay_steps=max(total_steps - numbers.warmup_steps, 1),
+        initial_learning_rate=0.0
+        if hyperparameters.warmup_steps
+        else hyperparameters.learning_rate,
+        warmup_target=hyperparameters.learning_rate if hyperparameters.warmup_steps else None,
+        warmup_steps=hyperparameters.warmup_steps,
+        decay_steps=max(total_steps - hyperparameters.warmup_steps, 1),
     )
-    weight_decay = numbers.weight_decay or None
-    if numbers.optimizer == "adamw":
+    weight_decay = hyperparameters.weight_decay or None
+    if hyperparameters.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay or 0.0)
     else:
         optimizer = keras.optimizers.SGD(
@@ -35,14 +40,12 @@ def make_optimizer(model: keras.Model, numbers: Hyperparameters) -> keras.optimi
         )
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
-    # Keras would add them up after it has looked for overflows on one replica alone, and on a single one by a
-    # custom gradient that TensorFlow registers for good, with the graph of every trial of a search.
-    if not hasattr(optimizer, "_all_reduce_sum_gradients") and _replicas() > 1:
+    if not sums_gradients_as_known(optimizer) and _replicas() > 1:
         raise RuntimeError(
             f"Keras {keras.__version__} adds up the replicas' gradients in a way that is not known here, and "
             "they would be added up twice: train on one device, or with Keras 3.15."
         )
-    optimizer._all_reduce_sum_gradients = list
+    leave_gradients_alone(optimizer)
     if keras.config.dtype_policy().name == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)

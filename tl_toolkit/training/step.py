@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.models.batch_norm import images_that_count
+from tl_toolkit.models.batch_norm import counted_examples
 
 Predictor = Callable[[Iterable], tuple[np.ndarray, np.ndarray]]
 
@@ -70,7 +70,7 @@ class TrainingStep:
             if is_shared:
                 all_examples = all_reduce("SUM", examples)
                 images, labels, weights = _at_least_one((images, labels, weights), size)
-            with tf.GradientTape() as tape, images_that_count(size):
+            with tf.GradientTape() as tape, counted_examples(size):
                 logits = model(images, training=True)
                 losses = cross_entropy(logits, labels, label_smoothing)
                 losses *= tf.cast(weights, losses.dtype)

@@ -81,7 +81,7 @@ class Hyperparameters:
     notes: tuple[str, ...] = ()
 
 
-def hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperparameters:
+def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperparameters:
     """Decides every number that the recipe leaves open.
 
     Args:

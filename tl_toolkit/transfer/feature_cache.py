@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import math
-import mmap
 import os
 import pathlib
 import shutil
@@ -34,8 +33,10 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.models.fold import inference_engine
-from tl_toolkit.user_cache import cache_folder
+from tl_toolkit.private_names import release_pages
+from tl_toolkit.progress import SILENT, Progress
 
 VERSION = 3  # of the entries; another one is computed anew
 STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -76,7 +77,7 @@ class Features:
         for shard in np.unique(of_shard):
             chosen = of_shard == shard
             found[chosen] = shards[shard][rows[chosen]]
-            _let_go(shards[shard])
+            release_pages(shards[shard])
         return found
 
 
@@ -115,6 +116,7 @@ class FeatureCache:
         seed: int = 0,
         views: int = 1,
         storage: str = "float32",
+        progress: Progress = SILENT,
     ) -> Features:
         """Returns the activations of a split, computed where they are not in the cache.
 
@@ -126,6 +128,7 @@ class FeatureCache:
             seed: Of the run.
             views: Augmented views of each image, which are those of the first epochs.
             storage: `"float32"`, `"float16"` or `"bfloat16"`.
+            progress: Shows how many rows are computed.
 
         Raises:
             NoRoomError: They do not fit.
@@ -272,12 +275,6 @@ def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _let_go(rows: np.ndarray) -> None:
-    """Takes pages that were read off this process's memory; they stay in the system's cache of the file."""
-    if isinstance(rows, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-        rows._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def _lock(folder: pathlib.Path, shard: int, timeout: float) -> filelock.FileLock:

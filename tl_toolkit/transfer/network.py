@@ -9,16 +9,30 @@ import keras
 from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
+from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_BACKBONE, FromScratch, Recipe
 from tl_toolkit.weights.load import assign_tensors, check_architecture
+from tl_toolkit.weights.pinned import PinnedWeights, open_pinned
 from tl_toolkit.weights.resolve import WeightSource, open_weights
 
 
-def open_recipe_weights(recipe: Recipe) -> WeightSource | None:
-    """Opens what the recipe starts from; None from scratch."""
+def open_recipe_weights(
+    recipe: Recipe, pin: PinnedWeights | None = None, progress: Progress = SILENT
+) -> WeightSource | None:
+    """Opens the weights that the recipe starts from; None from scratch.
+
+    Args:
+        recipe: Names the weights.
+        pin: What that name stood for in an earlier run; used if the recipe still names the same.
+        progress: Shows the download.
+    """
     if recipe.start is None:
         return None
-    return open_weights(recipe.start, recipe.backbone or DEFAULT_BACKBONE)
+    backbone = recipe.backbone or DEFAULT_BACKBONE
+    with progress.stage(f"Loading the weights {recipe.start!r}"):
+        if pin is not None and pin.asked == recipe.start:
+            return open_pinned(pin, backbone)
+        return open_weights(recipe.start, backbone)
 
 
 def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.weights.pinned import PinnedWeights
 
 # What decides on the network and on the weights that it starts from; all else is training's.
 FIELDS = (
@@ -36,11 +37,13 @@ class Network:
     Attributes:
         spec: What it is and how it wants its images.
         model: Images to logits.
+        weights: What it starts from; None from scratch.
         notes: What the user should know of the weights.
     """
 
     spec: WeightSpec
     model: keras.Model
+    weights: PinnedWeights | None
     notes: tuple[str, ...]
 
 

@@ -18,7 +18,7 @@ from tl_toolkit.transfer.cut import find_cut
 
 TRAINED = "trained"
 FROZEN = "frozen"
-FOLLOWING = "statistics that follow"
+UPDATED = "updated statistics"
 FIXED = "fixed statistics"
 STATE = "state"
 UNCHANGED = (FROZEN, FIXED)
@@ -46,7 +46,7 @@ class FreezePlan:
     """Names every variable of a model exactly once.
 
     Attributes:
-        roles: By variable path: `"trained"`, `"frozen"`, `"statistics that follow"`,
+        roles: By variable path: `"trained"`, `"frozen"`, `"updated statistics"`,
             `"fixed statistics"` or `"state"` (seeds and counters).
         bn_modes: By batch normalisation layer.
         stages: The same, summed up by stage.
@@ -204,6 +204,6 @@ def _role(layer: keras.Layer, variable, trained: bool, bn_mode: str | None) -> s
         return STATE
     if bn_mode is not None:
         if variable is layer.moving_mean or variable is layer.moving_variance:
-            return FOLLOWING if bn_mode == "adapt" else FIXED
+            return UPDATED if bn_mode == "adapt" else FIXED
         return FROZEN if bn_mode == "frozen" else TRAINED
     return TRAINED if trained else FROZEN

@@ -12,10 +12,12 @@ import tensorflow as tf
 from keras_tuner.errors import FailedTrialError, FatalError
 
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.devices.processes import Processes
+from tl_toolkit.data.pipeline import examples_per_epoch
+from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
-from tl_toolkit.experiment import TrainedModel, train_and_validate
-from tl_toolkit.preparation import Context, prepare, training_order
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.prepare import prepare
+from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.precision import precision_scope
@@ -58,7 +60,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         context = context or Context()
         self.context = dataclasses.replace(
             context,
-            dataset=context.dataset or open_recipe_data(recipe),
+            dataset=context.dataset or open_recipe_data(recipe, context.progress),
             networks=context.networks or NetworkPool(),
         )
         if self.context.dataset.validation is None:
@@ -66,14 +68,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 "A search selects by validation images, and there are none: set `validation_fraction`."
             )
         distribute = context.devices(recipe)
-        examples = len(training_order(recipe, self.context.dataset.train, epoch=0))
+        examples = examples_per_epoch(
+            self.context.dataset.train.labels, recipe.class_balance == "sampling"
+        )
         self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
         self._built_under = distribute
 
     @property
-    def is_spread(self) -> bool:
+    def spans_processes(self) -> bool:
         """Whether several processes train a trial together: one that is out of memory cannot go on alone."""
-        return Processes(self._built_under).count > 1
+        return ProcessGroup(self._built_under).count > 1
 
     def check_blocks(self) -> None:
         """Raises `InputError` where an axis names a block that the network does not have.
@@ -144,7 +148,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         try:
             trained = self.train(self.recipe_at(hp, **changes), **context)
         except OUT_OF_MEMORY as error:
-            if self.is_spread:
+            if self.spans_processes:
                 raise
             raise FailedTrialError(str(error)) from error
         except DivergedError as error:

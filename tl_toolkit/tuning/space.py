@@ -225,8 +225,8 @@ def _check_batch_sizes(sizes: Sequence[Any], examples: int, replicas: int) -> No
 
 
 def _checked_range(axis: str, ends: tuple[Any, Any]) -> tuple[float, float]:
-    numbers = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
-    if not numbers or not 0 < ends[0] < ends[1]:
+    are_numbers = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
+    if not are_numbers or not 0 < ends[0] < ends[1]:
         raise InputError(
             f"The range of `{axis}` must be two numbers over 0, the lesser first. Received: {ends!r}"
         )

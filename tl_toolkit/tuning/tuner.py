@@ -14,6 +14,7 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
+from tl_toolkit.experiments.run_folder import CHECKPOINTS
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.tuning.hypermodel import OUT_OF_MEMORY, RecipeHyperModel, figures_of
 from tl_toolkit.tuning.trials import (
@@ -26,7 +27,7 @@ from tl_toolkit.tuning.trials import (
     write_trial,
 )
 
-TRIALS, CHECKPOINTS, TUNER = "trials", "checkpoints", "tuner"
+TRIALS, TUNER = "trials", "tuner"
 
 
 class RecipeTuner(keras_tuner.Tuner):
@@ -38,7 +39,6 @@ class RecipeTuner(keras_tuner.Tuner):
         folder: Of the search; it may be shared with other workers.
         executions: Trainings of a trial, with the recipe's seed and those after it.
         on_trial: Called with every trial that has ended.
-        callbacks_of: From a trial's number to Keras callbacks.
     """
 
     def __init__(
@@ -48,11 +48,9 @@ class RecipeTuner(keras_tuner.Tuner):
         folder: pathlib.Path,
         executions: int,
         on_trial: Callable[[Trial], None],
-        callbacks_of: Callable[[int], tuple[keras.callbacks.Callback, ...]],
     ) -> None:
         self._folder = folder
         self._on_trial = on_trial
-        self._callbacks_of = callbacks_of
         super().__init__(
             oracle,
             hypermodel,
@@ -122,7 +120,7 @@ class RecipeTuner(keras_tuner.Tuner):
         try:
             executions = self._execute(number, recipe)
         except OUT_OF_MEMORY as error:
-            if self.hypermodel.is_spread:
+            if self.hypermodel.spans_processes:
                 raise
             message = f"memory did not suffice for batches of {recipe.batch_size} images: {error}"
             ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
@@ -138,7 +136,6 @@ class RecipeTuner(keras_tuner.Tuner):
             trained = self.hypermodel.train(
                 recipe.replace(seed=recipe.seed + execution),
                 checkpoints=self._checkpoints(number) / str(execution),
-                callbacks=self._callbacks_of(number),
             )
             figures.append(figures_of(trained))
         return tuple(figures)

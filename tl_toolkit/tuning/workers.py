@@ -10,11 +10,10 @@ from tl_toolkit.devices.local_processes import (
     end_all,
     free_ports,
     say,
-    wait_for_all,
+    wait_for_exit,
 )
-from tl_toolkit.errors import InputError, PreemptedError
-from tl_toolkit.exit_codes import INTERRUPTED, PREEMPTED
-from tl_toolkit.tuning.run_search import ORACLE_IP, ORACLE_PORT, TUNER_ID
+from tl_toolkit.errors import InputError, PreemptedError, StoppedError
+from tl_toolkit.tuning.search import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
 CHIEF = "chief"
@@ -58,9 +57,9 @@ def run_workers(command: Sequence[str], workers: int) -> int:
         return processes[CHIEF].poll()
     except PreemptedError:  # this process alone has SIGTERM
         end_all(processes.values())
-        return PREEMPTED
+        return PreemptedError.exit_code
     except KeyboardInterrupt:  # the processes have it too, and write their checkpoints
-        wait_for_all(processes.values())
-        return INTERRUPTED
+        wait_for_exit(processes.values())
+        return StoppedError.exit_code
     finally:
         end_all(processes.values())

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import UnavailableError
+from tl_toolkit.files.user_cache import UnavailableError
 
 SCHEME = "hf://"
 URI = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?")

@@ -9,7 +9,7 @@ import keras
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import UnavailableError, fetch_once, file_digest
+from tl_toolkit.files.user_cache import UnavailableError, fetch_once, file_digest
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
 # Of the files with the top, as keras.applications has them.

@@ -11,7 +11,7 @@ import numpy as np
 from tl_toolkit.catalog import Architecture, Preprocessing, WeightSpec
 from tl_toolkit.catalog.imagenet import TRAINED_ON, imagenet_class_names
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import UnavailableError
+from tl_toolkit.files.user_cache import UnavailableError
 
 SCHEME = "keras-hub:"
 BLOCK_TYPES = {"basic_block": "basic", "bottleneck_block": "bottleneck"}

@@ -16,7 +16,7 @@ import numpy as np
 
 from tl_toolkit.catalog import CATALOG, WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import UnavailableError, cache_folder, fetch_once, file_digest
+from tl_toolkit.files.user_cache import UnavailableError, cache_folder, fetch_once, file_digest
 from tl_toolkit.weights.first_keras_names import renamed
 
 NAME = "resnet50.npm_in1k"

@@ -16,7 +16,7 @@ import numpy as np
 from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG, Architecture, Preprocessing, WeightSpec
 from tl_toolkit.catalog.imagenet import TRAINED_ON, imagenet_class_names
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import file_digest
+from tl_toolkit.files.user_cache import file_digest
 from tl_toolkit.weights.safetensors_file import open_safetensors
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")

@@ -11,7 +11,7 @@ import numpy as np
 from tl_toolkit.catalog import CATALOG, WeightSpec, list_weights
 from tl_toolkit.catalog.imagenet import TRAINED_ON
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.user_cache import UnavailableError
+from tl_toolkit.files.user_cache import UnavailableError
 from tl_toolkit.weights import (
     hugging_face,
     keras_applications,

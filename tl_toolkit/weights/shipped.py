@@ -6,7 +6,7 @@ import pathlib
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.user_cache import file_digest
+from tl_toolkit.files.user_cache import file_digest
 
 # In the wheel, and in a checkout.
 FOLDERS = (

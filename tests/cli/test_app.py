@@ -1,0 +1,279 @@
+"""The command line, as a person types it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from tl_toolkit import cli
+from tl_toolkit.recipe import Recipe
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """A function that runs `tl-toolkit` with words and returns (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["tl-toolkit", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help", "weights", "weights resnet18 --json"])
+def test_help_and_lists_load_no_tensorflow(words):
+    script = (
+        "import sys; from tl_toolkit import cli; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), 'loaded too much'"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, *words.split()], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert len(process.stdout) > 50
+
+
+def test_every_command_is_in_the_help(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    for name in (
+        "train",
+        "search",
+        "compare",
+        "predict",
+        "evaluate",
+        "models",
+        "weights",
+        "launch",
+    ):
+        assert f"• {name}" in out
+
+
+@pytest.mark.parametrize("words", ["train --data digits --strategy new-head", "compare"])
+def test_a_cache_limit_that_is_none_is_refused(command, words):
+    code, _, err = command(*words.split(), "--cache-limit", "-1")
+    assert (code, "at least 0 bytes" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_path):
+    folder = tmp_path / "run"
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head"]
+    words += ["--weights", photo_recipe.weights, "--epochs", 8, "--learning-rate", 0.1]
+    words += ["--batch-size", 16, "--views", 2, "--output", folder]
+    code, out, err = command(*words)
+    assert (code, err) == (0, "")
+    assert "test" in out
+    assert "validation" in out
+    assert str(folder) in out.replace("\n", "")
+    assert Recipe.load(folder / "recipe.json").learning_rate == 0.1
+
+    code, out, _ = command("predict", folder, photos / "red" / "0.jpg", "--json")
+    assert code == 0
+    (answer,) = json.loads(out)
+    assert answer["class_name"] == "red"
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+    code, out, _ = command("predict", folder, photos / "red" / "0.jpg")
+    assert code == 0
+    assert "red 0." in out or "red 1." in out
+
+    code, out, _ = command("evaluate", folder, photo_recipe.data, "--json")
+    metrics = json.loads(out)
+    written = json.loads((folder / "metrics.json").read_text())
+    assert metrics["notes"] == [
+        "48 images are left out: the model learned from them or was selected by them"
+    ]
+    assert metrics["images"]["confusion_matrix"] == written["test"]["confusion_matrix"]
+    assert metrics["images"]["log_loss"] == pytest.approx(written["test"]["log_loss"], rel=1e-3)
+
+
+SERVE = """
+import sys
+import tensorflow as tf
+
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+answer = serve(image_bytes=tf.constant([open(sys.argv[2], "rb").read()]))
+print(answer["classes"][0, 0].numpy().decode())
+assert not [name for name in sys.modules if name.startswith("tl_toolkit")]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["new-head", "last-layers", "full-fine-tune"])
+def test_photos_go_through_every_strategy_with_the_weights_that_ship(
+    command, photos, tmp_path, strategy
+):
+    folder = tmp_path / "run"
+    words = ["train", "--data", f"folder:{photos}", "--weights", "digits", "--strategy", strategy]
+    code, _, err = command(*words, "--epochs", 15, "--views", 2, "--output", folder)
+    assert (code, err) == (0, "")
+    assert json.loads((folder / "metrics.json").read_text())["test"]["top1"] >= 0.9
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", SERVE, folder / "saved_model", photos / "red" / "0.jpg"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout == "red\n"
+
+
+def test_evaluate_uses_what_is_unseen_and_maps_classes_by_name(
+    command, finished_run, photos, tmp_path
+):
+    other = tmp_path / "other"
+    colours = {"red": (215, 45, 35), "blue": (35, 55, 215), "purple": (150, 30, 150)}
+
+    def add(name, count):
+        (other / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (30, 24 + number), colours[name]).save(other / name / f"{number}.png")
+
+    def evaluate(*words):
+        return command("evaluate", finished_run.folder, f"folder:{other}", *words)
+
+    add("red", 3)
+    add("blue", 3)
+    code, out, _ = evaluate("--json")
+    assert code == 0
+    metrics = json.loads(out)
+    assert metrics["images"]["examples"] == 6
+    assert metrics["images"]["classes"]["green"]["support"] == 0
+    assert metrics["images"]["top1"] >= 5 / 6
+    assert metrics["notes"] == []
+
+    for path in (photos / "red").iterdir():  # 16 of these 20 were trained on or selected by
+        shutil.copy(path, other / "red" / f"copy_{path.name}")
+    metrics = json.loads(evaluate("--json")[1])
+    assert metrics["images"]["examples"] == 6 + 4
+    assert metrics["notes"][0].startswith("16 images are left out")
+
+    add("purple", 1)
+    code, _, err = evaluate()
+    assert code == 2
+    assert "does not know these classes" in err
+    assert "purple" in err
+
+
+def test_plan_prints_what_would_be_trained_and_writes_nothing(
+    command, photo_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", photo_recipe.data, "--weights", photo_recipe.weights, "--plan"]
+    code, out, _ = command(*words, "--strategy", "last-layers", "--trainable-from", "conv3")
+    assert code == 0
+    rows = [line.split("│") for line in out.splitlines() if "│" in line]
+    table = {row[1].strip(): [cell.strip() for cell in row[2:5]] for row in rows}
+    assert table["stem"] == ["0", "116", "frozen"]
+    assert table["conv2"] == ["0", "304", "frozen"]
+    assert table["conv3"] == ["944", "0", "affine"]
+    assert table["head"] == ["27", "0", "–"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
+    words = ["train", "--recipe", finished_run.folder / "recipe.json", "--epochs", 1]
+    code, _, err = command(*words, "--output", tmp_path / "run", "--strategy", "full-fine-tune")
+    assert (code, err) == (0, "")
+    recipe = Recipe.load(tmp_path / "run" / "recipe.json")
+    assert recipe.epochs == 1
+    assert recipe.strategy.name == "full_fine_tune"
+    assert recipe.seed == finished_run.recipe.seed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --data digits", "Name a strategy with --strategy"),
+        ("train --strategy new-head --weights x", "Name the images with --data"),
+        ("train --data digits --strategy newhead", "Did you mean 'new_head'"),
+        ("train --data digits --strategy new-head --trainable-from conv5", "option of strategy"),
+        ("train --data digits --strategy new-head --weights digts", "Did you mean 'digits'"),
+        ("train --recipe nowhere.json", "Cannot read the recipe"),
+        ("models resnet51", "Did you mean 'resnet50'"),
+        ("weights resnet51", "Did you mean 'resnet50'"),
+        ("predict nowhere x.jpg", "is no exported classifier"),
+        ("predict nowhere", "Name at least one image"),
+        ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
+    code, out, err = command(*words.split())
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-m tl_toolkit.cli.app train --data digits --strategy new-head --weights digits",
+        "-m tl_toolkit.cli.app compare",
+        "-m tl_toolkit.cli.app predict x y.jpg",
+        "-m tl_toolkit.cli.app evaluate x digits",
+        "-m tl_toolkit.cli.app models",
+        "-c import\ttl_toolkit\tas\ttl;tl.ResNet18()",
+    ],
+)
+def test_another_keras_backend_is_refused_with_the_way_out(words):
+    process = subprocess.run(
+        [sys.executable, *(word.replace("\t", " ") for word in words.split(" "))],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    message = "the backend is 'torch'. Set KERAS_BACKEND=tensorflow"
+    assert message in process.stderr.splitlines()[-1]
+    if "cli" in words:
+        assert process.returncode == 2
+        assert process.stderr.startswith("error: ")
+
+
+def test_models_prints_the_paper_s_table(command):
+    code, out, _ = command("models", "resnet18")
+    assert code == 0
+    assert "[3x3, 128; 3x3, 128] x 2" in out
+    assert out.count("block 1 projection (size and channels)") == 3
+    assert "all identity" in out
+    assert "11,689,512" in out
+    assert "1.81 G" in out
+    assert "1.8 G" in out
+
+
+def test_launch_without_a_command_says_how(command):
+    code, _, err = command("launch", "--workers", 2)
+    assert code == 2
+    assert "Name the command behind --, such as: launch --workers 2 -- train" in err
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
+    from tl_toolkit.training import loop
+
+    def interrupt(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return count(*arguments)
+
+    count = loop._count
+    monkeypatch.setattr(loop, "_count", interrupt)
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--weights"]
+    code, _, err = command(*words, photo_recipe.weights, "--output", tmp_path / "run")
+    assert code == 130
+    assert err == "stopped after step 1 of epoch 1; the same call goes on from there\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]

@@ -1,0 +1,151 @@
+"""A window of a JPEG alone, at a coarser scale, is close to the same window of the whole image."""
+
+import io
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.augment import AUGMENTATIONS, augment_and_resize
+from tl_toolkit.data.decode import apply_orientation, decode_image, stored_window
+from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage
+from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation, view_window
+
+HEIGHT, WIDTH = 301, 403
+SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+
+
+def scene(height=HEIGHT, width=WIDTH, seed=0):
+    """Smooth colours with an edge and a little noise, as photos have them."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 60
+    pixels = 128 + 90 * np.sin(np.stack([x + y, x - 1.3 * y, 2 * y], -1))
+    pixels[height // 3 : height // 2, width // 4 : width // 2] = (230, 40, 30)
+    return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def jpeg(pixels, orientation=1, **options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **{"quality": 92, "exif": exif, **options})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("options", SUBSAMPLING.values(), ids=SUBSAMPLING)
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_window_decoded_alone_is_that_of_the_whole_picture(options, progressive, orientation):
+    contents = jpeg(scene(), orientation, subsampling=options, progressive=progressive)
+    whole = DecodedImage(decode_image(contents))
+    for window in [
+        (0.0, 0.0, 64.0, 64.0),
+        (100.3, 57.9, 70.0, 61.5),
+        (230.0, 250.0, 60.0, 60.0),
+        (-20.0, 90.0, 60.0, 75.0),
+        (290.0, 390.0, 40.0, 40.0),
+    ]:
+        for interpolation in ("bilinear", "bicubic"):
+            alone = view_window(EncodedLazyImage(contents), window, 48, interpolation)
+            expected = view_window(whole, window, 48, interpolation)
+            np.testing.assert_allclose(alone, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("size", "scale"), [(290, 2), (140, 4), (70, 8)])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_coarser_decoding_is_close_to_resampling_all_pixels(size, scale, orientation):
+    contents = jpeg(scene(601, 805), orientation, quality=95)  # sides that no scale divides
+    preprocessing = Preprocessing(image_size=size, crop_fraction=1.0)
+    pixels, _ = EncodedLazyImage(contents).region((0.0, 0.0, 601.0, 601.0), size)
+    assert -(-601 // scale) in pixels.shape[:2]
+    coarse = decode_and_resize(contents, preprocessing).numpy()
+    fine = resize_for_evaluation(decode_image(contents), preprocessing).numpy()
+    # A shift by one pixel of the file differs by over twice as much at a scale of 8.
+    assert 0 < np.abs(coarse - fine).mean() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(301, 301), (151, 301), (150, 151), (75, 76), (37, 38), (20, 38)]
+)
+def test_the_coarsest_scale_with_enough_pixels_is_taken(size, sides):
+    lazy_image = EncodedLazyImage(jpeg(scene()))
+    pixels, window = lazy_image.region((0.0, 0.0, float(HEIGHT), float(HEIGHT)), size)
+    assert pixels.shape[0] == sides
+    assert window[2] >= size or sides == 301
+    assert window[2] == HEIGHT / round(301 / sides)
+
+
+def test_no_more_than_the_window_is_decoded():
+    pixels, window = EncodedLazyImage(jpeg(scene())).region((100.0, 150.0, 64.0, 64.0), 64)
+    assert max(pixels.shape[:2]) <= 64 + 2 * 8
+    assert (float(window[2]), float(window[3])) == (64, 64)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "WEBP"])
+def test_other_formats_are_decoded_whole(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(scene(80, 100)).save(buffer, kind)
+    contents = buffer.getvalue()
+    lazy_image = EncodedLazyImage(contents)
+    assert tuple(map(float, lazy_image.sides())) == (80, 100)
+    pixels, window = lazy_image.region((0.0, 0.0, 80.0, 80.0), 8)
+    np.testing.assert_array_equal(pixels, decode_image(contents))
+    assert tuple(map(float, window)) == (0, 0, 80, 80)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sides_are_those_of_the_upright_picture(orientation):
+    sides = EncodedLazyImage(jpeg(scene(), orientation)).sides()
+    expected = (HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT)
+    assert tuple(map(float, sides)) == expected
+
+
+@hypothesis.given(st.data())
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_a_window_is_found_in_the_stored_picture(data):
+    orientation = tf.constant(data.draw(st.integers(1, 8)))
+    stored = tf.reshape(tf.range(7 * 5), (7, 5, 1))
+    upright = apply_orientation(stored, orientation)
+    height, width = upright.shape[:2]
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    tall, wide = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
+    t, s, h, w = stored_window(
+        tf.constant([top, left, tall, wide]), tf.constant([height, width]), orientation
+    ).numpy()
+    turned = apply_orientation(stored[t : t + h, s : s + w], orientation)
+    np.testing.assert_array_equal(turned, upright[top : top + tall, left : left + wide])
+
+
+@pytest.mark.parametrize("preset", ["photo", "shift", "surface"])
+def test_augmented_views_of_a_file_are_those_of_its_pixels(preset):
+    contents = jpeg(scene(120, 150), quality=95)
+    preprocessing = Preprocessing(image_size=100)  # too large for a coarser scale
+    whole = decode_image(contents)
+    for view in range(4):
+        arguments = (AUGMENTATIONS[preset], preprocessing, 3, 5, view)
+        from_file = augment_and_resize(EncodedLazyImage(contents), *arguments)
+        np.testing.assert_allclose(from_file, augment_and_resize(whole, *arguments), atol=2e-3)
+
+
+def test_eager_and_traced_regions_agree():
+    contents = jpeg(scene(), 6)
+    preprocessing = Preprocessing(image_size=64, crop_fraction=0.875)
+    traced = tf.function(
+        lambda c: decode_and_resize(c, preprocessing),
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+    np.testing.assert_array_equal(
+        traced(contents), decode_and_resize(tf.constant(contents), preprocessing)
+    )
+
+
+@pytest.mark.parametrize(
+    "contents", [b"", b"x", b"\xff\xd8\xff", b"\xff\xd8\xff" + b"no image" * 9]
+)
+def test_what_is_no_picture_is_an_error(contents):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_and_resize(tf.constant(contents), Preprocessing(image_size=8))

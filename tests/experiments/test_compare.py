@@ -1,0 +1,174 @@
+"""`compare`: what it measures, what it selects by, and what it leaves."""
+
+import io
+import json
+import types
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import tl_toolkit as tl
+from tl_toolkit import comparison
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiments.compare import StrategyResult, comparison_recipes, run_comparison
+from tl_toolkit.experiments.train_and_validate import evaluate, train_and_validate
+
+
+@pytest.mark.slow
+def test_the_comparison_measures_every_strategy_and_exports_the_best(
+    photo_recipe, tiny_weights, tmp_path
+):
+    output, screen = tmp_path / "comparison", io.StringIO()
+    recipes = comparison_recipes(
+        photo_recipe.data,
+        str(tiny_weights),
+        (tl.NewHead(), tl.FullFineTune()),
+        labels_per_class=4,
+        test_fraction=0.3,
+        epochs=2,
+    )
+    console = Console(file=screen, width=120)
+    results = run_comparison(recipes, seeds=2, output=output, console=console)
+    assert [result.strategy for result in results] == ["new_head", "full_fine_tune"]
+    assert {path.name for path in output.iterdir()} == {"best", "comparison.json", "comparison.png"}
+    written = [
+        StrategyResult(**row) for row in json.loads((output / "comparison.json").read_text())
+    ]
+    assert [row.strategy for row in written] == [row.strategy for row in results]
+    best = max(results, key=comparison._selection_score)
+    assert (output / "best" / "recipe.json").exists()
+    assert tl.Recipe.load(output / "best" / "recipe.json").strategy.name == best.strategy
+    assert f"Best, by images that are no test images: {best.strategy}." in screen.getvalue()
+    metrics = json.loads((output / "best" / "metrics.json").read_text())
+    assert metrics["test"]["top1"] == best.test_top1[0]
+    assert results[0].trained_parameters == 27
+    assert results[1].trained_parameters == 116 + 304 + 944 + 27
+
+
+def test_without_validation_the_other_seeds_images_select(photo_recipe):
+    recipes = [photo_recipe.replace(labels_per_class=4, epochs=1, seed=seed) for seed in (0, 1)]
+    datasets = [open_recipe_data(recipe) for recipe in recipes]
+    trained = train_and_validate(recipes[0])
+    others = ~np.isin(datasets[1].train.ids, datasets[0].train.ids)
+    assert 0 < others.sum() <= 12
+    assert not np.isin(datasets[1].train.ids[others], datasets[0].test.ids).any()
+    expected = evaluate(trained.experiment, datasets[1].train.take(np.flatnonzero(others)))["top1"]
+    assert comparison._selection_figures(trained, datasets)[0] == pytest.approx(expected)
+
+
+def test_with_validation_its_images_select(photo_recipe):
+    trained = train_and_validate(photo_recipe.replace(epochs=1))
+    assert comparison._selection_figures(trained, []) == (
+        trained.validation["top1"],
+        trained.validation["log_loss"],
+    )
+
+
+def test_from_scratch_has_the_network_of_the_weights():
+    recipes = comparison_recipes("digits", "digits", labels_per_class=5)
+    assert [recipe.strategy.name for recipe in recipes] == [
+        "new_head",
+        "last_layers",
+        "full_fine_tune",
+        "from_scratch",
+    ]
+    recipe = recipes[-1]
+    assert recipe == tl.Recipe(
+        data="digits",
+        strategy=tl.FromScratch(),
+        backbone="resnet18",
+        variant="v1.5",
+        width=16,
+        stem="cifar",
+        bn_epsilon=1e-5,
+        image_size=32,
+        labels_per_class=5,
+    )
+
+
+def test_a_network_of_any_name_can_be_compared_from_imagenet(monkeypatch):
+    source = types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
+    monkeypatch.setattr(comparison, "open_weights", lambda name, backbone: source)
+    scratch = comparison_recipes("digits", "imagenet", backbone="resnet50", image_size=64)[-1]
+    assert (scratch.backbone, scratch.variant, scratch.image_size) == ("resnet50", "v1", 64)
+
+
+SCRATCH = tl.Recipe(data="digits", strategy=tl.FromScratch(), backbone="resnet18", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "seeds", "message"),
+    [
+        ([SCRATCH], 0, "`seeds` must be at least 1, and 2 with"),
+        ([SCRATCH.replace(labels_per_class=5)], 1, "`seeds` must be at least 1, and 2 with"),
+        ([SCRATCH, SCRATCH.replace(epochs=2)], 1, "must be of different strategies"),
+        (
+            [SCRATCH, tl.Recipe(data="mnist5k", strategy=tl.NewHead())],
+            1,
+            "on the same images, and differ in `data`",
+        ),
+    ],
+)
+def test_recipes_that_cannot_be_compared_are_refused_before_any_work(
+    recipes, seeds, message, tmp_path
+):
+    with pytest.raises(tl.InputError, match=message):
+        run_comparison(recipes, seeds=seeds, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_stopped_goes_on(photo_recipe, tmp_path, monkeypatch):
+    recipes = [photo_recipe.replace(epochs=2)]
+    recipes += [photo_recipe.replace(epochs=1, strategy=tl.LastLayers("conv3"))]
+    whole = run_comparison(recipes, seeds=1, output=tmp_path / "whole")
+    trainings = []
+
+    def train_and_note(recipe, context):
+        trainings.append(recipe.strategy.name)
+        if len(trainings) == 2:
+            raise KeyboardInterrupt
+        return train_and_validate(recipe, context)
+
+    monkeypatch.setattr(comparison, "train_and_validate", train_and_note)
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+    assert (tmp_path / "stopped.partial" / "checkpoints" / "new_head, seed 0").is_dir()
+    results = run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+    assert [result.test_top1 for result in results] == [result.test_top1 for result in whole]
+    assert results[0].seconds != whole[0].seconds  # of the training that was kept
+    assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
+        "best",
+        "comparison.json",
+        "comparison.png",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", [tl.NewHead(), tl.FullFineTune()], ids=lambda s: s.name)
+def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
+    accuracies = []
+    for seed in range(2):
+        recipe = tl.Recipe(
+            data="digits",
+            strategy=strategy,
+            weights="digits",
+            labels_per_class=5,
+            test_fraction=0.5,
+            seed=seed,
+        )
+        trained = train_and_validate(recipe)
+        accuracies.append(evaluate(trained.experiment, trained.experiment.dataset.test)["top1"])
+    assert np.mean(accuracies) >= 0.9
+    assert min(accuracies) >= 0.8
+
+
+def test_strategies_of_equal_accuracy_are_told_apart_by_their_log_loss():
+    def result(name, top1, log_loss):
+        return comparison.StrategyResult(name, (0.5,), top1, log_loss, (1.0,), 1)
+
+    first = result("a", (0.8, 0.9), (0.4, 0.4))
+    better = result("b", (0.8, 0.9), (0.3, 0.4))
+    surer = result("c", (0.8, 0.89), (0.1, 0.1))
+    assert max([first, better, surer], key=comparison._selection_score) is better

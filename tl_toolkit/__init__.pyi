@@ -1,0 +1,34 @@
+from .catalog import WeightSpec as WeightSpec
+from .catalog import list_weights as list_weights
+from .cli.terminal import terminal as terminal
+from .data.dataset import ImageDataset as ImageDataset
+from .data.open import open_dataset as open_dataset
+from .errors import InputError as InputError
+from .experiments.compare import Comparison as Comparison
+from .experiments.compare import compare as compare
+from .experiments.compare import comparison_recipes as comparison_recipes
+from .experiments.run import RunResult as RunResult
+from .experiments.run import run as run
+from .export.classifier import Classifier as Classifier
+from .export.classifier import load_classifier as load_classifier
+from .models.batch_norm import BatchNormalization as BatchNormalization
+from .models.deep_graph import load_model as load_model
+from .progress import Progress as Progress
+from .recipe import FromScratch as FromScratch
+from .recipe import FullFineTune as FullFineTune
+from .recipe import LastLayers as LastLayers
+from .recipe import NewHead as NewHead
+from .recipe import Recipe as Recipe
+from .training.precision import precision_scope as precision_scope
+from .tuning.hypermodel import RecipeHyperModel as RecipeHyperModel
+from .tuning.search import SearchResult as SearchResult
+from .tuning.search import search as search
+from .weights.constructors import ResNet as ResNet
+from .weights.constructors import ResNet18 as ResNet18
+from .weights.constructors import ResNet34 as ResNet34
+from .weights.constructors import ResNet50 as ResNet50
+from .weights.constructors import ResNet101 as ResNet101
+from .weights.constructors import ResNet152 as ResNet152
+from .weights.load import load_weights as load_weights
+
+__version__: str

@@ -1,0 +1,1 @@
+"""The command line, a file a command. All terminal output is here."""

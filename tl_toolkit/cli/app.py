@@ -1,0 +1,38 @@
+"""`tl-toolkit`: its commands by name. TensorFlow is imported by the command that needs it, not by `--help`."""
+
+from __future__ import annotations
+
+import os
+
+import tyro
+
+from tl_toolkit.cli import compare, evaluate, launch, models, predict, search, train, weights
+from tl_toolkit.cli.exit_codes import exit_codes
+
+COMMANDS = {
+    "train": train.train,
+    "search": search.search,
+    "compare": compare.compare,
+    "predict": predict.predict,
+    "evaluate": evaluate.evaluate,
+    "models": models.models,
+    "weights": weights.weights,
+    "launch": launch.launch,
+}
+
+
+def main() -> None:
+    """Runs the command line.
+
+    The exit code is 2 for wrong input, 130 after Ctrl-C, 75 after SIGTERM, and 69 where another process of a
+    cluster is gone; after the last three the same command resumes.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app = tyro.extras.SubcommandApp()
+    for name, command in COMMANDS.items():
+        app.command(name=name)(command)
+    with exit_codes():
+        app.cli(
+            prog="tl-toolkit",
+            description="Transfer learning with ResNets: from labelled photos to a served classifier.",
+        )

@@ -1,0 +1,40 @@
+"""`tl-toolkit evaluate`."""
+
+from __future__ import annotations
+
+import tyro
+
+from tl_toolkit.cli.backend import require_tensorflow_backend
+from tl_toolkit.cli.tables import metrics_table, print_json
+from tl_toolkit.cli.terminal import drawn, terminal
+
+
+def evaluate(
+    model: tyro.conf.Positional[str],
+    data: tyro.conf.Positional[str],
+    on_bad_image: str = "error",
+    json: bool = False,
+    verbose: bool = False,
+) -> None:
+    """Measures an exported classifier on labelled images.
+
+    Images that it learned from, or was selected by, are left out, wherever they lie.
+
+    Args:
+        model: A finished run's folder, or the SavedModel in it.
+        data: As for train; the classes must be among the model's.
+        on_bad_image: error, or skip.
+        json: Print JSON.
+        verbose: Show TensorFlow's own messages.
+    """
+    require_tensorflow_backend()
+    with terminal(verbose) as progress:
+        from tl_toolkit.experiments.evaluate_exported import evaluate_exported
+
+        metrics = evaluate_exported(model, data, on_bad_image, progress)
+        if json:
+            print_json(metrics)
+            return
+        progress.console.print(drawn(metrics_table(metrics)))
+        for note in metrics["notes"]:
+            progress.message(f"note: {note}")

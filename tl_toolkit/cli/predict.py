@@ -1,0 +1,52 @@
+"""`tl-toolkit predict`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tyro
+
+from tl_toolkit.cli.backend import require_tensorflow_backend
+from tl_toolkit.cli.tables import predictions_table, print_json
+from tl_toolkit.cli.terminal import drawn, terminal
+from tl_toolkit.errors import InputError
+
+
+def predict(
+    model: tyro.conf.Positional[str],
+    images: tyro.conf.Positional[tuple[str, ...]],
+    top: int = 3,
+    json: bool = False,
+    verbose: bool = False,
+) -> None:
+    """Classifies image files.
+
+    Args:
+        model: A finished run's folder or the SavedModel in it; or a network such as resnet50, for the
+            1,000 classes of ImageNet without training.
+        images: Image files.
+        top: Classes to show for each image.
+        json: Print JSON, with the probabilities of all classes.
+        verbose: Show TensorFlow's own messages.
+    """
+    if not images:
+        raise InputError("Name at least one image file.")
+    if top < 1:
+        raise InputError(f"--top must be at least 1. Received: {top}")
+    require_tensorflow_backend()
+    with terminal(verbose) as progress:
+        from tl_toolkit.export.classifier import load_classifier
+
+        with progress.stage("Loading the model"):
+            classifier = load_classifier(model)
+        with progress.stage("Classifying"):
+            predictions = classifier.predict(images)
+        if json:
+            print_json(
+                [
+                    {"image": image, **dataclasses.asdict(prediction)}
+                    for image, prediction in zip(images, predictions, strict=True)
+                ]
+            )
+            return
+        progress.console.print(drawn(predictions_table(images, predictions, top)))

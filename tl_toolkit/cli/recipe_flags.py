@@ -1,0 +1,73 @@
+"""A recipe on the command line: a flag a field."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
+
+if TYPE_CHECKING:
+    from tl_toolkit.weights.pinned import PinnedWeights
+
+STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
+        trainable_from: For last-layers: the first block that is trained, such as conv5_block1.
+        on: What the new head sits on: features (pooled) or logits (the original last layer's output).
+        bn_mode: Batch normalisation of the trained layers: adapt, affine or frozen; default by strategy.
+"""
+STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
+
+
+def _recipe_flags() -> type:
+    """A flag a field of `Recipe`, all optional, with the strategy and its options as plain words."""
+    fields: list[Any] = [("data", "str | None", None), ("strategy", "str | None", None)]
+    fields += [(name, "str | None", None) for name in STRATEGY_FIELDS[1:]]
+    for field in dataclasses.fields(Recipe):
+        if field.name not in ("data", "strategy"):
+            kind = str(field.type).removesuffix(" | None")
+            fields.append((field.name, f"{kind} | None", None))
+    flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
+    attributes = Recipe.__doc__.partition("Attributes:\n")[2]
+    kept = [line for line in attributes.splitlines() if "strategy: What is trained." not in line]
+    flags.__doc__ = "Flags.\n\n    Attributes:\n" + STRATEGY_HELP + "\n".join(kept)
+    return flags
+
+
+RecipeFlags = _recipe_flags()
+
+
+def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
+    """Returns the recipe of the flags that were given, over that of a file where there is one.
+
+    Raises:
+        InputError: A field is wrong, or strategy or images are named nowhere.
+    """
+    given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
+    given = {name: value for name, value in given.items() if value is not None}
+    values = Recipe.load(path).to_json() if path is not None else {}
+    options = {name: given.pop(name) for name in STRATEGY_FIELDS[1:] if name in given}
+    before = values.get("strategy", {})
+    name = given.pop("strategy", before.get("name"))
+    if name is None:
+        raise InputError(f"Name a strategy with --strategy: {', '.join(STRATEGIES)}.")
+    if before.get("name") == strategy_named(name).name:
+        options = {**{k: v for k, v in before.items() if k != "name"}, **options}
+    strategy = strategy_named(name, **options)
+    values |= given
+    values["strategy"] = {"name": strategy.name, **dataclasses.asdict(strategy)}
+    if "data" not in values:
+        raise InputError("Name the images with --data, such as --data folder:photos.")
+    return Recipe.from_json(values)
+
+
+def pin_of(recipe: Recipe, path: pathlib.Path | None) -> PinnedWeights | None:
+    """Returns what the weights of a recipe's file stood for, where its run left that beside it.
+
+    Weights named by a flag are used as they are named.
+    """
+    from tl_toolkit.experiments.run_folder import read_pin
+
+    pin = read_pin(path) if path is not None else None
+    return pin if pin is not None and pin.asked == recipe.start else None

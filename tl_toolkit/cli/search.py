@@ -1,0 +1,86 @@
+"""`tl-toolkit search`."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import tyro
+
+from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
+from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.tables import print_search
+from tl_toolkit.cli.terminal import terminal
+
+
+def search(
+    flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
+    recipe: pathlib.Path | None = None,
+    axis: tuple[str, ...] = (),
+    tuner: str = "bayesian",
+    trials: int | None = 24,
+    executions: int = 1,
+    objective: str = "val_loss",
+    search_seed: int = 0,
+    retrain: int = 0,
+    workers: int = 0,
+    output: pathlib.Path = pathlib.Path("saved_models/search"),
+    overwrite: bool = False,
+    cache_limit: float | None = None,
+    verbose: bool = False,
+) -> None:
+    """Searches batch size, learning rate and more by validation images.
+
+    Frozen layers are computed once for all trials. Ctrl-C stops after the step; the same command resumes.
+
+    Args:
+        flags: The recipe's fields: everything that no axis says.
+        recipe: A recipe.json to start from; flags given beside it win.
+        axis: What is searched, such as batch_size=8,16,32 learning_rate=1e-4..1e-1 augmentation=photo,none:
+            values, or for learning_rate and weight_decay the ends of a range. A learning rate is that of a
+            batch of 32 images. Batch size and learning rate are searched in any case. Also: strategy,
+            trainable_from, bn_mode, views, epochs, label_smoothing.
+        tuner: bayesian, random, grid or hyperband.
+        trials: Most trials; None for all of a grid or of Hyperband.
+        executions: Trainings of a trial, with different seeds; their mean counts.
+        objective: val_loss, val_top1 or val_balanced_accuracy.
+        search_seed: Of what the tuner draws.
+        retrain: Seeds with which the best recipe is trained again on training and validation images, and
+            tested once.
+        workers: Processes on this machine that share the trials; 0 for none but this one.
+        output: The search's folder.
+        overwrite: Replace a finished search, or drop an unfinished one of another recipe or space.
+        cache_limit: As for train.
+        verbose: Show TensorFlow's own messages.
+    """
+    chosen = recipe_from(flags, recipe)
+    require_tensorflow_backend()
+    with terminal(verbose) as progress:
+        from tl_toolkit.experiments.context import Context
+        from tl_toolkit.tuning.search import is_one_of_several
+        from tl_toolkit.tuning.search import search as run_search
+        from tl_toolkit.tuning.space import parse_axes
+        from tl_toolkit.tuning.workers import run_workers
+
+        if workers and not is_one_of_several():
+            command = [sys.executable, "-m", "tl_toolkit.cli", *sys.argv[1:]]
+            raise SystemExit(run_workers(command, workers))
+        result = run_search(
+            chosen,
+            parse_axes(axis),
+            tuner=tuner,
+            trials=trials,
+            executions=executions,
+            objective=objective,
+            seed=search_seed,
+            retrain=retrain,
+            output=output,
+            overwrite=overwrite,
+            context=Context(
+                feature_cache=feature_cache(cache_limit),
+                weights=pin_of(chosen, recipe),
+                progress=progress,
+            ),
+        )
+        if result is not None:
+            print_search(result, progress)

@@ -1,0 +1,151 @@
+"""What a run reports, drawn in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+import rich.progress
+import rich.table
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+
+from tl_toolkit.cli.quiet import quiet_tensorflow
+from tl_toolkit.progress import Progress, Stage, Table
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@contextlib.contextmanager
+def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
+    """Shows progress in the terminal, and keeps TensorFlow's own messages out of it.
+
+    Enter it before TensorFlow is imported; `import tl_toolkit` does not import it.
+
+    Args:
+        verbose: Leave TensorFlow's messages in the terminal.
+
+    Yields:
+        For the argument `progress` of `tl.run` and `tl.search`.
+
+    Example:
+        >>> with tl.terminal() as progress:
+        ...     tl.run(tl.Recipe(data="folder:photos", strategy=tl.NewHead()), progress=progress)
+    """
+    if verbose:
+        yield TerminalProgress(Console())
+        return
+    with quiet_tensorflow() as log:
+        yield TerminalProgress(Console(), log)
+
+
+class TerminalProgress(Progress):
+    """Bars with the time left; where the console is no terminal, a line every half a minute.
+
+    Args:
+        console: Where to.
+        log_file: Where TensorFlow's messages go.
+    """
+
+    def __init__(self, console: Console, log_file: pathlib.Path | None = None) -> None:
+        self.console = console
+        self.log_file = log_file
+        self._lock = threading.RLock()
+        self._bars = _Bars(
+            rich.progress.SpinnerColumn(),
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[figures]}"),
+            console=console,
+            transient=True,
+        )
+        self._open_stages = 0
+
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Stage]:
+        if not self.console.is_terminal:
+            yield _Lines(self.console, title, total, done)
+            return
+        with self._lock:
+            if self._open_stages == 0:
+                self._bars.start()
+            self._open_stages += 1
+            task = self._bars.add_task(escape(title), total=total, completed=done, figures="")
+        try:
+            yield _Bar(self._bars, task)
+        finally:
+            with self._lock:
+                self._bars.remove_task(task)
+                self._open_stages -= 1
+                if self._open_stages == 0:
+                    self._bars.stop()
+
+    def message(self, text: str) -> None:
+        self.console.print(escape(text), soft_wrap=True)
+
+    def show(self, table: Table, line: str = "") -> None:
+        if not self.console.is_terminal:
+            if line:
+                self.message(line)
+            return
+        self._bars.above = drawn(table)
+
+
+class _Bars(rich.progress.Progress):
+    above: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.above is not None:
+            yield self.above
+        yield from super().get_renderables()
+
+
+class _Bar(Stage):
+    def __init__(self, bars: rich.progress.Progress, task: rich.progress.TaskID) -> None:
+        self._bars = bars
+        self._task = task
+
+    def advance(self, count: int = 1) -> None:
+        self._bars.advance(self._task, count)
+
+    def describe(self, text: str) -> None:
+        self._bars.update(self._task, figures=escape(text))
+
+
+class _Lines(Stage):
+    def __init__(self, console: Console, title: str, total: int | None, done: int) -> None:
+        self._console = console
+        self._title = title
+        self._total = total
+        self._done = done
+        self._text = ""
+        self._last_line = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        self._done += count
+        self._print_if_due()
+
+    def describe(self, text: str) -> None:
+        self._text = text
+        self._print_if_due()
+
+    def _print_if_due(self) -> None:
+        if time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
+            return
+        self._last_line = time.monotonic()
+        of_total = f" of {self._total}" if self._total is not None else ""
+        line = f"{self._title}: {self._done}{of_total} {self._text}".rstrip()
+        self._console.print(escape(line), soft_wrap=True)
+
+
+def drawn(table: Table) -> RenderableType:
+    """Returns a table as rich draws it."""
+    columns = rich.table.Table(*map(escape, table.columns))
+    for row in table.rows:
+        columns.add_row(*map(escape, row))
+    return Group(columns, escape(table.caption)) if table.caption else columns

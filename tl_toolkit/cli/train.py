@@ -1,0 +1,85 @@
+"""`tl-toolkit train`."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import tyro
+
+from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
+from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.tables import metrics_table, plan_table
+from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
+from tl_toolkit.recipe import Recipe
+
+
+def train(
+    flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
+    recipe: pathlib.Path | None = None,
+    output: pathlib.Path | None = None,
+    overwrite: bool = False,
+    plan: bool = False,
+    cache_limit: float | None = None,
+    checkpoint_seconds: float = 10.0,
+    verbose: bool = False,
+) -> None:
+    """Trains one recipe: from images to a tested, exported classifier in one folder.
+
+    Ctrl-C or SIGTERM stops after the step; the same command resumes.
+
+    Args:
+        flags: The recipe's fields.
+        recipe: A recipe.json to start from; flags given beside it win. With the weights' record that a run
+            leaves beside it, the run is repeated with the same weights.
+        output: The run's folder; by default one under saved_models/.
+        overwrite: Replace a finished run of that name.
+        plan: Print what would be trained and what frozen, and stop.
+        cache_limit: Gigabytes of disk for the frozen layers' features, of all runs together: the least
+            recently used ones make room. Default 20.
+        checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
+        verbose: Show TensorFlow's own messages.
+    """
+    chosen = recipe_from(flags, recipe)
+    require_tensorflow_backend()
+    with terminal(verbose) as progress:
+        from tl_toolkit.experiments.context import Context
+        from tl_toolkit.experiments.run import run
+
+        context = Context(
+            feature_cache=feature_cache(cache_limit),
+            checkpoint_seconds=checkpoint_seconds,
+            weights=pin_of(chosen, recipe),
+            progress=progress,
+        )
+        if plan:
+            _print_plan(chosen, context, progress)
+            return
+        result = run(chosen, output, overwrite=overwrite, context=context)
+        if result is None:  # another process of the cluster prints it
+            return
+        console = progress.console
+        console.print(drawn(metrics_table({"test": result.test, "validation": result.validation})))
+        for note in result.notes:
+            progress.message(f"note: {note}")
+        progress.message(
+            f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
+            f"tl-toolkit predict {result.folder} PHOTO.jpg"
+        )
+
+
+def _print_plan(recipe: Recipe, context, progress: TerminalProgress) -> None:
+    """What would be trained and what frozen, with every hyperparameter."""
+    from tl_toolkit.experiments.prepare import prepare
+
+    experiment = prepare(recipe, context)
+    progress.message(experiment.dataset.summary())
+    progress.message(f"{recipe.strategy.name} from {experiment.spec.name}")
+    progress.console.print(drawn(plan_table(experiment.plan)))
+    progress.message(f"precision: {experiment.precision}")
+    for field in dataclasses.fields(experiment.hyperparameters):
+        if field.name != "notes":
+            value = getattr(experiment.hyperparameters, field.name)
+            progress.message(f"{field.name}: {value}")
+    for note in experiment.notes:
+        progress.message(f"note: {note}")

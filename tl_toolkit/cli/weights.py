@@ -1,0 +1,46 @@
+"""`tl-toolkit weights`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tl_toolkit.catalog import WeightSpec, list_weights
+from tl_toolkit.cli.tables import print_json
+
+
+def weights(architecture: tyro.conf.Positional[str | None] = None, json: bool = False) -> None:
+    """Lists the weights that can be named.
+
+    Args:
+        architecture: Such as resnet18; all of them without it.
+        json: Print JSON, with preprocessing, and the number of classes in place of their names.
+    """
+    specs = list_weights(architecture)
+    if json:
+        # A thousand names a set would bury the rest.
+        print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
+        return
+    print_weights(specs, Console())
+
+
+def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
+    """Prints sets of weights, a line each."""
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("image", "top-1", "licence", "from"):
+        table.add_column(heading, overflow="fold")
+    for spec in specs:
+        top1 = f"{spec.top1:.3f}" if spec.top1 is not None else "–"
+        side = f"{spec.preprocessing.image_size}" if spec.preprocessing else "–"
+        licence, place = spec.licence.partition(";")[0], spec.source.partition(":")[0]
+        table.add_row(spec.name, side, top1, licence, place)
+    console.print(table)
+    console.print(
+        f"{len(specs)} sets. 'imagenet' means the best one that can be had for a network: first what is in "
+        "a cache, then in this order; never one whose licence forbids commercial use.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,54 @@
+"""Small images that are gone over again and again are decoded once and held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.data.dataset import ArrayImages, Images
+from tl_toolkit.data.lazy_image import DecodedImage, LazyImage
+
+DECODED_CACHE_BYTES = 512 * 2**20  # of decoded images
+
+
+def decoded_loader(
+    images: Images, coarse_from: float, limit: int = DECODED_CACHE_BYTES
+) -> Callable[[tf.Tensor], LazyImage]:
+    """Returns a loader of images that are decoded already, or their own where they shall not be kept.
+
+    Args:
+        images: Any.
+        coarse_from: Shorter side in pixels from which on JPEGs are not kept: which coarse decoding of
+            them is enough depends on the view.
+        limit: Bytes that all pixels may take.
+    """
+    load = images.loader()
+    if isinstance(images, ArrayImages):
+        return load
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(number):
+        lazy_image = load(number)
+        return lazy_image.pixels(), lazy_image.is_jpeg
+
+    decoded = tf.data.Dataset.range(len(images)).map(decode, tf.data.AUTOTUNE, deterministic=True)
+    buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
+    ends, shapes = [0], []
+    for pixels, is_jpeg in decoded.as_numpy_iterator():
+        end = ends[-1] + pixels.size
+        if end > limit or (is_jpeg and min(pixels.shape[:2]) >= coarse_from):
+            return load
+        buffer[ends[-1] : end] = pixels.ravel()
+        ends.append(end)
+        shapes.append(pixels.shape)
+    with tf.device("CPU:0"):
+        all_pixels, shapes = tf.constant(buffer[: ends[-1]]), tf.constant(shapes)
+        starts, ends = tf.constant(ends[:-1]), tf.constant(ends[1:])
+
+    def load_decoded(number: tf.Tensor) -> LazyImage:
+        pixels = tf.reshape(all_pixels[starts[number] : ends[number]], shapes[number])
+        return DecodedImage(tf.ensure_shape(pixels, (None, None, 3)))
+
+    return load_decoded

@@ -1,0 +1,140 @@
+"""A image whose pixels are decoded once it is known which of them are wanted, and how finely."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from tl_toolkit.data.decode import (
+    apply_orientation,
+    decode_image,
+    decode_jpeg_window,
+    decode_no_jpeg,
+    exif_orientation,
+    is_jpeg,
+    stored_window,
+    turns,
+)
+
+# A JPEG's blocks of 8 x 8 pixels can be put out with 8, 4, 2 pixels or 1 a side.
+SCALES = (1, 2, 4, 8)
+# Pixels beside a window that resampling looks at, for each of the window's pixels that one of the result
+# stands for: the reach of the bicubic kernel.
+KERNEL_REACH = 2
+# Pixels beside those, because colour at half resolution is interpolated between neighbours.
+COLOUR_REACH = 4
+
+
+class DecodedImage:
+    """A image that is decoded: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
+
+    def __init__(self, pixels) -> None:
+        self._pixels = pixels
+        self.is_jpeg = tf.constant(False)
+
+    def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns float32 (height, width)."""
+        shape = tf.cast(tf.shape(self._pixels), tf.float32)
+        return shape[0], shape[1]
+
+    def pixels(self) -> tf.Tensor:
+        """Returns all of them."""
+        return self._pixels
+
+    def region(self, window, size) -> tuple[tf.Tensor, tuple]:
+        """Returns pixels that hold a window of the image, and the window in them.
+
+        Args:
+            window: float32 (top, left, height, width) in the upright image's pixels; it may reach over
+                the border.
+            size: Side in pixels that the window will be resized to.
+        """
+        return self._pixels, window
+
+
+class EncodedLazyImage:
+    """A file's contents. Of a JPEG a window alone is decoded, no finer than the size that is asked for.
+
+    A JPEG that is cut short behind the window is not noticed by `region`; `check_image` reads to the end.
+
+    Args:
+        contents: string[].
+
+    Attributes:
+        is_jpeg: bool[].
+
+    Raises:
+        tf.errors.InvalidArgumentError: In sides, pixels and region; not one of the formats, or damaged.
+    """
+
+    def __init__(self, contents: tf.Tensor) -> None:
+        self._contents = tf.convert_to_tensor(contents)
+        self.is_jpeg = is_jpeg(self._contents)
+        # Of other formats all pixels are decoded here, once.
+        self._decoded, self._sides, self._orientation = tf.cond(
+            self.is_jpeg, self._read_header, self._decode
+        )
+
+    def _read_header(self):
+        shape = tf.io.extract_jpeg_shape(self._contents)
+        orientation = exif_orientation(self._contents)
+        sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
+        return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
+
+    def _decode(self):
+        pixels = decode_no_jpeg(self._contents)
+        return pixels, tf.shape(pixels)[:2], tf.constant(1)
+
+    def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns float32 (height, width), upright."""
+        sides = tf.cast(self._sides, tf.float32)
+        return sides[0], sides[1]
+
+    def pixels(self) -> tf.Tensor:
+        """Returns uint8[height, width, 3], all of it, at full resolution."""
+        return decode_image(self._contents)
+
+    def region(self, window, size) -> tuple[tf.Tensor, tuple]:
+        """As `DecodedImage.region`; of a JPEG at the coarsest of its scales that still has `size` pixels."""
+        window = tuple(tf.cast(number, tf.float32) for number in window)
+        detail = tf.minimum(window[2], window[3]) / tf.cast(size, tf.float32)
+        scale = tf.reduce_sum(tf.cast(detail >= SCALES[1:], tf.int32))
+
+        def jpeg_region():
+            branches = [functools.partial(self._jpeg_region, window, size, s) for s in SCALES]
+            return tf.switch_case(scale, branches)
+
+        return tf.cond(self.is_jpeg, jpeg_region, lambda: (self._decoded, window))
+
+    def _jpeg_region(self, window, size, scale: int):
+        top, left, height, width = (number / scale for number in window)
+        # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
+        # upright, it may come first.
+        sides = -(-self._sides // scale)
+        beyond = tf.cast(sides, tf.float32) - tf.cast(self._sides, tf.float32) / scale
+        _, flip_left_right, flip_up_down = turns(self._orientation)
+        top += tf.where(flip_up_down, beyond[0], 0.0)
+        left += tf.where(flip_left_right, beyond[1], 0.0)
+        coarseness = tf.maximum(height, width) / tf.cast(size, tf.float32)
+        reach = KERNEL_REACH * tf.maximum(coarseness, 1.0) + COLOUR_REACH
+        first = tf.cast(tf.floor(tf.stack([top, left]) - reach), tf.int32)
+        last = tf.cast(tf.math.ceil(tf.stack([top + height, left + width]) + reach), tf.int32)
+        # At least one pixel, of a window that lies beside the image too.
+        first = tf.clip_by_value(first, 0, sides - 1)
+        last = tf.clip_by_value(last, first + 1, sides)
+        box = tf.concat([first, last - first], 0)
+        pixels = decode_jpeg_window(
+            self._contents, stored_window(box, sides, self._orientation), scale
+        )
+        pixels = apply_orientation(pixels, self._orientation)
+        start = tf.cast(first, tf.float32)
+        return pixels, (top - start[0], left - start[1], height, width)
+
+
+LazyImage = DecodedImage | EncodedLazyImage
+
+
+def lazy_image_of(image) -> LazyImage:
+    """Returns a image as it is, and of pixels the image."""
+    return image if isinstance(image, LazyImage) else DecodedImage(image)

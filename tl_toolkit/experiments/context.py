@@ -1,0 +1,49 @@
+"""What trainings may share, and where one writes; nothing in it changes the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.devices.strategy import choose_devices
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.transfer.feature_cache import FeatureCache
+from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.weights.pinned import PinnedWeights
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What trainings may share, and where one writes; nothing in it changes the result.
+
+    Attributes:
+        dataset: The opened data, as the recipe would open it; None: the training opens it.
+        checkpoints: Folder to resume from; None: no checkpoints are written.
+        checkpoint_seconds: Least time between two checkpoints.
+        callbacks: Keras callbacks.
+        distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
+        feature_cache: Where the frozen layers' features are kept.
+        networks: Networks that trainings hand on to the next one; None: each training builds its own.
+        weights: What the recipe's weights stood for in the run that is resumed or repeated; None: the name
+            is resolved now.
+        progress: Where the training reports what it does.
+    """
+
+    dataset: ImageDataset | None = None
+    checkpoints: pathlib.Path | None = None
+    checkpoint_seconds: float = 10.0
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    distribute: tf.distribute.Strategy | None = None
+    feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)
+    networks: NetworkPool | None = None
+    weights: PinnedWeights | None = None
+    progress: Progress = SILENT
+
+    def devices(self, recipe: Recipe) -> tf.distribute.Strategy:
+        """Returns what a recipe is trained on."""
+        return self.distribute or choose_devices(recipe.devices)

@@ -1,0 +1,26 @@
+"""A trained model's figures on a split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.pipeline import evaluation_batches
+from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
+from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.report.metrics import classification_metrics
+
+
+def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
+    """Returns `classification_metrics` of the experiment's model on a split."""
+    logits, labels = predict_logits(experiment, split)
+    return classification_metrics(logits, labels, experiment.dataset.class_names)
+
+
+def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
+    return experiment.predict(
+        evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+    )

@@ -1,0 +1,121 @@
+"""From a recipe to everything that its training needs: data, network, weights, plan, hyperparameters."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import random
+from collections.abc import Iterator
+
+import keras
+
+from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.data.augment import Augmentation, augmentation_named
+from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.data.pipeline import examples_per_epoch
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.training.precision import choose_precision
+from tl_toolkit.training.step import Predictor, make_predictor
+from tl_toolkit.transfer.defaults import Hyperparameters, choose_hyperparameters
+from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
+from tl_toolkit.transfer.network_pool import Network
+from tl_toolkit.transfer.plan import FreezePlan, apply_plan, make_plan
+from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that a training needs, made from a recipe.
+
+    Attributes:
+        recipe: What it was made from.
+        dataset: The images.
+        spec: What the network is and how its images are preprocessed.
+        weights: The weights that it starts from; None from scratch.
+        model: Images to logits, with the weights loaded and the plan applied.
+        plan: What training does to every variable.
+        hyperparameters: Every number of the training.
+        augmentation: Of the training images.
+        precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
+        notes: What the user should know.
+    """
+
+    recipe: Recipe
+    dataset: ImageDataset
+    spec: WeightSpec
+    weights: PinnedWeights | None
+    model: keras.Model
+    plan: FreezePlan
+    hyperparameters: Hyperparameters
+    augmentation: Augmentation | None
+    precision: str
+    notes: tuple[str, ...]
+
+    @functools.cached_property
+    def predict(self) -> Predictor:
+        """From evaluation batches to logits and labels; traced once."""
+        return make_predictor(self.model)
+
+
+def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
+    """Opens the data, builds the network with its weights, makes and applies the plan."""
+    context = context or Context()
+    distribute = context.devices(recipe)  # a cluster is joined before anything is computed
+    dataset = context.dataset or open_recipe_data(recipe, context.progress)
+    network = _network(recipe, context, classes=len(dataset.class_names))
+    examples = examples_per_epoch(dataset.train.labels, recipe.class_balance == "sampling")
+    hyperparameters = choose_hyperparameters(recipe, examples, distribute.num_replicas_in_sync)
+    with distribute.scope():
+        plan = make_plan(network.model, recipe.strategy, hyperparameters.bn_mode)
+        apply_plan(network.model, plan, hyperparameters.bn_momentum)
+    return Experiment(
+        recipe=recipe,
+        dataset=dataset,
+        spec=network.spec,
+        weights=network.weights,
+        model=network.model,
+        plan=plan,
+        hyperparameters=hyperparameters,
+        augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
+        precision=choose_precision(recipe.precision),
+        notes=(*dataset.notes, *network.notes, *hyperparameters.notes),
+    )
+
+
+def _network(recipe: Recipe, context: Context, classes: int) -> Network:
+    """Takes the recipe's network from those that trainings share, or builds it."""
+    distribute, pool = context.devices(recipe), context.networks
+    network = pool.take(recipe, distribute) if pool is not None else None
+    if network is not None:
+        return network
+    weights = open_recipe_weights(recipe, context.weights, context.progress)
+    spec = choose_network(recipe, weights)
+    with (
+        distribute.scope(),
+        context.progress.stage("Building the network"),
+        _seeded_initializers(recipe.seed),
+    ):
+        model, notes = build_network(recipe, spec, weights, classes)
+    pin = pin_weights(str(recipe.start), weights) if weights is not None else None
+    network = Network(spec, model, pin, (*(weights.notes if weights else ()), *notes))
+    if pool is not None:
+        pool.keep(recipe, distribute, network)
+    return network
+
+
+@contextlib.contextmanager
+def _seeded_initializers(seed: int) -> Iterator[None]:
+    """Seeds Keras' initializers, and leaves the caller's generators as they were.
+
+    An initializer without a seed of its own draws one from Python's generator; all else that is random in a
+    training is stateless.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)

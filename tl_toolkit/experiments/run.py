@@ -1,0 +1,193 @@
+"""`run`: one recipe, trained, tested once, exported, and left as a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
+from tl_toolkit.devices.process_group import ProcessGroup
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.export import export
+from tl_toolkit.experiments.report import run_facts, write_report
+from tl_toolkit.experiments.run_folder import (
+    CHECKPOINTS,
+    RUN,
+    check_output,
+    default_folder,
+    finish_output,
+    partial_folder,
+    shared_output,
+    write_pin,
+)
+from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
+from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.caveats import caveats
+from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.plan import FreezePlan
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        folder: Where everything lies.
+        recipe: What was done.
+        test: `classification_metrics` on the test images.
+        validation: The same on the validation images; None where there are none.
+        history: Figures of every epoch.
+        plan: What training did to every variable.
+        seconds: Spent in training and validation.
+        notes: What the user should know.
+    """
+
+    folder: pathlib.Path
+    recipe: Recipe
+    test: dict[str, Any]
+    validation: dict[str, Any] | None
+    history: list[dict[str, float]]
+    plan: FreezePlan
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def run(
+    recipe: Recipe,
+    output: str | pathlib.Path | None = None,
+    *,
+    overwrite: bool = False,
+    context: Context | None = None,
+    progress: Progress | None = None,
+) -> RunResult | None:
+    """Trains, selects, tests once, exports, and leaves one folder behind.
+
+    While it runs, the folder is called `NAME.partial`, and the same call resumes what is in it. Finished, it
+    is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
+    for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png`,
+    `confusion_matrix.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    logits) and `saved_model/` (to serve).
+
+    On a cluster every process makes the same call. The chief writes the folder; the others return None.
+
+    Args:
+        recipe: What to do.
+        output: The folder, NAME; None: one under `saved_models/`, named after the recipe.
+        overwrite: Replace a finished run of that name, once this one is finished. Nothing but a finished
+            output of this toolkit is ever replaced.
+        context: What runs may share.
+        progress: Shows what is done; None: the context's, which by default shows nothing.
+
+    Raises:
+        InputError: Something given is wrong. Nothing is left behind, except the checkpoints if the disk is
+            full.
+        StoppedError: Ctrl-C, or SIGTERM (`PreemptedError`); the same call resumes.
+        RuntimeError: A promise was broken: a frozen variable moved, or the SavedModel differs.
+    """
+    output = output if output is not None else default_folder(recipe)
+    reads = inputs_of(recipe)
+    check_output(output, overwrite, reads)
+    context = context or Context()
+    processes = ProcessGroup(context.devices(recipe))
+    shown = (progress or context.progress) if processes.is_chief else SILENT
+    with (
+        _explain_disk_errors(output),
+        shared_output(output, RUN, overwrite, processes, reads) as folder,
+    ):
+        checkpoints = partial_folder(folder) / CHECKPOINTS
+        with _without_diverged(checkpoints):
+            trained = train_and_validate(
+                recipe, dataclasses.replace(context, checkpoints=checkpoints, progress=shown)
+            )
+            return write_run(trained, folder, shown) if processes.is_chief else None
+
+
+def write_run(
+    trained: TrainedModel, folder: pathlib.Path, progress: Progress = SILENT
+) -> RunResult:
+    """Tests a trained model, exports it, writes the report, and gives the folder its name."""
+    experiment, partial = trained.experiment, partial_folder(folder)
+    dataset = experiment.dataset
+    with progress.stage("Testing"):
+        logits, labels = predict_logits(experiment, dataset.test)
+    test = classification_metrics(logits, labels, dataset.class_names)
+    seen_before = _seen_by_the_weights(experiment.recipe)
+    seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
+    notes = (*experiment.notes, *caveats(test, seen_test_images))
+    experiment = dataclasses.replace(experiment, notes=notes)
+    trained = dataclasses.replace(trained, experiment=experiment)
+
+    partial.mkdir(parents=True, exist_ok=True)
+    facts = run_facts(trained)
+    facts |= export(trained, test, facts, partial, progress)
+    seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
+    write_seen_images(partial / SAVED_MODEL, seen)
+    write_report(trained, test, facts, partial, progress)
+    write_pin(experiment.weights, partial / "recipe.json")
+    finish_output(folder)
+    # Last of all: without them a run that is killed here would train again.
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    return RunResult(
+        folder=folder,
+        recipe=experiment.recipe,
+        test=test,
+        validation=trained.validation,
+        history=trained.progress.history,
+        plan=experiment.plan,
+        seconds=trained.progress.seconds,
+        notes=experiment.notes,
+    )
+
+
+def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
+    """Returns the files and folders of the user's that a recipe reads."""
+    named = [recipe.weights or "", recipe.data.partition(":")[2], recipe.data]
+    paths = [pathlib.Path(name).expanduser() for name in named if name]
+    return [path for path in paths if path.exists()]
+
+
+def _seen_by_the_weights(recipe: Recipe) -> set[str]:
+    """Images that an earlier run, whose weights these are, learned from; told by their contents."""
+    if recipe.weights is None:
+        return set()
+    path = pathlib.Path(recipe.weights).expanduser()
+    if not path.exists():  # a name, and not a place
+        return set()
+    return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
+
+
+@contextlib.contextmanager
+def _without_diverged(checkpoints: pathlib.Path) -> Iterator[None]:
+    """Removes the checkpoints of a run that diverged: from them it would diverge again."""
+    try:
+        yield
+    except DivergedError:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _explain_disk_errors(output: str | pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not is_full and "No space left on device" not in str(error):
+            raise
+        raise InputError(
+            f"The disk is full, and {str(output)!r} is not finished. Make room and give the same command "
+            "again: it resumes from the last checkpoint."
+        ) from error

@@ -1,0 +1,280 @@
+"""The folder that a run, a comparison or a search leaves behind, and what of it may ever be replaced.
+
+While it is written it is called `NAME.partial`; finished, it is renamed to `NAME`. A file in it, `MARKER`, says
+that this toolkit made it and lists every file that it put there. Nothing without that file is ever removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import filelock
+
+from tl_toolkit.devices.process_group import LOST, ProcessGroup, explain_lost_workers
+from tl_toolkit.errors import InputError
+from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.user_cache import cache_folder
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.weights.pinned import PinnedWeights
+
+DEFAULT_PARENT = pathlib.Path("saved_models")
+CHECKPOINTS = "checkpoints"
+MARKER = "tl_toolkit.json"
+RUN, COMPARISON, SEARCH = "run", "comparison", "search"
+# Left by operating systems in any folder that was looked at; no reason to keep one.
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+def default_folder(recipe: Recipe) -> pathlib.Path:
+    """Returns a folder under `saved_models/` whose name follows from the recipe, so that a run resumes."""
+    data = re.sub(r"[^A-Za-z0-9]+", "-", pathlib.PurePath(recipe.data).name).strip("-")
+    digest = hashlib.sha256(json.dumps(recipe.to_json(), sort_keys=True).encode()).hexdigest()
+    return DEFAULT_PARENT / f"{data}-{recipe.strategy.name}-{digest[:8]}"
+
+
+def partial_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the name that an output folder has until it is finished."""
+    return folder.with_name(folder.name + ".partial")
+
+
+def resolved(path: str | pathlib.Path) -> pathlib.Path:
+    """Returns the one spelling of a path: absolute, without `~`, `..` and links."""
+    return pathlib.Path(os.path.realpath(os.path.expanduser(path)))
+
+
+def check_output(
+    output: str | pathlib.Path, overwrite: bool, reads: Iterable[pathlib.Path] = ()
+) -> None:
+    """Refuses an output folder that would cost the user something, in every spelling.
+
+    Args:
+        output: The folder.
+        overwrite: Whether a finished output of that name may be replaced.
+        reads: Files and folders of the user's that the work reads.
+
+    Raises:
+        InputError: The folder exists and is not to be replaced, is not one of this toolkit's, is, holds or lies
+            in what is read, is or holds a home folder or repository, or cannot be made.
+    """
+    folder = resolved(output)
+    _check_place(output, folder, list(reads))
+    if folder.exists() or folder.is_symlink():
+        if not overwrite:
+            raise InputError(
+                f"{str(output)!r} exists. Choose another output, or replace it with overwrite (on the command "
+                "line --overwrite)."
+            )
+        _check_replaceable(folder)
+    ancestor = next(parent for parent in folder.parents if parent.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
+        reason = "is not a folder" if not ancestor.is_dir() else "cannot be written to"
+        raise InputError(f"Cannot make {str(output)!r}: {str(ancestor)!r} {reason}.")
+
+
+@contextlib.contextmanager
+def shared_output(
+    output: str | pathlib.Path,
+    kind: str,
+    overwrite: bool,
+    processes: ProcessGroup,
+    reads: Iterable[pathlib.Path] = (),
+) -> Iterator[pathlib.Path]:
+    """Yields the folder on the chief, and elsewhere a scratch folder of its name; all leave it together.
+
+    Args:
+        output: The folder.
+        kind: `RUN`, `COMPARISON` or `SEARCH`.
+        overwrite: As for `check_output`.
+        processes: Those of the run.
+        reads: As for `check_output`.
+
+    Raises:
+        InputError: As `check_output`; another process writes the folder; or what lies unfinished there is of
+            another kind.
+        LostWorkerError: Another process is gone, and what the chief writes is not finished.
+    """
+    if processes.is_chief:
+        with sole_writer(output, kind, overwrite, reads) as folder:
+            with explain_lost_workers(processes):
+                yield folder
+            with contextlib.suppress(*LOST):  # it is finished, whoever is gone now
+                processes.barrier()
+        return
+    with explain_lost_workers(processes), tempfile.TemporaryDirectory() as scratch:
+        yield pathlib.Path(scratch, resolved(output).name)
+        processes.barrier()  # a chief that is lost in its export is lost to all
+
+
+@contextlib.contextmanager
+def sole_writer(
+    output: str | pathlib.Path, kind: str, overwrite: bool, reads: Iterable[pathlib.Path] = ()
+) -> Iterator[pathlib.Path]:
+    """Within it no other process of this machine writes the folder, however it spells it; see `shared_output`.
+
+    Yields:
+        The folder as the user spells it, without `~`.
+    """
+    check_output(output, overwrite, reads)
+    folder = pathlib.Path(os.path.expanduser(output))
+    if folder.name in ("", "..") or folder.is_symlink():
+        folder = resolved(output)
+    with _lock(folder):
+        _claim_partial(partial_folder(folder), kind)
+        try:
+            yield folder
+        finally:
+            _drop_empty(partial_folder(folder))
+
+
+def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
+    """Gives a finished output folder its name, in place of an earlier finished one.
+
+    Raises:
+        InputError: What has that name now is not to be replaced; the result stays in `NAME.partial`.
+    """
+    partial, replaced = partial_folder(folder), folder.with_name(folder.name + ".replaced")
+    files = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
+    write_json(partial / MARKER, {"kind": kind, "finished": True, "files": files})
+    if replaced.exists():  # of a run that was killed right here
+        _check_replaceable(replaced)
+        shutil.rmtree(replaced)
+    if folder.exists():
+        _check_replaceable(folder)
+        folder.rename(replaced)
+    partial.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def write_pin(pin: PinnedWeights | None, recipe_file: pathlib.Path) -> None:
+    """Writes, beside a recipe's file, what its weights stood for; nothing for a recipe from scratch."""
+    if pin is not None:
+        recipe_file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(pin_file(recipe_file), pin.to_json())
+
+
+def read_pin(recipe_file: pathlib.Path) -> PinnedWeights | None:
+    """Returns what `write_pin` wrote beside a recipe's file; None where there is nothing.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = pin_file(recipe_file)
+    try:
+        return PinnedWeights(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{str(path)!r} is damaged: {error}. It says which weights the recipe ran with. Remove it to let "
+            "the recipe choose its weights anew."
+        ) from error
+
+
+def pin_file(recipe_file: pathlib.Path) -> pathlib.Path:
+    """Returns the companion of a recipe's file: `recipe.weights.json` of `recipe.json`."""
+    return recipe_file.with_suffix(".weights.json")
+
+
+def _check_place(
+    output: str | pathlib.Path, folder: pathlib.Path, reads: list[pathlib.Path]
+) -> None:
+    if folder == pathlib.Path.cwd().resolve():
+        raise InputError(
+            f"The output {str(output)!r} is the current folder: name a new folder, such as 'my_run'."
+        )
+    for path in map(resolved, reads):
+        is_inside = path.is_dir() and path in folder.parents
+        if folder == path or folder in path.parents or is_inside:
+            relation = "is" if folder == path else "lies in" if is_inside else "holds"
+            raise InputError(
+                f"The output {str(output)!r} {relation} {str(path)!r}, which this command reads: choose a folder "
+                "outside it."
+            )
+    home = resolved("~")
+    if folder == home or folder in home.parents:
+        raise InputError(
+            f"The output {str(output)!r} is or holds your home folder: name a new one."
+        )
+    if (folder / ".git").exists():
+        raise InputError(f"The output {str(output)!r} is a repository: name a new folder.")
+
+
+def _check_replaceable(folder: pathlib.Path) -> None:
+    """Raises `InputError` unless a folder is a finished output and holds nothing else."""
+    marker = _read_marker(folder)
+    if not folder.is_dir() or not marker.get("finished"):
+        raise InputError(
+            f"{str(folder)!r} was not made by this toolkit, or not finished, so overwrite does not replace it. "
+            "Choose another output, or remove it yourself."
+        )
+    ours = {*marker["files"], MARKER}
+    foreign = [
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if (path.is_symlink() or not path.is_dir())
+        and path.name not in LITTER
+        and path.relative_to(folder).as_posix() not in ours
+    ]
+    if foreign:
+        raise InputError(
+            f"{str(folder)!r} holds files that this toolkit did not write, such as {foreign[0]!r}, so overwrite "
+            "does not replace it. Move them away, or choose another output."
+        )
+
+
+def _claim_partial(partial: pathlib.Path, kind: str) -> None:
+    if partial.exists() and any(partial.iterdir()):
+        found = _read_marker(partial).get("kind")
+        if found != kind:
+            what = f"holds an unfinished {found}" if found else "was not made by this toolkit"
+            raise InputError(
+                f"{str(partial)!r} {what}, and this {kind} would be written there: choose another output, or "
+                "remove that folder."
+            )
+        return
+    partial.mkdir(parents=True, exist_ok=True)
+    write_json(partial / MARKER, {"kind": kind, "finished": False})
+
+
+def _drop_empty(partial: pathlib.Path) -> None:
+    """Removes a partial folder in which nothing was written."""
+    if partial.is_dir() and [path.name for path in partial.iterdir()] == [MARKER]:
+        (partial / MARKER).unlink()
+        partial.rmdir()
+
+
+def _read_marker(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what the marker says; nothing where there is none, or it is not whole."""
+    try:
+        marker = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    is_whole = isinstance(marker, dict) and isinstance(marker.get("files", []), list)
+    return marker if is_whole else {}
+
+
+@contextlib.contextmanager
+def _lock(folder: pathlib.Path) -> Iterator[None]:
+    digest = hashlib.sha256(str(resolved(folder)).encode(errors="surrogateescape")).hexdigest()
+    path = cache_folder() / "locks" / f"{digest[:32]}.lock"
+    lock: contextlib.AbstractContextManager = contextlib.nullcontext()
+    with contextlib.suppress(OSError, NotImplementedError):  # no cache to lock in
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = filelock.FileLock(path, timeout=0).acquire()
+        except filelock.Timeout:
+            raise InputError(
+                f"Another process is writing {str(partial_folder(folder))!r}: wait for it or end it, or choose "
+                "another output."
+            ) from None
+    with lock:
+        yield

@@ -1,0 +1,158 @@
+"""A recipe's training: selects weights by validation images, and never reads a test image."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tl_toolkit.devices.process_group import ProcessGroup, explain_lost_workers
+from tl_toolkit.devices.strategy import describe_devices
+from tl_toolkit.experiments.batch_source import (
+    BatchSource,
+    distributed_batches,
+    open_batch_source,
+)
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
+from tl_toolkit.experiments.prepare import Experiment, prepare
+from tl_toolkit.experiments.run_folder import read_pin, write_pin
+from tl_toolkit.progress import Progress
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.training.loop import Schedule, train
+from tl_toolkit.training.optimizers import make_optimizer
+from tl_toolkit.training.precision import precision_scope
+from tl_toolkit.training.report import ReportTraining
+from tl_toolkit.training.run_state import TrainingProgress
+from tl_toolkit.training.step import TrainingStep
+from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A training's result, selected by validation images alone.
+
+    Attributes:
+        experiment: What was trained.
+        progress: History, best epoch, time.
+        validation: `classification_metrics` on the validation images; None where there are none.
+        verified: Variables that were compared, bit by bit, with what they were before.
+        devices: What it was trained on, and how a batch was shared out.
+    """
+
+    experiment: Experiment
+    progress: TrainingProgress
+    validation: dict[str, Any] | None
+    verified: int
+    devices: str
+
+    @property
+    def model(self) -> keras.Model:
+        """Images to logits, with the weights that were selected."""
+        return self.experiment.model
+
+
+def train_and_validate(recipe: Recipe, context: Context | None = None) -> TrainedModel:
+    """Trains a recipe's model and selects its weights. Test images are never read.
+
+    Args:
+        recipe: What to do.
+        context: What trainings share, and where this one writes.
+
+    Raises:
+        InputError: The recipe, the data or the weights are not right, or the loss diverged.
+        RuntimeError: A variable moved that the plan calls frozen.
+        LostWorkerError: Another process of the run is gone.
+    """
+    context = context or Context()
+    processes = ProcessGroup(context.devices(recipe))
+    recipe_file = context.checkpoints / "recipe.json" if context.checkpoints is not None else None
+    if recipe_file is not None and context.weights is None:
+        context = dataclasses.replace(context, weights=read_pin(recipe_file))
+    with precision_scope(recipe.precision), explain_lost_workers(processes):
+        experiment = prepare(recipe, context)
+        if recipe_file is not None and processes.is_chief:
+            write_pin(experiment.weights, recipe_file)
+        return _train(experiment, context, processes)
+
+
+def _train(experiment: Experiment, context: Context, processes: ProcessGroup) -> TrainedModel:
+    recipe, model, plan = experiment.recipe, experiment.model, experiment.plan
+    hyperparameters, distribute = experiment.hyperparameters, context.devices(recipe)
+    identity = run_identity(experiment)
+    check_all_train_the_same(experiment, identity, processes)
+    devices = describe_devices(distribute, hyperparameters.batch_size)
+    context.progress.message(devices)
+
+    before = fingerprints(model, plan)
+    started = time.monotonic()
+    source, notes = open_batch_source(experiment, context, processes)
+    seconds_of_features = time.monotonic() - started
+    with distribute.scope():
+        optimizer = make_optimizer(model, hyperparameters)
+    moving = set(plan.paths(TRAINED, UPDATED, STATE))
+    with _reported(context.progress, recipe) as report:
+        progress = train(
+            model,
+            TrainingStep(
+                source.model,
+                optimizer,
+                hyperparameters.label_smoothing,
+                distribute,
+                source.signature,
+            ),
+            optimizer,
+            moving_variables=[v for v in model.variables if v.path in moving],
+            batches_from=functools.partial(distributed_batches, experiment, source, distribute),
+            schedule=Schedule(
+                hyperparameters.epochs,
+                hyperparameters.steps_per_epoch,
+                recipe.patience,
+                context.checkpoint_seconds,
+            ),
+            validate=_make_validation(experiment, source),
+            folder=context.checkpoints,
+            identity=identity,
+            callbacks=(*context.callbacks, report),
+            processes=processes,
+        )
+    progress.seconds += seconds_of_features
+    verified = verify_plan(model, plan, before)
+    validation = None
+    if source.validation is not None:
+        logits, labels = source.predict(source.validation)
+        validation = classification_metrics(logits, labels, experiment.dataset.class_names)
+    notes = (*experiment.notes, *notes, *progress.notes)
+    experiment = dataclasses.replace(experiment, notes=notes)
+    return TrainedModel(experiment, progress, validation, verified, devices)
+
+
+def _reported(progress: Progress, recipe: Recipe) -> ReportTraining:
+    return ReportTraining(progress, f"Training {recipe.strategy.name}, seed {recipe.seed}")
+
+
+def _make_validation(
+    experiment: Experiment, source: BatchSource
+) -> Callable[[], tuple[dict[str, float], list[float]]] | None:
+    """Returns a function that gives an epoch's validation figures and its score, or None."""
+    batches, class_names = source.validation, experiment.dataset.class_names
+    if batches is None:
+        return None
+    is_balanced = experiment.recipe.class_balance == "none"
+    selected_by = "top1" if is_balanced else "balanced_accuracy"
+
+    def validate() -> tuple[dict[str, float], list[float]]:
+        metrics = classification_metrics(*source.predict(batches), class_names)
+        figures = {
+            "val_loss": metrics["log_loss"],
+            "val_top1": metrics["top1"],
+            "val_balanced_accuracy": metrics["balanced_accuracy"],
+        }
+        return figures, [metrics[selected_by], -metrics["log_loss"]]
+
+    return validate

@@ -1,0 +1,36 @@
+"""Files that are whole or absent: written aside, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def written_aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a path beside `path` to write to; when the block ends well it is renamed to `path`.
+
+    If the block raises, what it wrote is removed and `path` is as it was.
+    """
+    aside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a UTF-8 text file whole."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: pathlib.Path, values: Any) -> None:
+    """Writes plain values as an indented JSON file, whole."""
+    write_text(path, json.dumps(values, indent=2) + "\n")

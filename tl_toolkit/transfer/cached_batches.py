@@ -1,0 +1,116 @@
+"""Training from stored activations: the frozen part runs over the images once, the trained part learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.augment import Augmentation
+from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.pipeline import batch_positions, example_weights
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.transfer.cut import Cut, cut_model
+from tl_toolkit.transfer.feature_cache import FeatureCache, Features
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedBatches:
+    """A model's frozen part, replaced by what it made of the images.
+
+    Attributes:
+        cut: The two parts of the model.
+        train: Activations of the training images, of every view.
+        validation: Activations of the validation images; None where there are none.
+    """
+
+    cut: Cut
+    train: Features
+    validation: Features | None
+
+    @property
+    def model(self) -> keras.Model:
+        """Activations to logits, with the model's own variables."""
+        return self.cut.trained
+
+    def training_signature(self) -> tuple[tf.TensorSpec, ...]:
+        """What a batch of `training_batches` is, whatever its size."""
+        return (
+            tf.TensorSpec((None, *self.train.shape), tf.float32),
+            tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((None,), tf.float32),
+        )
+
+    def training_batches(
+        self, split: Split, class_weights: np.ndarray | None, **batches
+    ) -> tf.data.Dataset:
+        """The batches of `data.pipeline.training_batches`, with activations in place of pixels.
+
+        Args:
+            split: The training images.
+            class_weights: See there.
+            batches: See `batch_positions`.
+        """
+        weights, views = example_weights(split, class_weights), len(self.train.entries)
+
+        def examples() -> Iterator[tuple[np.ndarray, ...]]:
+            for epoch, positions in batch_positions(split.labels, **batches):
+                rows = self.train.rows(positions, epoch % views)
+                yield rows, split.labels[positions], weights[positions]
+
+        return tf.data.Dataset.from_generator(
+            examples, output_signature=self.training_signature()
+        ).prefetch(tf.data.AUTOTUNE)
+
+    def validation_batches(self, split: Split, batch_size: int) -> tf.data.Dataset:
+        """The batches of `evaluation_batches`, with activations in place of pixels."""
+
+        def examples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for start in range(0, len(split), batch_size):
+                positions = np.arange(start, min(start + batch_size, len(split)))
+                yield self.validation.rows(positions), split.labels[positions]
+
+        return tf.data.Dataset.from_generator(
+            examples, output_signature=self.training_signature()[:2]
+        )
+
+
+def cache_features(
+    model: keras.Model,
+    cut_layer: str,
+    dataset: ImageDataset,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    *,
+    seed: int,
+    views: int,
+    storage: str,
+    cache: FeatureCache,
+    progress: Progress = SILENT,
+) -> CachedBatches:
+    """Runs the frozen part over the images that the cache does not know yet.
+
+    Raises:
+        NoRoomError: The activations do not fit.
+    """
+    cut = cut_model(model, cut_layer)
+    train = cache.features(
+        cut.frozen,
+        dataset.train,
+        preprocessing,
+        augmentation,
+        seed=seed,
+        views=views,
+        storage=storage,
+        progress=progress,
+    )
+    validation = None
+    if dataset.validation is not None:
+        validation = cache.features(
+            cut.frozen, dataset.validation, preprocessing, storage=storage, progress=progress
+        )
+    return CachedBatches(cut, train, validation)

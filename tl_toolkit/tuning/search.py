@@ -1,0 +1,313 @@
+"""`search`: trials over recipes by keras-tuner, selected by validation images, left as a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tl_toolkit.data.pipeline import examples_per_epoch
+from tl_toolkit.devices.process_group import ProcessGroup
+from tl_toolkit.devices.strategy import describe_devices
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.run import RunResult, inputs_of, run
+from tl_toolkit.experiments.run_folder import (
+    CHECKPOINTS,
+    SEARCH,
+    check_output,
+    finish_output,
+    partial_folder,
+    shared_output,
+)
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.transfer.defaults import choose_hyperparameters
+from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.tuning.display import SearchDisplay
+from tl_toolkit.tuning.hypermodel import RecipeHyperModel
+from tl_toolkit.tuning.oracles import TUNERS, make_oracle
+from tl_toolkit.tuning.results import write_results
+from tl_toolkit.tuning.space import Axis
+from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
+from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner
+
+SEARCH_FILE = "search.json"
+RETRAINED = "retrained"
+SECONDS_TO_WAIT_FOR_CHIEF = 600
+# keras-tuner's environment variables: the same command with them is the chief or a worker of a search.
+TUNER_ID, ORACLE_IP, ORACLE_PORT = (
+    "KERASTUNER_TUNER_ID",
+    "KERASTUNER_ORACLE_IP",
+    "KERASTUNER_ORACLE_PORT",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Attributes:
+        folder: Where everything lies.
+        trials: All of them, in the order of their starts.
+        objective: The figure by which they were compared.
+        best: The best one by validation images.
+        retrained: Runs of the best recipe on training and validation images together, a seed each.
+    """
+
+    folder: pathlib.Path
+    trials: tuple[Trial, ...]
+    objective: str
+    best: Trial
+    retrained: tuple[RunResult, ...] = ()
+
+
+def search(
+    recipe: Recipe,
+    space: Mapping[str, Axis] | None = None,
+    *,
+    tuner: str = "bayesian",
+    trials: int | None = 24,
+    executions: int = 1,
+    objective: str = "val_loss",
+    seed: int = 0,
+    retrain: int = 0,
+    output: str | pathlib.Path = "saved_models/search",
+    overwrite: bool = False,
+    context: Context | None = None,
+    progress: Progress | None = None,
+) -> SearchResult | None:
+    """Searches batch size, learning rate and more by validation images; test images are never read.
+
+    Frozen layers are computed once for all trials that freeze the same. Until it ends the folder is called
+    `NAME.partial`; the same call goes on from what is in it, the running trial from its last checkpoint.
+    Finished it holds `best_recipe.json` (to run), `trials.csv`, `trials/`, `search_map.png`,
+    `parallel_coordinates.png`, `tensorboard/` (HParams), and `retrained/` if asked for.
+
+    With keras-tuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
+    `KERASTUNER_ORACLE_PORT` the call is one process of several that share the folder: the one whose id
+    begins with "chief" hands out the trials and ends the search, and the others run them and return None. A
+    worker that died is to be started again with its id: it goes on with its trial.
+
+    On a cluster (`devices`) all processes train every trial together; the chief writes, and the others return
+    None.
+
+    Args:
+        recipe: Says all that no axis says.
+        space: Axes by name, as `tl_toolkit.tuning.space.make_space` takes them.
+        tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
+        trials: Most trials; None for as many as a grid or Hyperband has.
+        executions: Trainings of a trial, with seeds from the recipe's on; their mean counts.
+        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. Of few validation images the loss
+            tells more than the accuracy, in which many trials are equal.
+        seed: Of what the tuner draws.
+        retrain: Seeds with which the best recipe is trained again, without validation images, exported and
+            tested once.
+        output: The folder, NAME.
+        overwrite: Replace a finished search, once this one is finished, and drop an unfinished one of another
+            recipe or space; the same one is gone on with.
+        context: What trials share beside the data, the network and frozen features.
+        progress: Shows the trials; None: the context's, which by default shows nothing.
+
+    Raises:
+        InputError: Something given is wrong, before the first trial; or every trial failed.
+        StoppedError: Ctrl-C; the same call goes on.
+    """
+    _check(tuner, trials, executions, objective, seed, retrain)
+    context = context or Context()
+    distribute = context.devices(recipe)
+    processes = ProcessGroup(distribute)
+    if is_one_of_several() and processes.count > 1:
+        raise InputError(
+            "A search is shared out by keras-tuner's environment variables, a trial a process, or all processes "
+            "train every trial together on a cluster; here both are asked for. Give devices='one' "
+            f"(--devices one), or leave out {ORACLE_IP}."
+        )
+    shown = (progress or context.progress) if processes.is_chief else SILENT
+    context = dataclasses.replace(context, progress=shown)
+    if distribute.num_replicas_in_sync > 1:
+        shown.message(describe_devices(distribute, None))
+    reads = inputs_of(recipe)
+    check_output(output, overwrite, reads)
+    with (
+        contextlib.nullcontext(pathlib.Path(output))
+        if _is_worker()
+        else shared_output(output, SEARCH, overwrite, processes, reads)
+    ) as folder:
+        result = _search_in(
+            folder,
+            processes,
+            recipe,
+            space,
+            tuner=tuner,
+            trials=trials,
+            executions=executions,
+            objective=objective,
+            seed=seed,
+            retrain=retrain,
+            overwrite=overwrite,
+            context=context,
+        )
+    return result if processes.is_chief else None
+
+
+def _search_in(
+    folder: pathlib.Path,
+    processes: ProcessGroup,
+    recipe: Recipe,
+    space: Mapping[str, Axis] | None,
+    *,
+    tuner: str,
+    trials: int | None,
+    executions: int,
+    objective: str,
+    seed: int,
+    retrain: int,
+    overwrite: bool,
+    context: Context,
+) -> SearchResult | None:
+    """Every process of a cluster draws the same trials, since all know all figures; see `search`."""
+    is_worker = _is_worker()
+    hypermodel = RecipeHyperModel(
+        recipe,
+        space,
+        dataclasses.replace(context, networks=context.networks or NetworkPool(executions)),
+    )
+    partial = partial_folder(folder)
+    identity = {
+        "recipe": recipe.to_json(),
+        "space": hypermodel.space.to_json(),
+        "tuner": tuner,
+        "trials": trials,
+        "executions": executions,
+        "objective": objective,
+        "seed": seed,
+    }
+    hypermodel.check_blocks()
+    if is_worker:
+        _wait_for_chief(partial, identity)
+    else:
+        _claim(partial, identity, overwrite)
+        for files in (f"{TRIALS}/**/*", f"{TUNER}/**/*"):  # of a search that is gone on with
+            processes.broadcast_text_files(partial, files)
+    ended = read_trials(partial / TRIALS)
+    total = None if tuner == "hyperband" and trials is None else trials
+    display = SearchDisplay(context.progress, objective, total, ended)
+    oracle = make_oracle(
+        tuner, objective, OBJECTIVES[objective], trials, _longest(hypermodel), seed + 1
+    )
+    oracle.verbose = 0
+    keras_tuner_search = RecipeTuner(
+        oracle, hypermodel, partial, executions, on_trial=display.trial_ended
+    )
+    with context.progress.stage("Searching", total=total, done=len(ended)):
+        keras_tuner_search.search()
+    if is_worker:
+        return None
+    return _finish(folder, recipe, objective, retrain, context)
+
+
+def _finish(
+    folder: pathlib.Path,
+    recipe: Recipe,
+    objective: str,
+    retrain: int,
+    context: Context,
+) -> SearchResult:
+    partial = partial_folder(folder)
+    ended = read_trials(partial / TRIALS)
+    best = best_trial(ended, objective)
+    if best is None:
+        reasons = "; ".join(sorted({trial.message.splitlines()[0] for trial in ended})[:3])
+        raise InputError(
+            f"All {len(ended)} trials failed: {reasons}. {str(partial)!r} holds them: change the space, and "
+            "drop them with overwrite (on the command line --overwrite)."
+        )
+    write_results(ended, best, objective, partial)
+    retrained = []
+    for number in range(retrain):
+        final = best.recipe.replace(validation_fraction=0.0, seed=recipe.seed + number)
+        place = partial / RETRAINED / f"seed_{final.seed}"
+        shared = dataclasses.replace(context, dataset=None)
+        result = run(final, place, overwrite=True, context=shared)
+        retrained += [result] if result is not None else []
+    for name in (TUNER, CHECKPOINTS):
+        shutil.rmtree(partial / name, ignore_errors=True)
+    finish_output(folder, SEARCH)
+    retrained = [
+        dataclasses.replace(r, folder=folder / RETRAINED / r.folder.name) for r in retrained
+    ]
+    return SearchResult(folder, tuple(ended), objective, best, tuple(retrained))
+
+
+def _check(
+    tuner: str,
+    trials: int | None,
+    executions: int,
+    objective: str,
+    seed: int,
+    retrain: int,
+) -> None:
+    if tuner not in TUNERS:
+        raise unknown_name("tuner", tuner, TUNERS)
+    if objective not in OBJECTIVES:
+        raise unknown_name("objective", objective, OBJECTIVES)
+    if trials is None and tuner not in ("grid", "hyperband"):
+        raise InputError(f"The tuner {tuner!r} never ends by itself: give `trials`.")
+    least = {"trials": (trials, 1), "executions": (executions, 1), "seed": (seed, 0)}
+    for name, (value, bound) in {**least, "retrain": (retrain, 0)}.items():
+        if value is not None and value < bound:
+            raise InputError(f"`{name}` must be at least {bound}. Received: {value}")
+
+
+def _claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
+    """Makes the folder this search's, or says that it is another's."""
+    path = partial / SEARCH_FILE
+    if path.exists():
+        before = json.loads(path.read_bytes())
+        different = [name for name in identity if before.get(name) != identity[name]]
+        if different and overwrite:
+            shutil.rmtree(partial)
+        elif different:
+            raise InputError(
+                f"{str(partial)!r} holds an unfinished search that differs in {', '.join(different)}. "
+                "Choose another output, or drop it with overwrite (on the command line --overwrite)."
+            )
+    partial.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".part").write_text(json.dumps(identity, indent=2) + "\n")
+    path.with_suffix(".part").replace(path)
+
+
+def _wait_for_chief(partial: pathlib.Path, identity: dict[str, Any]) -> None:
+    """Returns when the chief has made the folder this search's."""
+    text = json.dumps(identity, indent=2) + "\n"
+    path, started = partial / SEARCH_FILE, time.monotonic()
+    while not (path.exists() and path.read_text() == text):
+        if time.monotonic() - started > SECONDS_TO_WAIT_FOR_CHIEF:
+            raise InputError(
+                f"No chief has begun this search in {str(partial)!r}: give all processes the same command "
+                "and the same folder, and one of them a KERASTUNER_TUNER_ID that begins with 'chief'."
+            )
+        time.sleep(0.2)
+
+
+def _longest(hypermodel: RecipeHyperModel) -> int:
+    """Epochs of the recipe as it is: Hyperband's longest trials have as many."""
+    recipe, train = hypermodel.space.recipe, hypermodel.context.dataset.train
+    examples = examples_per_epoch(train.labels, recipe.class_balance == "sampling")
+    return choose_hyperparameters(recipe, examples).epochs
+
+
+def is_one_of_several() -> bool:
+    """Whether this process is the chief or a worker of a search of several processes."""
+    return ORACLE_IP in os.environ
+
+
+def _is_worker() -> bool:
+    return is_one_of_several() and not os.environ.get(TUNER_ID, "").startswith("chief")
