@@ -14,15 +14,15 @@ test: .venv/.installed-test
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: .venv/.installed-test
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not long"
 
 # Kills runs at many moments, where `make test` kills at a few.
 test-kill: .venv/.installed-test
-	KILL_POINTS=24 $(BIN)/python -m pytest tests/test_kill.py
+	KILL_POINTS=24 $(BIN)/python -m pytest tests/experiments/test_kill.py
 
 # All of `make test`, and longer where it is short: 24 kills, a hundred trials.
 test-long: .venv/.installed-test
-	KILL_POINTS=24 MEMORY_TRIALS=100 $(BIN)/python -m pytest $(WORKERS)
+	HYPOTHESIS_PROFILE=long KILL_POINTS=24 MEMORY_TRIALS=100 $(BIN)/python -m pytest $(WORKERS) -m ""
 
 check: .venv/.installed-test
 	$(BIN)/python -m pytest tests/test_project.py

@@ -11,6 +11,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` do
 # Nothing of the user's cache is read or changed.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ from tl_toolkit.catalog import PREPROCESSING, WeightSpec
 from tl_toolkit.export import saved_model
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.training import precision
+
+# A first example traces TensorFlow's functions, so that no deadline holds for each.
+hypothesis.settings.register_profile("fast", max_examples=15, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("long", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 # Equality to rounding is what most tests assert: as on a processor without bfloat16.
 precision.CPU_INFO = pathlib.Path(os.devnull)
