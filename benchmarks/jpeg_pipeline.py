@@ -51,8 +51,7 @@ def evaluation() -> float:
 def training() -> float:
     """An epoch of our batches of training, augmented."""
     import tl_toolkit  # noqa: F401
-    from tl_toolkit.catalog import Preprocessing
-    from tl_toolkit.data.augment import AUGMENTATIONS
+    from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
     from tl_toolkit.data.pipeline import training_batches
 
     return _images_a_second(

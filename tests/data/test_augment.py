@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import AUGMENTATIONS, augment_and_resize, augmentation_named
+from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing, augmentation_named
+from tl_toolkit.data.augment import augment_and_resize
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation
 from tl_toolkit.errors import InputError
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data import pipeline
-from tl_toolkit.data.augment import AUGMENTATIONS, augment_and_resize, coarse_from
+from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.data.decoded_cache import decoded_loader
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage

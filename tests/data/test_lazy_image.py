@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import AUGMENTATIONS, augment_and_resize
+from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
+from tl_toolkit.data.augment import augment_and_resize
 from tl_toolkit.data.decode import apply_orientation, decode_image, stored_window
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage
 from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation, view_window

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import AUGMENTATIONS
+from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.pipeline import (
     ReplicaShares,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tiny import BOTTLENECK, PIXELS, classifier
 
+from tl_toolkit.catalog import AUGMENTATIONS
 from tl_toolkit.data import pipeline
-from tl_toolkit.data.augment import AUGMENTATIONS
 from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.pipeline import view_reader

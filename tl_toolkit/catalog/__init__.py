@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tl_toolkit.catalog.augmentations import AUGMENTATIONS, Augmentation, augmentation_named
 from tl_toolkit.catalog.imagenet import imagenet_weights
 from tl_toolkit.catalog.records import (
     BLOCK_COUNTS,
@@ -16,6 +17,7 @@ from tl_toolkit.catalog.records import (
 from tl_toolkit.errors import unknown_name
 
 __all__ = [
+    "AUGMENTATIONS",
     "BLOCKS",
     "BLOCK_COUNTS",
     "CATALOG",
@@ -23,8 +25,10 @@ __all__ = [
     "STEMS",
     "VARIANTS",
     "Architecture",
+    "Augmentation",
     "Preprocessing",
     "WeightSpec",
+    "augmentation_named",
     "list_weights",
 ]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import Augmentation, augment_and_resize, coarse_from
+from tl_toolkit.catalog import Augmentation, Preprocessing
+from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, decoded_loader
 from tl_toolkit.data.resize import resize_for_evaluation

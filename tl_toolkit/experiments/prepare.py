@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tl_toolkit.catalog import WeightSpec
-from tl_toolkit.data.augment import Augmentation, augmentation_named
+from tl_toolkit.catalog import Augmentation, WeightSpec, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import Augmentation
+from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.pipeline import batch_positions, example_weights
 from tl_toolkit.progress import SILENT, Progress

@@ -27,8 +27,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.augment import Augmentation
+from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.pipeline import view_reader

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras_tuner
 
-from tl_toolkit.data.augment import augmentation_named
+from tl_toolkit.catalog import augmentation_named
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe, strategy_named
 from tl_toolkit.transfer.defaults import DEFAULTS
