@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tl_toolkit.catalog import BN_MODES
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.batch_norm import BN_MODES, BatchNormalization
+from tl_toolkit.models.batch_norm import BatchNormalization
 
 FIXED_STATISTICS = ("affine", "frozen")
 SHAPES = {"2d": (6, 3), "4d": (3, 4, 5, 3)}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+from typing import Any
 
+from tl_toolkit.catalog.names import V1
 from tl_toolkit.catalog.records import BLOCK_COUNTS, PREPROCESSING, Architecture, WeightSpec
 
 TRAINED_ON = "ImageNet-1k"
@@ -86,9 +88,13 @@ def imagenet_class_names() -> tuple[str, ...]:
 
 def imagenet_weights() -> list[WeightSpec]:
     """Returns the record of every set."""
-    common = {"class_names": imagenet_class_names(), "classes": 1000, "trained_on": TRAINED_ON}
+    common: dict[str, Any] = {
+        "class_names": imagenet_class_names(),
+        "classes": 1000,
+        "trained_on": TRAINED_ON,
+    }
     v1 = {
-        name: Architecture.named(name, variant="v1", bn_epsilon=KERAS_EPSILON)
+        name: Architecture.named(name, variant=V1, bn_epsilon=KERAS_EPSILON)
         for name in BLOCK_COUNTS
     }
     timm = [

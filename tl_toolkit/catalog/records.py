@@ -5,19 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tl_toolkit.catalog.names import (
+    BASIC,
+    BLOCKS,
+    BOTTLENECK,
+    IMAGENET_STEM,
+    STEMS,
+    V1_5,
+    VARIANTS,
+)
 from tl_toolkit.errors import InputError, unknown_name
-
-BLOCKS = ("basic", "bottleneck")
-VARIANTS = ("v1", "v1.5")
-STEMS = ("imagenet", "cifar")
 
 # He et al. 2015, "Deep Residual Learning for Image Recognition", table 1.
 BLOCK_COUNTS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "resnet18": ("basic", (2, 2, 2, 2)),
-    "resnet34": ("basic", (3, 4, 6, 3)),
-    "resnet50": ("bottleneck", (3, 4, 6, 3)),
-    "resnet101": ("bottleneck", (3, 4, 23, 3)),
-    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+    "resnet18": (BASIC, (2, 2, 2, 2)),
+    "resnet34": (BASIC, (3, 4, 6, 3)),
+    "resnet50": (BOTTLENECK, (3, 4, 6, 3)),
+    "resnet101": (BOTTLENECK, (3, 4, 23, 3)),
+    "resnet152": (BOTTLENECK, (3, 8, 36, 3)),
 }
 
 
@@ -37,9 +42,9 @@ class Architecture:
 
     block: str
     block_counts: tuple[int, ...]
-    variant: str = "v1.5"
+    variant: str = V1_5
     width: int = 64
-    stem: str = "imagenet"
+    stem: str = IMAGENET_STEM
     bn_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -73,7 +78,7 @@ class Architecture:
         for name, spec in BLOCK_COUNTS.items():
             if spec == (self.block, self.block_counts):
                 return name
-        layers = 2 + sum(self.block_counts) * (2 if self.block == "basic" else 3)
+        layers = 2 + sum(self.block_counts) * (2 if self.block == BASIC else 3)
         counts = "_".join(map(str, self.block_counts))
         name = f"resnet{layers}"
         return f"{name}_{counts}" if name in BLOCK_COUNTS else name
@@ -90,7 +95,7 @@ class Architecture:
     @property
     def feature_channels(self) -> int:
         """Channels of the last stage, which is the length of the pooled features."""
-        expansion = 1 if self.block == "basic" else 4
+        expansion = 1 if self.block == BASIC else 4
         return self.width * 2 ** (len(self.block_counts) - 1) * expansion
 
 

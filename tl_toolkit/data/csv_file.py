@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import (
-    SPLIT_NAMES,
     LabelledFile,
     check_files,
     group_copies,
@@ -51,12 +51,9 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
     kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
 
     splits, first_id = {}, 0
-    by_split = {
-        name: [(row, file) for row, file in kept if row[SPLIT] == name]
-        for name in ("train", "validation", "test")
-    }
+    by_split = {name: [(row, file) for row, file in kept if row[SPLIT] == name] for name in SPLITS}
     for name, members in by_split.items():
-        if name != "train" and not members:
+        if name != TRAIN and not members:
             continue
         missing = set(range(len(class_names))) - {file.label for _, file in members}
         if missing:
@@ -99,13 +96,13 @@ def _checked(row: dict, table: pathlib.Path, number: int) -> dict:
         raise InputError(
             f"{where} must have a file and a label, and no more fields than there are columns."
         )
-    split = (row.get(SPLIT) or "train").lower()
-    if split not in SPLIT_NAMES:
-        raise InputError(f"{where} has the split {split!r}. Expected: train, validation or test.")
+    split = (row.get(SPLIT) or TRAIN).lower()
+    if split not in SPLIT_ALIASES:
+        raise InputError(f"{where} has the split {split!r}. Expected: {', '.join(SPLITS)}.")
     try:
         weight = float(row.get(WEIGHT) or 1)
     except ValueError:
         weight = 0.0
     if not 0 < weight < float("inf"):
         raise InputError(f"{where} has the weight {row[WEIGHT]!r}. Expected: a number over 0.")
-    return {**row, SPLIT: SPLIT_NAMES[split], WEIGHT: weight}
+    return {**row, SPLIT: SPLIT_ALIASES[split], WEIGHT: weight}

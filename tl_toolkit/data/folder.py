@@ -9,20 +9,12 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.content_digests import file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +47,7 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     """
     root = pathlib.Path(path).expanduser()
     splits = _split_folders(root)
-    class_names = _class_names(splits["train"])
+    class_names = _class_names(splits[TRAIN])
 
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
@@ -85,18 +77,18 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
 def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """The folder of each split; the root is the only one where it holds the classes' folders."""
     children = _folders(root)
-    named = [child for child in children if child.name.lower() in SPLIT_NAMES]
-    splits = {SPLIT_NAMES[child.name.lower()]: child for child in named}
-    if "train" in splits and len(splits) == len(children):
+    named = [child for child in children if child.name.lower() in SPLIT_ALIASES]
+    splits = {SPLIT_ALIASES[child.name.lower()]: child for child in named}
+    if TRAIN in splits and len(splits) == len(children):
         # Training first, so that its images' ids do not depend on what else there is.
-        return {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+        return {name: splits[name] for name in SPLITS if name in splits}
     # One class may well be called "train"; two such names are no chance.
-    if "train" in splits and len(named) > 1:
+    if TRAIN in splits and len(named) > 1:
         raise InputError(
             f"{str(root)!r} must hold classes, or one folder each for training, validation and test "
             f"and no others. Found: {', '.join(child.name for child in children)}."
         )
-    return {"train": root}
+    return {TRAIN: root}
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -211,13 +203,13 @@ def _report_loose(splits: dict[str, pathlib.Path]) -> list[str]:
 
 def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list[str]]:
     """Returns int64[training files], equal for copies of one file, and notes on copies."""
-    _, groups = np.unique([file.digest for file in files["train"]], return_inverse=True)
+    _, groups = np.unique([file.digest for file in files[TRAIN]], return_inverse=True)
     notes = []
     copies = len(groups) - len(np.unique(groups))
     if copies:
         notes.append(f"{copies} images are copies of others: copies are kept in one split")
-    train = {file.digest for file in files["train"]}
-    for split in ("validation", "test"):
+    train = {file.digest for file in files[TRAIN]}
+    for split in (VALIDATION, TEST):
         shared = sum(file.digest in train for file in files.get(split, ()))
         if shared:
             notes.append(f"{shared} {split} images are training images too: figures flatter")

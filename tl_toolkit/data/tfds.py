@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
 from tl_toolkit.errors import InputError
-
-SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
 def load_tfds(name: str) -> ImageSource:
@@ -35,8 +36,8 @@ def load_tfds(name: str) -> ImageSource:
     builder.download_and_prepare()
 
     splits, notes, first_id = {}, [], 0
-    for split, aliases in SPLIT_NAMES.items():
-        found = next((alias for alias in aliases if alias in builder.info.splits), None)
+    for split in SPLITS:
+        found = _own_name(split, builder.info.splits)
         if found is None:
             continue
         examples = builder.as_dataset(
@@ -49,9 +50,9 @@ def load_tfds(name: str) -> ImageSource:
         contents = np.array([image for image, _ in rows], object)
         splits[split] = Split.of(EncodedImages(contents), [label for _, label in rows], first_id)
         first_id += len(rows)
-    if "train" not in splits:
+    if TRAIN not in splits:
         raise InputError(
-            f"The data set {name!r} has no split 'train' with a label for every image. "
+            f"The data set {name!r} has no split {TRAIN!r} with a label for every image. "
             f"It has: {', '.join(builder.info.splits)}."
         )
     return ImageSource(
@@ -60,6 +61,12 @@ def load_tfds(name: str) -> ImageSource:
         notes=tuple(notes),
         **splits,
     )
+
+
+def _own_name(split: str, names: Collection[str]) -> str | None:
+    """What a data set calls a split; None where it has none."""
+    aliases = [alias for alias, meaning in SPLIT_ALIASES.items() if meaning == split]
+    return next((alias for alias in aliases if alias in names), None)
 
 
 def _only_key(info, kind: type, name: str) -> str:

@@ -7,7 +7,15 @@ import math
 
 import keras
 
-from tl_toolkit.catalog import BLOCK_COUNTS, VARIANTS, Architecture
+from tl_toolkit.catalog import (
+    BASIC,
+    BLOCK_COUNTS,
+    BOTTLENECK,
+    IMAGENET_STEM,
+    V1_5,
+    VARIANTS,
+    Architecture,
+)
 from tl_toolkit.models.describe import block_of
 from tl_toolkit.models.resnet import block_layout, build_resnet
 
@@ -46,7 +54,7 @@ def stage_rows(architecture: Architecture, classes: int = 1000, side: int = 224)
         for layer in model.layers
         if (block := block_of(layer.name))
     }
-    is_imagenet = architecture.stem == "imagenet"
+    is_imagenet = architecture.stem == IMAGENET_STEM
     stem = f"{'7x7' if is_imagenet else '3x3'}, {architecture.width}"
     stem += ", stride 2" if is_imagenet else ""
     conv1 = model.get_layer("conv1_relu").output.shape[1]
@@ -56,7 +64,7 @@ def stage_rows(architecture: Architecture, classes: int = 1000, side: int = 224)
         filters, stride, projection = next(
             row[1:] for row in block_layout(architecture) if row[0] == f"{stage}_block1"
         )
-        if architecture.block == "basic":
+        if architecture.block == BASIC:
             layers = f"[3x3, {filters}; 3x3, {filters}] x {count}"
         else:
             layers = f"[1x1, {filters}; 3x3, {filters}; 1x1, {4 * filters}] x {count}"
@@ -113,7 +121,7 @@ class Cost:
 
 def costs(name: str, side: int = 224) -> list[Cost]:
     """Returns the costs of each variant of a named architecture."""
-    variants = VARIANTS if BLOCK_COUNTS[name][0] == "bottleneck" else ("v1.5",)
+    variants = VARIANTS if BLOCK_COUNTS[name][0] == BOTTLENECK else (V1_5,)
     results = []
     for variant in variants:
         model = build_resnet(Architecture.named(name, variant=variant), input_shape=(side, side, 3))

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from tl_toolkit.catalog import ADAPT, BN_MODES, FROZEN
 from tl_toolkit.errors import unknown_name
-
-BN_MODES = ("adapt", "affine", "frozen")
 
 # What TensorFlow's fused kernel takes; float64 goes through Keras' own arithmetic.
 FUSED_DTYPES = ("float32", "float16", "bfloat16")
@@ -76,7 +75,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         *args,
-        mode: str = "adapt",
+        mode: str = ADAPT,
         **kwargs,
     ) -> None:
         self._mode = _checked_mode(mode)
@@ -95,7 +94,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     @property
     def effective_mode(self) -> str:
         """The mode as it acts: `"frozen"` where the layer is not trainable, else `mode`."""
-        return self._mode if self.trainable else "frozen"
+        return self._mode if self.trainable else FROZEN
 
     @property
     def trainable(self) -> bool:
@@ -114,10 +113,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _apply_mode(self) -> None:
         for variable in (getattr(self, "gamma", None), getattr(self, "beta", None)):
             if variable is not None:
-                variable.trainable = self.effective_mode != "frozen"
+                variable.trainable = self.effective_mode != FROZEN
 
     def call(self, inputs, training=None, mask=None):
-        learns_statistics = bool(training) and self.effective_mode == "adapt"
+        learns_statistics = bool(training) and self.effective_mode == ADAPT
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if learns_statistics and replicas > 1:
             if self.synchronized and mask is None and self._is_plain(inputs):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tl_toolkit.catalog import Architecture, Preprocessing
+from tl_toolkit.catalog import (
+    BASIC,
+    BOTTLENECK,
+    CIFAR_STEM,
+    IMAGENET_STEM,
+    V1,
+    V1_5,
+    Architecture,
+    Preprocessing,
+)
 from tl_toolkit.errors import InputError
 
 BLOCK_NAME = re.compile(r"(conv(\d+)_block(\d+))_.*")
@@ -34,11 +43,11 @@ def describe_architecture(config: dict[str, Any]) -> Architecture:
         bottleneck = "conv2_block1_3_conv" in layers
         strided = layers.get("conv3_block1_2_conv", {}).get("strides", (1, 1))
         return Architecture(
-            block="bottleneck" if bottleneck else "basic",
+            block=BOTTLENECK if bottleneck else BASIC,
             block_counts=tuple(counts),
-            variant="v1" if bottleneck and _first(strided) == 1 and len(counts) > 1 else "v1.5",
+            variant=V1 if bottleneck and _first(strided) == 1 and len(counts) > 1 else V1_5,
             width=layers["conv1_conv"]["filters"],
-            stem="imagenet" if _first(layers["conv1_conv"]["kernel_size"]) == 7 else "cifar",
+            stem=_stem_of(_first(layers["conv1_conv"]["kernel_size"])),
             bn_epsilon=layers["conv1_bn"]["epsilon"],
         )
     except KeyError as error:
@@ -73,11 +82,11 @@ def architecture_of_tensors(
         )
     stem = shapes["conv1_conv/kernel"]
     return Architecture(
-        block="bottleneck" if "conv2_block1_3_conv" in layers else "basic",
+        block=BOTTLENECK if "conv2_block1_3_conv" in layers else BASIC,
         block_counts=tuple(len(stages[stage]) for stage in sorted(stages)),
         variant=variant,
         width=stem[-1],
-        stem="imagenet" if stem[0] == 7 else "cifar",
+        stem=_stem_of(stem[0]),
         bn_epsilon=bn_epsilon,
     )
 
@@ -94,6 +103,10 @@ def _layers_by_name(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for layer in config.get("layers", ())
         if "name" in layer.get("config", {})
     }
+
+
+def _stem_of(kernel_size: int) -> str:
+    return IMAGENET_STEM if kernel_size == 7 else CIFAR_STEM
 
 
 def _first(value: Any) -> int:

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import keras
 
-from tl_toolkit.catalog import Architecture
+from tl_toolkit.catalog import (
+    BASIC,
+    BOTTLENECK,
+    IMAGENET_STEM,
+    V1,
+    V1_5,
+    Architecture,
+)
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.deep_graph import recursion_room
@@ -59,7 +66,7 @@ def residual_block(
     projection: bool,
     name: str,
     *,
-    variant: str = "v1.5",
+    variant: str = V1_5,
     epsilon: float = 1e-5,
     zero_init_residual: bool = False,
 ):
@@ -81,10 +88,10 @@ def residual_block(
     Raises:
         InputError: The shortcut is the identity and its shape is not the branch's.
     """
-    if block == "basic":
+    if block == BASIC:
         layout = [(filters, 3, stride), (filters, 3, 1)]
     else:
-        first, second = (stride, 1) if variant == "v1" else (1, stride)
+        first, second = (stride, 1) if variant == V1 else (1, stride)
         layout = [(filters, 1, first), (filters, 3, second), (4 * filters, 1, 1)]
 
     shortcut = x
@@ -111,13 +118,13 @@ def residual_block(
 
 def stem(x, architecture: Architecture):
     """The layers before the first block: conv1, and max pooling in the ImageNet form."""
-    if architecture.stem == "imagenet":
+    if architecture.stem == IMAGENET_STEM:
         x = convolution(x, architecture.width, 7, 2, "conv1")
     else:
         x = convolution(x, architecture.width, 3, 1, "conv1")
     x = normalisation(x, architecture.bn_epsilon, "conv1")
     x = keras.layers.Activation("relu", name="conv1_relu")(x)
-    if architecture.stem == "imagenet":
+    if architecture.stem == IMAGENET_STEM:
         # The padding of 0 is never the maximum of a window alone: after ReLU nothing is below it.
         x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
         x = keras.layers.MaxPooling2D(3, 2, name="pool1_pool")(x)
@@ -139,7 +146,7 @@ def block_layout(architecture: Architecture) -> list[tuple[str, int, int, bool]]
                     f"conv{stage + 2}_block{index + 1}",
                     architecture.width * 2**stage,
                     2 if is_first and stage > 0 else 1,
-                    is_first and (stage > 0 or architecture.block == "bottleneck"),
+                    is_first and (stage > 0 or architecture.block == BOTTLENECK),
                 )
             )
     return layout

@@ -1,0 +1,26 @@
+"""Words that several layers share."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+BASIC, BOTTLENECK = BLOCKS = ("basic", "bottleneck")
+V1, V1_5 = VARIANTS = ("v1", "v1.5")
+IMAGENET_STEM, CIFAR_STEM = STEMS = ("imagenet", "cifar")
+
+BNMode = Literal["adapt", "affine", "frozen"]  # see models.batch_norm.BatchNormalization
+ADAPT, AFFINE, FROZEN = BN_MODES = get_args(BNMode)
+
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+# What folders, tables and TensorFlow Datasets call a split, in lower case.
+SPLIT_ALIASES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "validation": VALIDATION,
+    "valid": VALIDATION,
+    "val": VALIDATION,
+    "test": TEST,
+}
+
+OnBadImage = Literal["error", "skip"]
+ON_BAD_IMAGE: tuple[str, ...] = get_args(OnBadImage)
