@@ -59,7 +59,6 @@ specs = st.builds(
 )
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(spec=specs)
 def test_a_weight_spec_survives_json(spec):
     restored = WeightSpec.from_json(json.loads(json.dumps(spec.to_json())))

@@ -309,7 +309,6 @@ def test_check_image_refuses_a_cut_file_exactly_where_decoding_does(photo, encod
     assert error_of(check_image, contents) == "none"
 
     @hypothesis.given(st.integers(0, len(contents) - 1))
-    @hypothesis.settings(max_examples=50, deadline=None)
     def agrees(length):
         cut = contents[:length]
         assert error_of(check_image, cut) == error_of(decode_image, cut)

@@ -105,7 +105,6 @@ def test_sides_are_those_of_the_upright_picture(orientation):
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=60, deadline=None)
 def test_a_window_is_found_in_the_stored_picture(data):
     orientation = tf.constant(data.draw(st.integers(1, 8)))
     stored = tf.reshape(tf.range(7 * 5), (7, 5, 1))

@@ -24,7 +24,7 @@ from tl_toolkit.data.resize import resize_for_evaluation
 
 SIZE = 8
 PREPROCESSING = Preprocessing(image_size=SIZE)
-SETTINGS = hypothesis.settings(max_examples=200, deadline=None)
+
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 
 
@@ -58,7 +58,6 @@ def assert_same(some, others):
             np.testing.assert_array_equal(part, other_part)
 
 
-@SETTINGS
 @hypothesis.given(st.integers(1, 5000), st.integers(1, 600))
 def test_batches_are_as_few_and_as_even_as_can_be(examples, batch_size):
     sizes = batch_sizes(examples, batch_size)
@@ -79,7 +78,6 @@ def test_batch_sizes_of_some_epochs(examples, batch_size, expected):
     assert batch_sizes(examples, batch_size) == expected
 
 
-@SETTINGS
 @hypothesis.given(LABELS, st.integers(0, 2**32), st.integers(0, 100))
 def test_an_epoch_has_every_example_once(labels, seed, epoch):
     order = epoch_order(np.array(labels), seed, epoch)
@@ -87,7 +85,6 @@ def test_an_epoch_has_every_example_once(labels, seed, epoch):
     np.testing.assert_array_equal(order, epoch_order(np.array(labels), seed, epoch))
 
 
-@SETTINGS
 @hypothesis.given(LABELS, st.integers(0, 2**32), st.integers(0, 100))
 def test_a_balanced_epoch_has_all_classes_equally_often_and_every_image(labels, seed, epoch):
     labels = np.array(labels)
@@ -200,7 +197,6 @@ def test_a_view_follows_the_images_id_whatever_split_it_is_in():
     np.testing.assert_array_equal(part, whole[[9, 4, 11]])
 
 
-@SETTINGS
 @hypothesis.given(LABELS)
 def test_class_weights_make_every_class_weigh_the_same(labels):
     labels = np.array(labels)
@@ -302,11 +298,10 @@ def test_an_image_is_read_once_an_epoch(batch_size):
     assert sorted(read) == sorted([*range(11)] * epochs)
 
 
-def shards(processes, local):
+def shares_of(processes, local):
     return [ReplicaShares(processes * local, first * local, local) for first in range(processes)]
 
 
-@SETTINGS
 @hypothesis.given(
     st.integers(1, 60), st.integers(1, 20), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9)
 )
@@ -317,7 +312,8 @@ def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
     labels = np.zeros(examples, np.int64)
     whole = list(batch_positions(labels, **options))
     of_processes = [
-        list(batch_positions(labels, shard=shard, **options)) for shard in shards(processes, local)
+        list(batch_positions(labels, replica_shares=shares, **options))
+        for shares in shares_of(processes, local)
     ]
     for step, (epoch, batch) in enumerate(whole):
         shares = [share for own in of_processes for share in own[step * local : (step + 1) * local]]
@@ -332,7 +328,9 @@ def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
 def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(examples):
     split = numbered(np.zeros(examples, np.int64))
     whole = ids_of(batches_of(split, batch_size=8, epochs=3))
-    own = [ids_of(batches_of(split, batch_size=8, epochs=3, shard=s)) for s in shards(4, 2)]
+    own = [
+        ids_of(batches_of(split, batch_size=8, epochs=3, replica_shares=s)) for s in shares_of(4, 2)
+    ]
     assert [len(batches) for batches in own] == [2 * len(whole)] * 4
     for step, batch in enumerate(whole):
         shares = [share for batches in own for share in batches[2 * step : 2 * step + 2]]

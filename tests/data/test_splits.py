@@ -8,7 +8,6 @@ import pytest
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.errors import InputError
 
-SETTINGS = hypothesis.settings(max_examples=150, deadline=None)
 FRACTIONS = st.floats(0.01, 0.99)
 SEEDS = st.integers(0, 2**32) | st.tuples(st.integers(0, 2**32), st.integers(0, 9))
 
@@ -36,7 +35,6 @@ def names(labels):
     return [f"class {label}" for label in range(labels.max() + 1)]
 
 
-@SETTINGS
 @hypothesis.given(images(), FRACTIONS, SEEDS)
 def test_a_class_of_two_distinct_images_or_more_is_on_both_sides(data, fraction, seed):
     labels, groups = data
@@ -47,7 +45,6 @@ def test_a_class_of_two_distinct_images_or_more_is_on_both_sides(data, fraction,
         assert sides == ({True, False} if distinct > 1 else {False})
 
 
-@SETTINGS
 @hypothesis.given(images(), FRACTIONS, SEEDS)
 def test_copies_stay_on_one_side(data, fraction, seed):
     labels, groups = data
@@ -55,7 +52,6 @@ def test_copies_stay_on_one_side(data, fraction, seed):
     assert not set(groups[chosen]) & set(groups[~chosen])
 
 
-@SETTINGS
 @hypothesis.given(images(most_groups=40), FRACTIONS, SEEDS)
 def test_each_class_gives_its_share_within_one_image(data, fraction, seed):
     labels, groups = data
@@ -66,7 +62,6 @@ def test_each_class_gives_its_share_within_one_image(data, fraction, seed):
         assert abs(share - fraction * distinct) <= 1
 
 
-@SETTINGS
 @hypothesis.given(images(), FRACTIONS, SEEDS)
 def test_the_same_seed_makes_the_same_split(data, fraction, seed):
     labels, groups = data
@@ -75,7 +70,6 @@ def test_the_same_seed_makes_the_same_split(data, fraction, seed):
     np.testing.assert_array_equal(first, stratified_split(labels, fraction, seed, groups))
 
 
-@SETTINGS
 @hypothesis.given(images(), FRACTIONS, SEEDS, st.data())
 def test_a_class_is_split_the_same_whatever_the_others_hold(data, fraction, seed, draw):
     labels, groups = data
@@ -114,7 +108,6 @@ def test_every_image_is_chosen_as_often_as_its_share():
     assert np.abs(chosen - 0.25).max() < four_deviations
 
 
-@SETTINGS
 @hypothesis.given(images(least_groups=4), st.integers(1, 4), SEEDS)
 def test_a_sample_holds_exactly_so_many_distinct_images_of_each_class(data, per_class, seed):
     labels, groups = data
@@ -127,7 +120,6 @@ def test_a_sample_holds_exactly_so_many_distinct_images_of_each_class(data, per_
     )
 
 
-@SETTINGS
 @hypothesis.given(images(least_groups=4), SEEDS)
 def test_a_smaller_sample_is_part_of_a_larger_one(data, seed):
     labels, groups = data
@@ -174,7 +166,6 @@ def test_a_class_too_small_for_the_splits_is_refused_with_the_way_out(sides, gro
         check_class_sizes(np.array([0, 0, 0, 1, 1]), ["cat", "dog"], sides, groups)
 
 
-@SETTINGS
 @hypothesis.given(images(), st.sampled_from([["train"], ["train", "test"]]))
 def test_class_sizes_are_refused_exactly_where_a_side_would_stay_empty(data, sides):
     labels, groups = data

@@ -170,7 +170,6 @@ def test_moving_averages_of_any_precision_follow_those_of_keras(dtype):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(
     x=hypothesis.extra.numpy.arrays(
         "float32",
