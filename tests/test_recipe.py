@@ -5,27 +5,29 @@ import json
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from tl_toolkit.catalog import BLOCK_COUNTS, PREPROCESSING, STEMS, VARIANTS
+from tl_toolkit.catalog import AUGMENTATIONS, BLOCK_COUNTS, PREPROCESSING, STEMS, VARIANTS
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
-    CLASS_BALANCE,
-    DEVICES,
-    ON,
-    OPTIMIZERS,
-    PRECISIONS,
-    SERVE_PRECISIONS,
     STRATEGIES,
-    TAIL_BN_MODES,
+    ClassBalance,
+    Devices,
     FromScratch,
     FullFineTune,
     LastLayers,
     NewHead,
+    On,
+    OnBadImage,
+    Optimizer,
+    Precision,
     Recipe,
+    ServePrecision,
+    TailBNMode,
     strategy_named,
 )
 
@@ -48,39 +50,41 @@ def over_0(most=1e6):
 
 TRANSFERS = st.one_of(
     st.builds(
-        FullFineTune, on=st.sampled_from(ON), bn_mode=optional(st.sampled_from(TAIL_BN_MODES))
+        FullFineTune,
+        on=st.sampled_from(get_args(On)),
+        bn_mode=optional(st.sampled_from(get_args(TailBNMode))),
     ),
     st.builds(
         LastLayers,
         trainable_from=st.text(),
-        on=st.sampled_from(ON),
-        bn_mode=optional(st.sampled_from(TAIL_BN_MODES)),
+        on=st.sampled_from(get_args(On)),
+        bn_mode=optional(st.sampled_from(get_args(TailBNMode))),
     ),
-    st.builds(NewHead, on=st.sampled_from(ON)),
+    st.builds(NewHead, on=st.sampled_from(get_args(On))),
 )
 COUNTS = optional(st.integers(1))
 OTHER_FIELDS = {
-    "data": st.text(),
+    "data": st.text(min_size=1),
     "variant": optional(st.sampled_from(VARIANTS)),
     "width": COUNTS,
     "stem": optional(st.sampled_from(STEMS)),
     "bn_epsilon": optional(over_0()),
     "preprocessing": optional(st.sampled_from(sorted(PREPROCESSING))),
-    "image_size": COUNTS,
+    "image_size": optional(st.integers(8)),
     "crop_fraction": st.none() | st.floats(0.1, 1.0),
     "views": COUNTS,
     "cache": st.booleans(),
-    "precision": st.sampled_from(PRECISIONS),
-    "serve_precision": st.sampled_from(SERVE_PRECISIONS),
-    "devices": st.sampled_from(DEVICES),
+    "precision": st.sampled_from(get_args(Precision)),
+    "serve_precision": st.sampled_from(get_args(ServePrecision)),
+    "devices": st.sampled_from(get_args(Devices)),
     "labels_per_class": COUNTS,
-    "test_fraction": st.floats(0, 1),
-    "validation_fraction": optional(st.floats(0, 1)),
+    "test_fraction": st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "validation_fraction": optional(st.floats(0, 1, exclude_max=True)),
     "split_seed": st.integers(0),
-    "on_bad_image": st.sampled_from(("error", "skip")),
-    "class_balance": st.sampled_from(CLASS_BALANCE),
-    "augmentation": optional(st.text()),
-    "optimizer": optional(st.sampled_from(OPTIMIZERS)),
+    "on_bad_image": st.sampled_from(get_args(OnBadImage)),
+    "class_balance": st.sampled_from(get_args(ClassBalance)),
+    "augmentation": optional(st.sampled_from(sorted(AUGMENTATIONS))),
+    "optimizer": optional(st.sampled_from(get_args(Optimizer))),
     "learning_rate": optional(over_0()),
     "weight_decay": optional(st.floats(0, 1e6)),
     "batch_size": COUNTS,
@@ -98,7 +102,6 @@ RECIPES = st.one_of(
 )
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(RECIPES)
 def test_every_recipe_comes_back_from_json_as_it_was(recipe):
     text = json.dumps(recipe.to_json())
@@ -156,6 +159,11 @@ def test_a_file_that_is_no_recipe_is_refused(contents, message, tmp_path):
         ({"preprocessing": "cafe"}, "preprocessing 'cafe'", "caffe"),
         ({"class_balance": "weight"}, "class_balance 'weight'", "weights"),
         ({"optimizer": "adam"}, "optimizer 'adam'", "adamw"),
+        ({"augmentation": "phtoo"}, "augmentation 'phtoo'", "photo"),
+        ({"on_bad_image": "skipp"}, "on_bad_image 'skipp'", "skip"),
+        ({"precision": "float31"}, "precision 'float31'", "float32"),
+        ({"serve_precision": "bfloat"}, "serve_precision 'bfloat'", "bfloat16"),
+        ({"devices": "mirror"}, "devices 'mirror'", "mirrored"),
     ],
     ids=str,
 )
@@ -199,7 +207,11 @@ def test_hyphens_in_a_strategy_count_as_underscores():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *((f, v) for f in ("epochs", "batch_size", "patience", "width") for v in (0, -1)),
+        *((f, v) for f in ("epochs", "batch_size", "patience", "width", "views") for v in (0, -1)),
+        *((f, v) for f in ("test_fraction", "crop_fraction") for v in (0, -0.1, 7)),
+        *(("validation_fraction", v) for v in (-0.1, 1, 7)),
+        *(("labels_per_class", v) for v in (0, -3)),
+        *(("image_size", v) for v in (-1, 0, 7)),
         *((f, v) for f in ("learning_rate", "bn_epsilon") for v in (0, -0.1)),
         ("weight_decay", -1e-9),
         ("label_smoothing", -0.01),
@@ -275,7 +287,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(changes, message, tmp_path
 
 
 def test_a_whole_number_will_do_for_a_number():
-    assert PROBE.replace(learning_rate=1, test_fraction=0).learning_rate == 1
+    assert PROBE.replace(learning_rate=1, weight_decay=0).learning_rate == 1
 
 
 @pytest.mark.parametrize("strategy", ["new_head", NewHead, None], ids=str)
@@ -294,8 +306,9 @@ def test_training_from_scratch_takes_a_backbone_and_no_weights():
 
 
 @pytest.mark.parametrize("strategy", [FullFineTune(), LastLayers(), NewHead()])
-def test_transfer_starts_from_imagenet_unless_the_recipe_says_otherwise(strategy):
-    assert Recipe(data="digits", strategy=strategy).start == "imagenet"
+def test_transfer_starts_from_what_suits_the_data_unless_the_recipe_says_otherwise(strategy):
+    assert Recipe(data="folder:photos", strategy=strategy).start == "imagenet"
+    assert Recipe(data="digits", strategy=strategy).start == "digits"
     assert Recipe(data="digits", strategy=strategy, weights="a.keras").start == "a.keras"
     assert SCRATCH.start is None
 

@@ -4,52 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import pathlib
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from tl_toolkit.catalog import PREPROCESSING, STEMS, VARIANTS, Architecture
+from tl_toolkit.catalog import (
+    AUGMENTATIONS,
+    BLOCK_COUNTS,
+    PREPROCESSING,
+    STEMS,
+    VARIANTS,
+)
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
 
-ON = ("features", "logits")
-TAIL_BN_MODES = ("adapt", "affine", "frozen")
-CLASS_BALANCE = ("none", "weights", "sampling")
-OPTIMIZERS = ("adamw", "sgd")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-SERVE_PRECISIONS = ("float32", "bfloat16")
-DEVICES = ("auto", "one", "mirrored", "multi_worker")
+On = Literal["features", "logits"]
+TailBNMode = Literal["adapt", "affine", "frozen"]
+OnBadImage = Literal["error", "skip"]
+ClassBalance = Literal["none", "weights", "sampling"]
+Optimizer = Literal["adamw", "sgd"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+ServePrecision = Literal["float32", "bfloat16"]
+Devices = Literal["auto", "one", "mirrored", "multi_worker"]
+
+Count = Annotated[int, AtLeast(1)]
+Seed = Annotated[int, AtLeast(0)]
+Positive = Annotated[float, Over(0)]
+
 DEFAULT_WEIGHTS = "imagenet"
 DIGITS = "digits"  # data, and the weights that suit it
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
-TYPES = {
-    "str": (str, "text"),
-    "int": (int, "a whole number"),
-    "float": ((int, float), "a finite number"),
-    "bool": (bool, "true or false"),
-}
-
-
-def _check_types(values: Any) -> None:
-    """Checks a dataclass's fields against their annotations: JSON and callers may give anything."""
-    for field in dataclasses.fields(values):
-        kind, _, none = field.type.partition(" | ")
-        value = getattr(values, field.name)
-        if kind not in TYPES or (none and value is None):
-            continue
-        types, words = TYPES[kind]
-        is_right = isinstance(value, types) and isinstance(value, bool) == (kind == "bool")
-        if not is_right or (kind == "float" and not math.isfinite(value)):
-            raise InputError(
-                f"`{field.name}` must be {words}{' or None' if none else ''}. Received: {value!r}"
-            )
-
-
-def check_choice(
-    kind: str, value: object, choices: tuple[str, ...], optional: bool = False
-) -> None:
-    """Raises `InputError` where the value is none of the choices."""
-    if not (optional and value is None) and value not in choices:
-        raise unknown_name(kind, value, choices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,18 +41,16 @@ class FullFineTune:
 
     Attributes:
         on: What the new head sits on: the pooled `"features"`, or the original network's `"logits"`.
-        bn_mode: Of all batch normalisations; None: `"adapt"` where a batch has 16 images or more on
-            each replica, else `"affine"`.
+        bn_mode: Of all batch normalisations; None: `"adapt"` where a batch has 16 images or more over all
+            replicas together, whose statistics are synchronised, else `"affine"`.
     """
 
     name: ClassVar[str] = "full_fine_tune"
-    on: str = "features"
-    bn_mode: str | None = None
+    on: On = "features"
+    bn_mode: TailBNMode | None = None
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        check_choice("on", self.on, ON)
-        check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +66,11 @@ class LastLayers:
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
-    on: str = "features"
-    bn_mode: str | None = None
+    on: On = "features"
+    bn_mode: TailBNMode | None = None
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        check_choice("on", self.on, ON)
-        check_choice("bn_mode", self.bn_mode, TAIL_BN_MODES, optional=True)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +82,10 @@ class NewHead:
     """
 
     name: ClassVar[str] = "new_head"
-    on: str = "features"
+    on: On = "features"
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        check_choice("on", self.on, ON)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,9 +157,10 @@ class Recipe:
         serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that have
             it.
         optimizer: `"adamw"` or `"sgd"`; None: by strategy.
-        learning_rate: Peak of the schedule; None: by strategy.
+        learning_rate: Peak of the schedule; None: the strategy's, scaled to the batch size (see
+            `transfer.defaults.scaled_learning_rate`).
         weight_decay: Decoupled, not on batch normalisation and biases; None: by strategy.
-        batch_size: Largest batch over all replicas; None: by strategy and data size.
+        batch_size: Largest batch, over all replicas together; None: by strategy and data size.
         epochs: None: by strategy and data size.
         label_smoothing: From 0 to under 1.
         patience: Epochs without a better validation before training stops; None: never.
@@ -191,79 +170,45 @@ class Recipe:
     data: str
     strategy: Strategy
     weights: str | None = None
-    backbone: str | None = None
-    variant: str | None = None
-    width: int | None = None
-    stem: str | None = None
-    bn_epsilon: float | None = None
-    preprocessing: str | None = None
-    image_size: int | None = None
-    crop_fraction: float | None = None
-    labels_per_class: int | None = None
-    test_fraction: float = 0.2
-    validation_fraction: float | None = None
-    split_seed: int = 0
-    on_bad_image: str = "error"
-    class_balance: str = "none"
-    augmentation: str | None = None
-    views: int | None = None
+    backbone: Annotated[str, OneOf(tuple(BLOCK_COUNTS))] | None = None
+    variant: Annotated[str, OneOf(VARIANTS)] | None = None
+    width: Count | None = None
+    stem: Annotated[str, OneOf(STEMS)] | None = None
+    bn_epsilon: Positive | None = None
+    preprocessing: Annotated[str, OneOf(tuple(PREPROCESSING))] | None = None
+    image_size: Annotated[int, AtLeast(8)] | None = None
+    crop_fraction: Annotated[float, Between(0, 1, low_is_open=True)] | None = None
+    labels_per_class: Count | None = None
+    test_fraction: Annotated[float, Between(0, 1, low_is_open=True, high_is_open=True)] = 0.2
+    validation_fraction: Annotated[float, Between(0, 1, high_is_open=True)] | None = None
+    split_seed: Seed = 0
+    on_bad_image: OnBadImage = "error"
+    class_balance: ClassBalance = "none"
+    augmentation: Annotated[str, OneOf(tuple(AUGMENTATIONS))] | None = None
+    views: Count | None = None
     cache: bool = True
-    precision: str = "auto"
-    devices: str = "auto"
-    serve_precision: str = "float32"
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    batch_size: int | None = None
-    epochs: int | None = None
-    label_smoothing: float = 0.0
-    patience: int | None = None
-    seed: int = 0
+    precision: Precision = "auto"
+    devices: Devices = "auto"
+    serve_precision: ServePrecision = "float32"
+    optimizer: Optimizer | None = None
+    learning_rate: Positive | None = None
+    weight_decay: Annotated[float, AtLeast(0)] | None = None
+    batch_size: Count | None = None
+    epochs: Count | None = None
+    label_smoothing: Annotated[float, Between(0, 1, high_is_open=True)] = 0.0
+    patience: Count | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_fields(self)
         if not isinstance(self.strategy, Strategy):
             raise InputError(
                 f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead() and "
                 f"tl.FromScratch(). Received: {self.strategy!r}"
             )
-        if self.backbone is not None:
-            Architecture.named(self.backbone)
-        check_choice("variant", self.variant, VARIANTS, optional=True)
-        check_choice("stem", self.stem, STEMS, optional=True)
-        check_choice("preprocessing", self.preprocessing, tuple(PREPROCESSING), optional=True)
-        check_choice("class_balance", self.class_balance, CLASS_BALANCE)
-        check_choice("precision", self.precision, PRECISIONS)
-        check_choice("devices", self.devices, DEVICES)
-        check_choice("serve precision", self.serve_precision, SERVE_PRECISIONS)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS, optional=True)
-        self._check_numbers()
+        if not self.data:
+            raise InputError("`data` must name the images, such as 'folder:photos'. Received: ''")
         self._check_start()
-
-    def _check_numbers(self) -> None:
-        for name in (
-            "learning_rate",
-            "batch_size",
-            "epochs",
-            "patience",
-            "width",
-            "bn_epsilon",
-            "views",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"`{name}` must be over 0. Received: {value}")
-        if self.weight_decay is not None and not self.weight_decay >= 0:
-            raise InputError(f"`weight_decay` must be at least 0. Received: {self.weight_decay}")
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(
-                f"`label_smoothing` must be at least 0 and under 1. Received: {self.label_smoothing}"
-            )
-        if self.seed < 0 or self.split_seed < 0:
-            raise InputError(
-                f"`seed` and `split_seed` must be at least 0. "
-                f"Received: {self.seed} and {self.split_seed}"
-            )
 
     def _check_start(self) -> None:
         from_scratch = isinstance(self.strategy, FromScratch)
@@ -319,7 +264,7 @@ class Recipe:
 
     def save(self, path: str | pathlib.Path) -> None:
         """Writes the recipe as JSON."""
-        pathlib.Path(path).write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        pathlib.Path(path).write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Recipe:

@@ -1,25 +1,25 @@
 """`compare`: what it measures, what it selects by, and what it leaves."""
 
-import io
 import json
 import types
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import tl_toolkit as tl
-from tl_toolkit import comparison
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiments.compare import StrategyResult, comparison_recipes, run_comparison
-from tl_toolkit.experiments.train_and_validate import evaluate, train_and_validate
+from tl_toolkit.experiments import compare as comparison
+from tl_toolkit.experiments.compare import StrategyResult, compare, comparison_recipes
+from tl_toolkit.experiments.evaluate import evaluate
+from tl_toolkit.experiments.run_folder import MARKER
+from tl_toolkit.experiments.train_and_validate import train_and_validate
 
 
 @pytest.mark.slow
 def test_the_comparison_measures_every_strategy_and_exports_the_best(
     photo_recipe, tiny_weights, tmp_path
 ):
-    output, screen = tmp_path / "comparison", io.StringIO()
+    output = tmp_path / "comparison"
     recipes = comparison_recipes(
         photo_recipe.data,
         str(tiny_weights),
@@ -28,10 +28,15 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         test_fraction=0.3,
         epochs=2,
     )
-    console = Console(file=screen, width=120)
-    results = run_comparison(recipes, seeds=2, output=output, console=console)
+    found = compare(recipes, seeds=2, output=output)
+    results = found.results
     assert [result.strategy for result in results] == ["new_head", "full_fine_tune"]
-    assert {path.name for path in output.iterdir()} == {"best", "comparison.json", "comparison.png"}
+    assert {path.name for path in output.iterdir()} == {
+        "best",
+        "comparison.json",
+        "comparison.png",
+        MARKER,
+    }
     written = [
         StrategyResult(**row) for row in json.loads((output / "comparison.json").read_text())
     ]
@@ -39,7 +44,10 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
     best = max(results, key=comparison._selection_score)
     assert (output / "best" / "recipe.json").exists()
     assert tl.Recipe.load(output / "best" / "recipe.json").strategy.name == best.strategy
-    assert f"Best, by images that are no test images: {best.strategy}." in screen.getvalue()
+    assert found.best == best
+    assert found.title == f"{photo_recipe.data}, 4 labels a class, weights tiny"
+    assert found.example[0] in ("blue", "green", "red")
+    assert found.saved_model.is_dir()
     metrics = json.loads((output / "best" / "metrics.json").read_text())
     assert metrics["test"]["top1"] == best.test_top1[0]
     assert results[0].trained_parameters == 27
@@ -100,13 +108,17 @@ SCRATCH = tl.Recipe(data="digits", strategy=tl.FromScratch(), backbone="resnet18
 @pytest.mark.parametrize(
     ("recipes", "seeds", "message"),
     [
-        ([SCRATCH], 0, "`seeds` must be at least 1, and 2 with"),
-        ([SCRATCH.replace(labels_per_class=5)], 1, "`seeds` must be at least 1, and 2 with"),
+        ([SCRATCH], 0, "`seeds` must be at least 1, and at least 2 with"),
+        (
+            [SCRATCH.replace(labels_per_class=5)],
+            1,
+            "`seeds` must be at least 1, and at least 2 with",
+        ),
         ([SCRATCH, SCRATCH.replace(epochs=2)], 1, "must be of different strategies"),
         (
             [SCRATCH, tl.Recipe(data="mnist5k", strategy=tl.NewHead())],
             1,
-            "on the same images, and differ in `data`",
+            "on the same images, but differ in `data`",
         ),
     ],
 )
@@ -114,15 +126,15 @@ def test_recipes_that_cannot_be_compared_are_refused_before_any_work(
     recipes, seeds, message, tmp_path
 ):
     with pytest.raises(tl.InputError, match=message):
-        run_comparison(recipes, seeds=seeds, output=tmp_path / "out")
+        compare(recipes, seeds=seeds, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-def test_a_comparison_that_was_stopped_goes_on(photo_recipe, tmp_path, monkeypatch):
+def test_a_comparison_that_was_stopped_resumes(photo_recipe, tmp_path, monkeypatch):
     recipes = [photo_recipe.replace(epochs=2)]
     recipes += [photo_recipe.replace(epochs=1, strategy=tl.LastLayers("conv3"))]
-    whole = run_comparison(recipes, seeds=1, output=tmp_path / "whole")
+    whole = compare(recipes, seeds=1, output=tmp_path / "whole").results
     trainings = []
 
     def train_and_note(recipe, context):
@@ -133,15 +145,16 @@ def test_a_comparison_that_was_stopped_goes_on(photo_recipe, tmp_path, monkeypat
 
     monkeypatch.setattr(comparison, "train_and_validate", train_and_note)
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+        compare(recipes, seeds=1, output=tmp_path / "stopped")
     assert (tmp_path / "stopped.partial" / "checkpoints" / "new_head, seed 0").is_dir()
-    results = run_comparison(recipes, seeds=1, output=tmp_path / "stopped")
+    results = compare(recipes, seeds=1, output=tmp_path / "stopped").results
     assert [result.test_top1 for result in results] == [result.test_top1 for result in whole]
     assert results[0].seconds != whole[0].seconds  # of the training that was kept
     assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
         "best",
         "comparison.json",
         "comparison.png",
+        MARKER,
     }
 
 
@@ -164,9 +177,29 @@ def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
     assert min(accuracies) >= 0.8
 
 
+def test_defaults_follow_the_data(monkeypatch, photos):
+    asked = []
+
+    def open_weights(name, backbone):
+        asked.append(name)
+        return types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
+
+    monkeypatch.setattr(comparison, "open_weights", open_weights)
+    for data, weights in ((f"folder:{photos}", "imagenet"), ("digits", "digits")):
+        recipes = comparison_recipes(data)
+        assert [recipe.start for recipe in recipes] == [weights] * 3 + [None]
+        assert asked.pop() == weights
+
+
+def test_an_output_that_is_refused_is_refused_before_any_work(photo_recipe, photos, tmp_path):
+    unread = photo_recipe.replace(weights=str(tmp_path / "nowhere"))
+    with pytest.raises(tl.InputError, match="which this command reads"):
+        compare([unread], seeds=1, output=photos, overwrite=True)
+
+
 def test_strategies_of_equal_accuracy_are_told_apart_by_their_log_loss():
     def result(name, top1, log_loss):
-        return comparison.StrategyResult(name, (0.5,), top1, log_loss, (1.0,), 1)
+        return StrategyResult(name, (0.5,), top1, log_loss, (1.0,), 1)
 
     first = result("a", (0.8, 0.9), (0.4, 0.4))
     better = result("b", (0.8, 0.9), (0.3, 0.4))

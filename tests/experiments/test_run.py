@@ -17,18 +17,19 @@ from PIL import Image
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
-from tl_toolkit import runs
 from tl_toolkit.data import pipeline
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import SEEN_IMAGES
+from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import StoppedError
-from tl_toolkit.experiments.run_folder import default_folder
-from tl_toolkit.experiments.train_and_validate import (
-    Context,
-    _training_batches,
-    prepare,
-    train_and_validate,
-)
+from tl_toolkit.experiments import export as export_step
+from tl_toolkit.experiments import run as run_module
+from tl_toolkit.experiments.batch_source import distributed_batches, open_batch_source
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.prepare import prepare
+from tl_toolkit.experiments.run_folder import MARKER, default_folder
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.weights.resolve import open_weights
@@ -40,8 +41,10 @@ FILES = {
     "model.keras",
     "plan.json",
     "recipe.json",
+    "recipe.weights.json",
     "saved_model",
     "summary.md",
+    MARKER,
     "training_curves.png",
     "versions.json",
     "weights.json",
@@ -127,11 +130,12 @@ def test_two_trainings_of_one_recipe_are_equal_bit_for_bit(photo_recipe, strateg
 
 
 def test_devices_and_the_batch_that_was_decided_are_announced_before_training(photo_recipe):
-    def announce(text):
-        raise KeyboardInterrupt(text)
+    class Announcement(Progress):
+        def message(self, text):
+            raise KeyboardInterrupt(text)
 
     with pytest.raises(KeyboardInterrupt, match=r"^one CPU, batches of at most 32 images$"):
-        train_and_validate(photo_recipe.replace(batch_size=None), Context(announce=announce))
+        train_and_validate(photo_recipe.replace(batch_size=None), Context(progress=Announcement()))
 
 
 def test_another_seed_trains_other_weights(photo_recipe):
@@ -203,7 +207,7 @@ def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
 @pytest.mark.parametrize("output", ["file.txt/run", "file.txt/more/run"])
 def test_an_output_that_cannot_be_made_is_refused_before_any_work(tmp_path, photo_recipe, output):
     (tmp_path / "file.txt").write_text("mine")
-    with pytest.raises(tl.InputError, match=r"Cannot make .*file\.txt' is no folder"):
+    with pytest.raises(tl.InputError, match=r"Cannot make .*file\.txt' is not a folder"):
         tl.run(photo_recipe.replace(data="folder:/nowhere"), tmp_path / output)
 
 
@@ -235,8 +239,10 @@ def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
 
 
 def batches_of_an_epoch(recipe):
+    recipe, distribute = recipe.replace(cache=False), tf.distribute.get_strategy()
     experiment = prepare(recipe)
-    batches = _training_batches(experiment, None, tf.distribute.get_strategy(), 0, 0)
+    source, _ = open_batch_source(experiment, Context(), ProcessGroup(distribute))
+    batches = distributed_batches(experiment, source, distribute, 0, 0)
     epoch = list(batches.take(experiment.hyperparameters.steps_per_epoch))
     labels = np.concatenate([labels for _, labels, _ in epoch])
     weights = np.concatenate([weights for _, _, weights in epoch])
@@ -270,18 +276,19 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     tmp_path, photo_recipe, monkeypatch
 ):
     folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "mine.txt").write_text("kept")
+    recipe = photo_recipe.replace(epochs=1)
+    first = tl.run(recipe, folder)
 
     def fail(*args, **kwargs):
         raise RuntimeError("export failed")
 
-    recipe = photo_recipe.replace(epochs=1)
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "export_saved_model", fail)
+        patched.setattr(export_step, "export_saved_model", fail)
         with pytest.raises(RuntimeError, match="export failed"):
-            tl.run(recipe, folder, overwrite=True)
-    assert (folder / "mine.txt").read_text() == "kept"
+            tl.run(recipe.replace(seed=5), folder, overwrite=True)
+    assert json.loads((folder / "metrics.json").read_text())["test"] == first.test
+    shutil.rmtree(tmp_path / "run.partial")
+    (folder / ".DS_Store").write_text("of the system")
     result = tl.run(recipe, folder, overwrite=True)
     assert {path.name for path in result.folder.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -307,7 +314,7 @@ def test_a_full_disk_is_explained_and_the_same_call_finishes(tmp_path, photo_rec
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(keras.Model, "save", full)
-    with pytest.raises(tl.InputError, match=r"disk is full.*run\.partial.*same command"):
+    with pytest.raises(tl.InputError, match=r"disk is full.*run.*same command"):
         tl.run(recipe, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
     monkeypatch.setattr(keras.Model, "save", save)
@@ -385,7 +392,7 @@ def test_the_default_folder_follows_from_the_recipe(photo_recipe, photos):
 
 
 def text_file(root):
-    (root / "red" / "x.jpg").write_text("not a image")
+    (root / "red" / "x.jpg").write_text("not an image")
 
 
 def truncated(root):
@@ -460,5 +467,7 @@ def test_a_saved_model_that_lies_around_is_not_that_of_weights_with_a_name(tmp_p
     seen.parent.mkdir(parents=True)
     seen.write_text("0123456789abcdef\n")
     recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
-    assert runs._seen_by_the_weights(recipe) == set()
-    assert runs._seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {"0123456789abcdef"}
+    assert run_module._seen_by_the_weights(recipe) == set()
+    assert run_module._seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {
+        "0123456789abcdef"
+    }

@@ -11,7 +11,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiments.train_and_validate import prepare
+from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.export.saved_model import check_saved_model
 from tl_toolkit.models.head import new_head
 
@@ -161,10 +161,28 @@ def test_pixels_of_another_shape_or_type_are_refused(finished_run, pixels):
         tl.load_classifier(finished_run.folder).predict([pixels])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(
+    ("scale", "shift", "message"),
+    [
+        (1 / 255, 0, "multiply them by 255"),
+        (2 / 255, -1, "must lie between 0 and 255"),
+        (2, 0, "must lie between 0 and 255"),
+        (np.nan, 0, "must lie between 0 and 255"),
+    ],
+    ids=["0 to 1", "-1 to 1", "over 255", "nan"],
+)
+def test_float_pixels_of_another_range_are_refused(finished_run, dtype, scale, shift, message):
+    pixels = np.full((8, 8, 3), 255, np.float64) * scale + shift
+    pixels[0] = shift
+    with pytest.raises(tl.InputError, match=message):
+        tl.load_classifier(finished_run.folder).predict([pixels.astype(dtype)])
+
+
 @pytest.mark.parametrize("name", ["", "nothing", "plan.json"])
 def test_what_is_no_classifier_is_refused(finished_run, tmp_path, name):
     path = tmp_path if not name else finished_run.folder / name
-    with pytest.raises(tl.InputError, match="is no exported classifier"):
+    with pytest.raises(tl.InputError, match="is not an exported classifier"):
         tl.load_classifier(path)
 
 

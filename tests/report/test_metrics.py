@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 import sklearn.metrics
 
-from tl_toolkit.report.metrics import bootstrap_interval, classification_metrics, log_loss
+from tl_toolkit.report.metrics import classification_metrics, log_loss, wilson_interval
 
 NAMES = ["ant", "bee", "cat", "dog"]
 
@@ -100,29 +100,30 @@ def test_log_loss_of_a_sure_mistake_is_finite():
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.73, 0.97])
 @pytest.mark.parametrize("examples", [100, 1000, 10_000])
 def test_the_interval_is_about_two_standard_errors_to_each_side(share, examples):
-    low, high = bootstrap_interval(share, examples)
+    low, high = wilson_interval(round(share * examples), examples)
     assert low < share < high
     half = 1.96 * np.sqrt(share * (1 - share) / examples)
     assert (high - low) / 2 == pytest.approx(half, rel=0.12)
 
 
-@pytest.mark.parametrize("examples", [1, 5, 1000])
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_interval_of_all_or_none_is_a_point(share, examples):
-    assert bootstrap_interval(share, examples) == [share, share]
+@pytest.mark.parametrize("examples", [1, 5, 12, 1000])
+def test_the_interval_of_all_or_none_is_that_of_wilson(examples):
+    z2 = 1.959964**2
+    low, high = wilson_interval(examples, examples)
+    assert high == pytest.approx(1.0)
+    assert low == pytest.approx(examples / (examples + z2), abs=1e-6)
+    assert wilson_interval(0, examples) == pytest.approx([0.0, 1 - low], abs=1e-12)
+
+
+def test_twelve_of_twelve_right_is_no_certainty():
+    logits, labels = np.eye(12, 3, dtype=np.float32), np.r_[0, 1, 2, np.zeros(9, int)]
+    metrics = classification_metrics(logits, labels, ["a", "b", "c"])
+    assert metrics["top1"] == 1.0
+    assert metrics["top1_interval"] == pytest.approx([0.7575, 1.0], abs=1e-4)
 
 
 @pytest.mark.parametrize("examples", [1, 2, 3, 7, 50])
 def test_the_interval_holds_the_share_of_any_number_of_examples(examples):
     for right in range(examples + 1):
-        low, high = bootstrap_interval(right / examples, examples)
+        low, high = wilson_interval(right, examples)
         assert 0 <= low <= right / examples <= high <= 1
-
-
-def test_the_interval_depends_on_its_seed_alone():
-    assert bootstrap_interval(0.7, 100) == bootstrap_interval(0.7, 100, seed=0)
-    others = [bootstrap_interval(0.7, 997, seed=seed) for seed in range(5)]
-    assert others == [bootstrap_interval(0.7, 997, seed=seed) for seed in range(5)]
-    assert len({tuple(interval) for interval in others}) > 1
-    metrics = classification_metrics(*predictions(0), NAMES, seed=3)
-    assert metrics["top1_interval"] == bootstrap_interval(metrics["top1"], 200, seed=3)

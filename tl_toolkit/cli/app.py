@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import tyro
 
 from tl_toolkit.cli import compare, evaluate, launch, models, predict, search, train, weights
 from tl_toolkit.cli.exit_codes import exit_codes
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "search": search.search,
     "compare": compare.compare,

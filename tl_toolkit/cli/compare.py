@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
 from tl_toolkit.cli.tables import print_comparison
@@ -47,7 +48,7 @@ def compare(
         overwrite: Replace a finished comparison there.
         verbose: Show TensorFlow's own messages.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "backbone": backbone,
         "image_size": image_size,
         "labels_per_class": labels_per_class,

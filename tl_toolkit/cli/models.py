@@ -32,12 +32,12 @@ def print_networks(name: str | None, image_size: int, console: Console) -> None:
     from tl_toolkit.models.architecture_table import costs, stage_rows
 
     if name is not None:
-        rows = [
+        stages = [
             (row.stage, f"{row.output_size}x{row.output_size}", row.layers, row.shortcut)
             for row in stage_rows(Architecture.named(name), side=image_size)
         ]
         console.print(f"{name} at {image_size} px")
-        console.print(drawn(Table(("stage", "output", "layers", "shortcut"), tuple(rows))))
+        console.print(drawn(Table(("stage", "output", "layers", "shortcut"), tuple(stages))))
     rows = []
     for network in [name] if name is not None else BLOCK_COUNTS:
         for cost in costs(network, image_size):

@@ -27,6 +27,7 @@ def quiet_tensorflow() -> Iterator[pathlib.Path]:
     """
     descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
     log, stderr, terminal = pathlib.Path(name), sys.stderr, os.dup(2)
+    is_kept = False
     _flush(stderr)
     os.dup2(descriptor, 2)
     sys.stderr = shown = os.fdopen(
@@ -43,7 +44,7 @@ def quiet_tensorflow() -> Iterator[pathlib.Path]:
         except (Exception, GeneratorExit) as error:
             if not getattr(error, "exit_code", None):
                 shown.write(f"TensorFlow's messages are in {log}\n")
-                log = None
+                is_kept = True
             raise
         finally:
             for logger in LOGGERS:
@@ -57,7 +58,7 @@ def quiet_tensorflow() -> Iterator[pathlib.Path]:
             for number in (descriptor, terminal):
                 os.close(number)
             shown.close()
-            if log is not None:
+            if not is_kept:
                 log.unlink(missing_ok=True)
 
 
@@ -75,5 +76,6 @@ class _Redirect(logging.Filter):
 
 
 def _flush(stream: TextIO | None) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        stream.flush()
+    with contextlib.suppress(OSError, ValueError):
+        if stream is not None:
+            stream.flush()

@@ -7,6 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from tl_toolkit.errors import InputError
+from tl_toolkit.fields import annotations_of, plain_type
 from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
 
 if TYPE_CHECKING:
@@ -22,20 +23,21 @@ STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
 
 def _recipe_flags() -> type:
     """A flag a field of `Recipe`, all optional, with the strategy and its options as plain words."""
-    fields: list[Any] = [("data", "str | None", None), ("strategy", "str | None", None)]
-    fields += [(name, "str | None", None) for name in STRATEGY_FIELDS[1:]]
+    fields: list[Any] = [("data", str | None, None), ("strategy", str | None, None)]
+    fields += [(name, str | None, None) for name in STRATEGY_FIELDS[1:]]
+    hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):
-            kind = str(field.type).removesuffix(" | None")
-            fields.append((field.name, f"{kind} | None", None))
+            kind = plain_type(hints[field.name])
+            fields.append((field.name, kind | None, None))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
-    attributes = Recipe.__doc__.partition("Attributes:\n")[2]
+    attributes = (Recipe.__doc__ or "").partition("Attributes:\n")[2]
     kept = [line for line in attributes.splitlines() if "strategy: What is trained." not in line]
     flags.__doc__ = "Flags.\n\n    Attributes:\n" + STRATEGY_HELP + "\n".join(kept)
     return flags
 
 
-RecipeFlags = _recipe_flags()
+RecipeFlags: Any = _recipe_flags()
 
 
 def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:

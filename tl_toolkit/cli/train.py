@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -12,6 +13,9 @@ from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tl_toolkit.experiments.context import Context
 
 
 def train(
@@ -68,7 +72,7 @@ def train(
         )
 
 
-def _print_plan(recipe: Recipe, context, progress: TerminalProgress) -> None:
+def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
     """What would be trained and what frozen, with every hyperparameter."""
     from tl_toolkit.experiments.prepare import prepare
 

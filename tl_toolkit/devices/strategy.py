@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tl_toolkit.devices.process_group import count_workers
 from tl_toolkit.errors import InputError
+from tl_toolkit.fields import check_value
 from tl_toolkit.private_names import slurm_hosts
-from tl_toolkit.recipe import DEVICES, check_choice
+from tl_toolkit.recipe import Devices
 
 TF_CONFIG, SLURM_TASKS, SLURM_HOST = "TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURMD_NODENAME"
 
@@ -32,7 +33,7 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
         InputError: There is no such word, no cluster is described, TensorFlow has computed already, or the call
             is made in the scope of a cluster's strategy.
     """
-    check_choice("devices", devices, DEVICES)
+    check_value("devices", devices, Devices)
     if tf.distribute.has_strategy():
         strategy = tf.distribute.get_strategy()
         if strategy.cluster_resolver is not None and count_workers(strategy.cluster_resolver) > 1:

@@ -95,7 +95,7 @@ def distributed_batches(
 
 
 def _streamed(experiment: Experiment, distribute: tf.distribute.Strategy) -> BatchSource:
-    preprocessing, dataset = experiment.spec.preprocessing, experiment.dataset
+    preprocessing, dataset = experiment.preprocessing, experiment.dataset
 
     def training(**batches: Any) -> tf.data.Dataset:
         return training_batches(
@@ -143,7 +143,7 @@ def _compute_features(experiment: Experiment, cut: str, context: Context) -> Cac
         experiment.model,
         cut,
         experiment.dataset,
-        experiment.spec.preprocessing,
+        experiment.preprocessing,
         experiment.augmentation,
         seed=experiment.recipe.seed,
         views=views if experiment.augmentation is not None else 1,

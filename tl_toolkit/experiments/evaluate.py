@@ -22,5 +22,5 @@ def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
 def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     return experiment.predict(
-        evaluation_batches(split, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+        evaluation_batches(split, experiment.preprocessing, EVALUATION_BATCH_SIZE)
     )

@@ -47,8 +47,10 @@ def evaluate_exported(
     seen = read_seen_images(classifier.path) if classifier.path is not None else set()
     probabilities, labels, left_out = [], [], 0
     for split in (source.train, source.validation, source.test):
+        if split is None:
+            continue
         unseen = np.flatnonzero([digest not in seen for digest in content_digests(split)])
-        left_out += len(split) - len(unseen) if split is not None else 0
+        left_out += len(split) - len(unseen)
         if len(unseen):
             probabilities.append(_probabilities(classifier, split.take(unseen), progress))
             labels.append(positions[split.labels[unseen]])

@@ -47,7 +47,7 @@ def export(
         RuntimeError: The SavedModel does not load, or gives other probabilities.
     """
     experiment = trained.experiment
-    dataset, preprocessing = experiment.dataset, experiment.spec.preprocessing
+    dataset, preprocessing = experiment.dataset, experiment.preprocessing
     precision = experiment.recipe.serve_precision
     saved_model = folder / SAVED_MODEL
     shutil.rmtree(saved_model, ignore_errors=True)  # of a run that was stopped while it wrote this
@@ -80,7 +80,7 @@ def export(
 def _agreement(engine: Callable, experiment: Experiment) -> str:
     """How often the served network says what it says in float32, over all test images."""
     test = experiment.dataset.test
-    batches = evaluation_batches(test, experiment.spec.preprocessing, EVALUATION_BATCH_SIZE)
+    batches = evaluation_batches(test, experiment.preprocessing, EVALUATION_BATCH_SIZE)
     in_float32 = inference_engine(experiment.model, "float32")
     answers = [(engine(images).numpy(), in_float32(images).numpy()) for images, _ in batches]
     served, expected = (np.concatenate(logits).argmax(-1) for logits in zip(*answers, strict=True))

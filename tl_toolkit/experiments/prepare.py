@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tl_toolkit.catalog import Augmentation, WeightSpec, augmentation_named
+from tl_toolkit.catalog import Augmentation, Preprocessing, WeightSpec, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
@@ -52,6 +52,13 @@ class Experiment:
     augmentation: Augmentation | None
     precision: str
     notes: tuple[str, ...]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the network's images are prepared; `choose_network` refuses weights without."""
+        if self.spec.preprocessing is None:
+            raise RuntimeError(f"The weights {self.spec.name!r} have no preprocessing.")
+        return self.spec.preprocessing
 
     @functools.cached_property
     def predict(self) -> Predictor:

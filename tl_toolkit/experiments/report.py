@@ -23,7 +23,7 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
     """Returns what the summary and the model's card list, by name."""
     experiment, progress = trained.experiment, trained.progress
     hyperparameters, spec = experiment.hyperparameters, experiment.spec
-    preprocessing = spec.preprocessing
+    preprocessing = experiment.preprocessing
     kept = "last epoch (no validation images)"
     if progress.best_epoch is not None:
         kept = f"epoch {progress.best_epoch + 1}, the best in validation"

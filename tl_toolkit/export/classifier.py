@@ -72,12 +72,12 @@ class Classifier:
             One prediction an image, in order.
 
         Raises:
-            InputError: A file cannot be read or is no image; the message names it.
+            InputError: A file cannot be read or is not an image, or pixels are not 0-255; the message names it.
         """
-        if isinstance(images, (str, pathlib.Path, bytes)) or getattr(images, "ndim", 0) == 3:
-            images = [images]
-        predictions = []
-        for image_batch in _batches(list(images)):
+        is_one = isinstance(images, (str, pathlib.Path, bytes)) or getattr(images, "ndim", 0) == 3
+        many = [images] if is_one else list(images)  # type: ignore[arg-type]
+        predictions: list[Prediction] = []
+        for image_batch in _batches(many):  # type: ignore[arg-type]
             predictions += self._predict_batch(image_batch)
         return predictions
 
@@ -89,11 +89,12 @@ class Classifier:
         )
 
     def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
-        if isinstance(images[0], np.ndarray):
-            name = "serve_images" if images[0].dtype == np.uint8 else "serve_float_images"
-            answers = self._endpoints[name](images=tf.constant(np.stack(images)))
+        pixels = [image for image in images if isinstance(image, np.ndarray)]
+        if pixels:
+            name = "serve_images" if pixels[0].dtype == np.uint8 else "serve_float_images"
+            answers = self._endpoints[name](images=tf.constant(np.stack(pixels)))
         else:
-            contents = [_contents(image) for image in images]
+            contents = [_contents(image) for image in images if not isinstance(image, np.ndarray)]
             try:
                 answers = self._endpoints["serving_default"](image_bytes=tf.constant(contents))
             except tf.errors.OpError as error:
@@ -127,10 +128,10 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         folder = folder / SAVED_MODEL
     if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
         raise InputError(
-            f"{str(path)!r} is no exported classifier. Expected a finished run's folder, the saved_model "
+            f"{str(path)!r} is not an exported classifier. Expected a finished run's folder, the saved_model "
             "folder in it, a network such as resnet50, or a name that `tl-toolkit weights` lists."
         )
-    card = json.loads((folder / CARD).read_text())
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     loaded = tf.saved_model.load(str(folder))
     return Classifier(folder, loaded.signatures, card, kept=loaded)
 
@@ -160,6 +161,15 @@ def _checked_pixels(image: np.ndarray) -> np.ndarray:
         return image
     if not np.issubdtype(image.dtype, np.floating):
         raise InputError(f"Pixels must be uint8 or float, 0-255. Received: {image.dtype}")
+    if image.size and not (image.min() >= 0 and image.max() <= 255):
+        raise InputError(
+            f"Float pixels must lie between 0 and 255. Received: {image.min():g} to {image.max():g}"
+        )
+    if image.size and 0 < image.max() <= 1:
+        raise InputError(
+            "Float pixels must be 0-255, and these lie between 0 and 1: multiply them by 255. A photo that is "
+            "nearly black can be given as uint8."
+        )
     return image.astype(np.float32)
 
 

@@ -34,7 +34,7 @@ def make_endpoints(
     size = preprocessing.image_size
     resized = tf.TensorSpec((size, size, 3), tf.float32)
 
-    def answer(images):
+    def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(tf.cast(engine(images), tf.float32))
         scores, order = tf.math.top_k(probabilities, k=len(class_names))
         return {
@@ -43,7 +43,7 @@ def make_endpoints(
             "probabilities": probabilities,
         }
 
-    def serve_bytes(image_bytes):
+    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return answer(
             tf.map_fn(
                 lambda encoded: decode_and_resize(encoded, preprocessing),
@@ -52,7 +52,7 @@ def make_endpoints(
             )
         )
 
-    def serve_pixels(images):
+    def serve_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return answer(
             tf.map_fn(
                 lambda image: resize_for_evaluation(image, preprocessing),

@@ -36,26 +36,24 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
     """
     source = open_weights(IMAGENET, name) if name in BLOCK_COUNTS else open_weights(name)
     spec = source.spec
-    missing = [
-        what
-        for what, value in (
-            ("a head", spec and spec.classes),
-            ("their classes' names", spec and spec.class_names),
-            ("their preprocessing", spec and spec.preprocessing),
-        )
-        if not value
-    ]
-    if missing:
+    preprocessing = spec.preprocessing if spec is not None else None
+    needed = {
+        "a head": spec is not None and spec.classes,
+        "their classes' names": spec is not None and spec.class_names,
+        "their preprocessing": preprocessing,
+    }
+    missing = [what for what, value in needed.items() if not value]
+    if spec is None or preprocessing is None or missing:
         raise InputError(
-            f"The weights {name!r} do not come with {' and '.join(missing)}, so that they classify nothing "
+            f"The weights {name!r} do not come with {' and '.join(missing)}, so they cannot classify "
             "without training: tl-toolkit train starts from them."
         )
-    model = assemble_classifier(spec.architecture, spec.preprocessing, spec.classes)
+    model = assemble_classifier(spec.architecture, preprocessing, spec.classes)
     load_source(model, source)
     endpoints = {
         endpoint: tf.function(function, input_signature=[signature])
         for endpoint, (function, signature) in make_endpoints(
-            inference_engine(model), spec.preprocessing, spec.class_names
+            inference_engine(model), preprocessing, spec.class_names
         ).items()
     }
     card = {

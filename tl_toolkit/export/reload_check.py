@@ -21,10 +21,10 @@ def main(folder: str, given_path: str, answered_path: str) -> None:
         encoded = [part.tobytes() for part in np.split(given["encoded"], sizes)]
         pixels = [given[f"pixels_{index}"] for index in range(len(encoded))]
 
-    def probabilities(endpoint: str, **batch) -> np.ndarray:
+    def probabilities(endpoint: str, **batch: tf.Tensor) -> np.ndarray:
         return endpoints[endpoint](**batch)["probabilities"].numpy()
 
-    def one_by_one(endpoint: str, dtype) -> np.ndarray:
+    def one_by_one(endpoint: str, dtype: tf.DType) -> np.ndarray:
         parts = [probabilities(endpoint, images=tf.constant(p[None], dtype)) for p in pixels]
         return np.concatenate(parts)
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-BOOTSTRAP_SAMPLES = 10_000
 
 
 def classification_metrics(
-    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str], seed: int = 0
+    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, Any]:
     """Measures predictions against labels.
 
@@ -21,11 +20,9 @@ def classification_metrics(
         logits: float32[n, classes], or log-probabilities.
         labels: int64[n].
         class_names: In the order of the labels.
-        seed: Of the bootstrap.
 
     Returns:
-        Plain JSON values: `examples`, `top1`, `top1_interval` (95%, percentile bootstrap),
-        `balanced_accuracy` (mean recall of the classes that occur), `log_loss` (natural logarithm),
+        Plain JSON values: `examples`, `top1`, `top1_interval` (95%, Wilson), `balanced_accuracy` (mean recall of the classes that occur), `log_loss` (natural logarithm),
         `classes` (precision, recall, f1 and support by name) and `confusion_matrix` (rows: truth).
     """
     predicted = logits.argmax(axis=-1)
@@ -33,11 +30,11 @@ def classification_metrics(
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=class_indices, zero_division=0.0
     )
-    top1 = float(np.mean(predicted == labels))
+    correct = int(np.sum(predicted == labels))
     return {
         "examples": len(labels),
-        "top1": top1,
-        "top1_interval": bootstrap_interval(top1, len(labels), seed),
+        "top1": correct / len(labels),
+        "top1_interval": wilson_interval(correct, len(labels)),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "log_loss": log_loss(logits, labels),
         "classes": {
@@ -60,11 +57,7 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     )
 
 
-def bootstrap_interval(share: float, examples: int, seed: int = 0) -> list[float]:
-    """95% percentile bootstrap interval of a share of right answers.
-
-    To draw `examples` answers with replacement and count the right ones is a binomial draw.
-    """
-    draws = np.random.default_rng(seed).binomial(examples, share, BOOTSTRAP_SAMPLES) / examples
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return [float(low), float(high)]
+def wilson_interval(correct: int, examples: int) -> list[float]:
+    """95% interval of an accuracy (Wilson 1927): not degenerate where all answers are right, or none."""
+    interval = binomtest(correct, examples).proportion_ci(confidence_level=0.95, method="wilson")
+    return [float(interval.low), float(interval.high)]

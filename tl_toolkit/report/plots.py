@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -61,14 +61,14 @@ def plot_confusion_matrix(
     figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
 
 
-def plot_comparison(rows: dict[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
+def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
     """Draws the accuracies of each strategy's runs, and their mean, one line a strategy."""
     figure = Figure(figsize=(7, 1 + 0.6 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for position, (_, accuracies) in enumerate(reversed(rows.items())):
+    for position, (_, accuracies) in enumerate(reversed(list(rows.items()))):
         axes.plot(accuracies, [position] * len(accuracies), "o", color="tab:blue", alpha=0.5)
         axes.plot(np.mean(accuracies), position, "|", color="tab:red", markersize=22, mew=2.5)
-    axes.set_yticks(range(len(rows)), list(reversed(rows)))
+    axes.set_yticks(range(len(rows)), list(rows)[::-1])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set(title=title, xlabel="test accuracy; each dot is a run, the bar their mean")

@@ -9,6 +9,7 @@ import pathlib
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 import keras
@@ -58,7 +59,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     processes: ProcessGroup | None = None,
 ) -> TrainingProgress:
-    """Trains to the end, or on from the newest checkpoint in `folder`.
+    """Trains to the end, from the newest checkpoint in `folder` if there is one.
 
     Args:
         model: The model; afterwards it holds the best weights, or the last ones without validation.
@@ -69,7 +70,7 @@ def train(
         schedule: How long.
         validate: Returns an epoch's validation figures and its score; None: no validation.
         folder: For checkpoints; None: none are written.
-        identity: What must be equal for a checkpoint to be gone on from, such as the recipe.
+        identity: Values that must match before resuming, such as the recipe.
         callbacks: Keras callbacks; `model.stop_training` is heeded.
         processes: Those that train the same model in step; None: this one alone.
 
@@ -227,7 +228,7 @@ def _noted_signals() -> Iterator[Callable[[], tuple[bool, ...]]]:
     """
     noted = set()
 
-    def note(signum, frame):
+    def note(signum: int, frame: FrameType | None) -> None:
         if signum == signal.SIGINT and signum in noted:
             raise KeyboardInterrupt
         noted.add(signum)

@@ -16,7 +16,8 @@ import keras
 import tensorflow as tf
 
 from tl_toolkit.errors import InputError
-from tl_toolkit.recipe import PRECISIONS, check_choice
+from tl_toolkit.fields import check_value
+from tl_toolkit.recipe import Precision
 
 CPU_SWITCH = "auto_mixed_precision_onednn_bfloat16"
 # The switch would take the head, whose layer says float32, to bfloat16 too.
@@ -36,7 +37,7 @@ def choose_precision(precision: str = "auto") -> str:
     Raises:
         InputError: There is no such precision, or the hardware has no bfloat16.
     """
-    check_choice("precision", precision, PRECISIONS)
+    check_value("precision", precision, Precision)
     if precision == "auto" and _policy() != "float32":
         return _policy().removeprefix("mixed_")
     if precision == "auto":

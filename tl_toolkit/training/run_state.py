@@ -57,7 +57,7 @@ class RunState:
         moving_variables: Every variable of the model that training may change.
         other_variables: Those of the optimizer.
         keeps_best: Whether there are best weights, which take as much memory as the moving variables.
-        identity: What must be equal for a checkpoint to be gone on from, such as the recipe.
+        identity: Values that must match before resuming, such as the recipe.
         seconds: Least time between two checkpoints.
         processes: Those of the run.
     """
@@ -81,16 +81,13 @@ class RunState:
         self._processes = processes
         self._seconds = self._seconds_until_due = seconds
         self._saved_at = time.monotonic()
-        if self._reads_and_writes:
+        self._checkpoints: Checkpoints | None = None  # of the chief alone
+        if folder is not None and processes.is_chief:
             self._checkpoints = Checkpoints(folder, self._all_variables)
-
-    @property
-    def _reads_and_writes(self) -> bool:
-        return self._folder is not None and self._processes.is_chief
 
     def resume(self) -> TrainingProgress:
         """Restores the newest state, on all processes; the first step where there is none."""
-        progress = self._read() if self._reads_and_writes else None
+        progress = self._read(self._checkpoints) if self._checkpoints is not None else None
         text = json.dumps(dataclasses.asdict(progress)) if progress is not None else ""
         text = self._processes.broadcast_text(text)
         if not text:
@@ -98,9 +95,9 @@ class RunState:
         self._processes.broadcast_variables(self._all_variables)
         return TrainingProgress(**json.loads(text))
 
-    def _read(self) -> TrainingProgress | None:
+    def _read(self, checkpoints: Checkpoints) -> TrainingProgress | None:
         # Its plain values first: another run's variables may have other shapes.
-        state = self._checkpoints.read_plain()
+        state = checkpoints.read_plain()
         if state is None:
             return None
         different = [
@@ -111,17 +108,17 @@ class RunState:
                 f"{str(self._folder)!r} holds the checkpoint of another run: it differs in "
                 f"{', '.join(different)}. Remove the folder, or choose another output."
             )
-        state = self._checkpoints.restore()
+        state = checkpoints.restore() or state
         del state["identity"]
         notes = [
-            f"the checkpoint {name!r} could not be read: gone on from the one before it"
-            for name in self._checkpoints.damaged
+            f"the checkpoint {name!r} could not be read: resumed from the one before it"
+            for name in checkpoints.damaged
         ]
         return TrainingProgress(**{**state, "notes": [*state.get("notes", ()), *notes]})
 
     def save(self, progress: TrainingProgress, steps_done: int) -> None:
         """Saves the newest state."""
-        if not self._reads_and_writes:
+        if self._checkpoints is None:
             return
         started = time.monotonic()
         self._checkpoints.save(
@@ -140,7 +137,7 @@ class RunState:
     @property
     def what_is_kept(self) -> str:
         """For the message of a run that is stopped."""
-        return "nothing is kept" if self._folder is None else "the same call goes on from there"
+        return "nothing is kept" if self._folder is None else "the same call resumes from there"
 
     def keep_best(self) -> None:
         """Keeps the weights as they are as the best ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -63,7 +64,9 @@ class TrainingStep:
 
         is_shared = distribute.num_replicas_in_sync > 1
 
-        def replica_step(images, labels, weights, stop):
+        def replica_step(
+            images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, stop: tf.Tensor
+        ) -> tf.Tensor:
             all_reduce = tf.distribute.get_replica_context().all_reduce
             size = tf.size(labels)
             examples = all_examples = tf.cast(size, tf.float64)
@@ -84,18 +87,18 @@ class TrainingStep:
 
         if input_signature is not None:
             input_signature = [
-                _spread_signature(input_signature, distribute),
+                _distributed_signature(input_signature, distribute),
                 tf.TensorSpec([None], tf.float64),
             ]
 
         @tf.function(input_signature=input_signature, reduce_retracing=input_signature is None)
-        def step(batch, stop):
+        def step(batch: tuple, stop: tf.Tensor) -> tf.Tensor:
             figures = distribute.run(replica_step, args=(*batch, stop))
             return distribute.reduce("SUM", figures, axis=None)
 
         self._step = step
 
-    def __call__(self, batch, stop: Sequence[bool] = ()) -> StepResult:
+    def __call__(self, batch: Sequence[Any], stop: Sequence[bool] = ()) -> StepResult:
         """Trains on (images, labels, weights).
 
         Args:
@@ -103,7 +106,8 @@ class TrainingStep:
             stop: Reasons for which this process is asked to stop, told to all processes.
         """
         figures = self._step(tuple(batch), np.array(stop, np.float64)).numpy()
-        return StepResult(*figures[:3].tolist(), stop=tuple(bool(s) for s in figures[3:]))
+        loss_sum, correct, examples = figures[:3].tolist()
+        return StepResult(loss_sum, correct, examples, tuple(bool(s) for s in figures[3:]))
 
 
 def _at_least_one(batch: Sequence[tf.Tensor], size: tf.Tensor) -> list[tf.Tensor]:
@@ -112,7 +116,7 @@ def _at_least_one(batch: Sequence[tf.Tensor], size: tf.Tensor) -> list[tf.Tensor
     return [tf.pad(part, [[0, missing], *[[0, 0]] * (len(part.shape) - 1)]) for part in batch]
 
 
-def _spread_signature(
+def _distributed_signature(
     signature: Sequence[tf.TensorSpec], distribute: tf.distribute.Strategy
 ) -> tuple[tf.TypeSpec, ...]:
     """The signature of a batch that is spread over replicas."""
@@ -120,7 +124,7 @@ def _spread_signature(
     return tuple(distribute.distribute_datasets_from_function(lambda _: none).element_spec)
 
 
-def cross_entropy(logits, labels, label_smoothing: float):
+def cross_entropy(logits: Any, labels: tf.Tensor, label_smoothing: float) -> tf.Tensor:
     """Cross-entropy of each example in float32 or better, with smoothed labels (Szegedy et al. 2016).
 
     Args:
@@ -151,33 +155,40 @@ def make_predictor(
             to call the function with the same batches. None: this process alone.
     """
 
-    def logits_of_share(images):
+    def logits_of_share(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(images, training=False), tf.float32)
 
-    logits_of = tf.function(
-        logits_of_share, input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)]
-    )
-
-    replicas = distribute.num_replicas_in_sync if distribute is not None else 1
-
-    @tf.function(reduce_retracing=True)
-    def logits_of_shares(shares):
-        # Gathered in the graph: outside of one, TensorFlow traces a function every time.
-        return distribute.gather(distribute.run(logits_of_share, (shares,)), axis=0)
-
-    def shared_logits_of(images):
-        # Every replica needs an image: the last one again, whose logits are left out.
-        padding = [images[-1]] * max(replicas - len(images), 0)
-        shares = np.array_split(np.concatenate([images, padding]) if padding else images, replicas)
-        spread = distribute.experimental_distribute_values_from_function(
-            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
-        )
-        return logits_of_shares(spread)[: len(images)]
-
-    compute = shared_logits_of if replicas > 1 else logits_of
+    if distribute is not None and distribute.num_replicas_in_sync > 1:
+        compute = _shared_computation(logits_of_share, distribute)
+    else:
+        signature = [tf.TensorSpec(tuple(model.input.shape), tf.float32)]
+        compute = tf.function(logits_of_share, input_signature=signature)
 
     def predict(batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
         parts = [(compute(images).numpy(), labels.numpy()) for images, labels in batches]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     return predict
+
+
+def _shared_computation(
+    logits_of_share: Callable[[tf.Tensor], tf.Tensor], distribute: tf.distribute.Strategy
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that shares a batch out over the replicas and gives all of them all logits."""
+    replicas = distribute.num_replicas_in_sync
+
+    @tf.function(reduce_retracing=True)
+    def logits_of_shares(shares: Any) -> tf.Tensor:
+        # Gathered in the graph: outside of one, TensorFlow traces a function every time.
+        return distribute.gather(distribute.run(logits_of_share, (shares,)), axis=0)
+
+    def shared_logits_of(images: tf.Tensor) -> tf.Tensor:
+        # Every replica needs an image: the last one again, whose logits are left out.
+        padding = [images[-1]] * max(replicas - len(images), 0)
+        shares = np.array_split(np.concatenate([images, padding]) if padding else images, replicas)
+        per_replica = distribute.experimental_distribute_values_from_function(
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+        )
+        return logits_of_shares(per_replica)[: len(images)]
+
+    return shared_logits_of
