@@ -70,21 +70,7 @@ class EncodedLazyImage:
 
     def __init__(self, contents: tf.Tensor) -> None:
         self._contents = tf.convert_to_tensor(contents)
-        self.is_jpeg = is_jpeg(self._contents)
-        # Of other formats all pixels are decoded here, once.
-        self._decoded, self._sides, self._orientation = tf.cond(
-            self.is_jpeg, self._read_header, self._decode
-        )
-
-    def _read_header(self):
-        shape = tf.io.extract_jpeg_shape(self._contents)
-        orientation = exif_orientation(self._contents)
-        sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
-        return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
-
-    def _decode(self):
-        pixels = decode_no_jpeg(self._contents)
-        return pixels, tf.shape(pixels)[:2], tf.constant(1)
+        self.is_jpeg, self._decoded, self._sides, self._orientation = _open(self._contents)
 
     def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns float32 (height, width), upright."""
@@ -97,39 +83,89 @@ class EncodedLazyImage:
 
     def region(self, window, size) -> tuple[tf.Tensor, tuple]:
         """As `DecodedImage.region`; of a JPEG at the coarsest of its scales that still has `size` pixels."""
-        window = tuple(tf.cast(number, tf.float32) for number in window)
-        detail = tf.minimum(window[2], window[3]) / tf.cast(size, tf.float32)
-        scale = tf.reduce_sum(tf.cast(detail >= SCALES[1:], tf.int32))
-
-        def jpeg_region():
-            branches = [functools.partial(self._jpeg_region, window, size, s) for s in SCALES]
-            return tf.switch_case(scale, branches)
-
-        return tf.cond(self.is_jpeg, jpeg_region, lambda: (self._decoded, window))
-
-    def _jpeg_region(self, window, size, scale: int):
-        top, left, height, width = (number / scale for number in window)
-        # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
-        # upright, it may come first.
-        sides = -(-self._sides // scale)
-        beyond = tf.cast(sides, tf.float32) - tf.cast(self._sides, tf.float32) / scale
-        _, flip_left_right, flip_up_down = turns(self._orientation)
-        top += tf.where(flip_up_down, beyond[0], 0.0)
-        left += tf.where(flip_left_right, beyond[1], 0.0)
-        coarseness = tf.maximum(height, width) / tf.cast(size, tf.float32)
-        reach = KERNEL_REACH * tf.maximum(coarseness, 1.0) + COLOUR_REACH
-        first = tf.cast(tf.floor(tf.stack([top, left]) - reach), tf.int32)
-        last = tf.cast(tf.math.ceil(tf.stack([top + height, left + width]) + reach), tf.int32)
-        # At least one pixel, of a window that lies beside the image too.
-        first = tf.clip_by_value(first, 0, sides - 1)
-        last = tf.clip_by_value(last, first + 1, sides)
-        box = tf.concat([first, last - first], 0)
-        pixels = decode_jpeg_window(
-            self._contents, stored_window(box, sides, self._orientation), scale
+        window = tf.stack([tf.cast(number, tf.float32) for number in window])
+        pixels, window = _region(
+            self._contents,
+            self.is_jpeg,
+            self._decoded,
+            self._sides,
+            self._orientation,
+            window,
+            tf.cast(size, tf.float32),
         )
-        pixels = apply_orientation(pixels, self._orientation)
-        start = tf.cast(first, tf.float32)
-        return pixels, (top - start[0], left - start[1], height, width)
+        return pixels, tuple(tf.unstack(window, num=4))
+
+
+# Traced once in a process, whoever decodes: training, evaluation and the served graph share the two.
+_CONTENTS = tf.TensorSpec([], tf.string)
+_PIXELS = tf.TensorSpec([None, None, 3], tf.uint8)
+
+
+@tf.function(input_signature=[_CONTENTS], autograph=False)
+def _open(contents):
+    """Returns whether it is a JPEG, the pixels of another format, (height, width) upright, and EXIF's turn."""
+
+    def read_header():
+        shape = tf.io.extract_jpeg_shape(contents)
+        orientation = exif_orientation(contents)
+        sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
+        return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
+
+    def decode():
+        pixels = decode_no_jpeg(contents)
+        return pixels, tf.shape(pixels)[:2], tf.constant(1)
+
+    jpeg = is_jpeg(contents)
+    return jpeg, *tf.cond(jpeg, read_header, decode)
+
+
+@tf.function(
+    input_signature=[
+        _CONTENTS,
+        tf.TensorSpec([], tf.bool),
+        _PIXELS,
+        tf.TensorSpec([2], tf.int32),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([4], tf.float32),
+        tf.TensorSpec([], tf.float32),
+    ],
+    autograph=False,
+)
+def _region(contents, jpeg, decoded, sides, orientation, window, size):
+    detail = tf.minimum(window[2], window[3]) / size
+    scale = tf.reduce_sum(tf.cast(detail >= SCALES[1:], tf.int32))
+
+    def jpeg_region():
+        branches = [
+            functools.partial(_jpeg_region, contents, sides, orientation, window, size, s)
+            for s in SCALES
+        ]
+        return tf.switch_case(scale, branches)
+
+    return tf.cond(jpeg, jpeg_region, lambda: (decoded, window))
+
+
+def _jpeg_region(contents, stored_sides, orientation, window, size, scale: int):
+    top, left, height, width = (number / scale for number in tf.unstack(window, num=4))
+    # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
+    # upright, it may come first.
+    sides = -(-stored_sides // scale)
+    beyond = tf.cast(sides, tf.float32) - tf.cast(stored_sides, tf.float32) / scale
+    _, flip_left_right, flip_up_down = turns(orientation)
+    top += tf.where(flip_up_down, beyond[0], 0.0)
+    left += tf.where(flip_left_right, beyond[1], 0.0)
+    coarseness = tf.maximum(height, width) / size
+    reach = KERNEL_REACH * tf.maximum(coarseness, 1.0) + COLOUR_REACH
+    first = tf.cast(tf.floor(tf.stack([top, left]) - reach), tf.int32)
+    last = tf.cast(tf.math.ceil(tf.stack([top + height, left + width]) + reach), tf.int32)
+    # At least one pixel, of a window that lies beside the image too.
+    first = tf.clip_by_value(first, 0, sides - 1)
+    last = tf.clip_by_value(last, first + 1, sides)
+    box = tf.concat([first, last - first], 0)
+    pixels = decode_jpeg_window(contents, stored_window(box, sides, orientation), scale)
+    pixels = apply_orientation(pixels, orientation)
+    start = tf.cast(first, tf.float32)
+    return pixels, tf.stack([top - start[0], left - start[1], height, width])
 
 
 LazyImage = DecodedImage | EncodedLazyImage

@@ -127,12 +127,14 @@ def sole_writer(
     folder = pathlib.Path(os.path.expanduser(output))
     if folder.name in ("", "..") or folder.is_symlink():
         folder = resolved(output)
+    partial = partial_folder(folder)
+    made = [parent for parent in partial.parents if not parent.exists()]
     with _lock(folder):
-        _claim_partial(partial_folder(folder), kind)
+        _claim_partial(partial, kind)
         try:
             yield folder
         finally:
-            _drop_empty(partial_folder(folder))
+            _drop_empty(partial, made)
 
 
 def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
@@ -245,11 +247,15 @@ def _claim_partial(partial: pathlib.Path, kind: str) -> None:
     write_json(partial / MARKER, {"kind": kind, "finished": False})
 
 
-def _drop_empty(partial: pathlib.Path) -> None:
-    """Removes a partial folder in which nothing was written."""
-    if partial.is_dir() and [path.name for path in partial.iterdir()] == [MARKER]:
-        (partial / MARKER).unlink()
-        partial.rmdir()
+def _drop_empty(partial: pathlib.Path, made: list[pathlib.Path]) -> None:
+    """Removes a partial folder in which nothing was written, and the folders that were made for it."""
+    if not partial.is_dir() or [path.name for path in partial.iterdir()] != [MARKER]:
+        return
+    (partial / MARKER).unlink()
+    partial.rmdir()
+    with contextlib.suppress(OSError):  # somebody else uses it now
+        for parent in made:
+            parent.rmdir()
 
 
 def _read_marker(folder: pathlib.Path) -> dict[str, Any]:
