@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fresh_process import run_script
 from PIL import Image
+from ready_python import ready_python
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
@@ -62,6 +63,13 @@ def _fresh_keras_state():
     yield
     # Garbage collection takes longer than most tests.
     keras.backend.clear_session(free_memory=False)
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """An executable that does as `python` does, and has everything imported: for processes that tests start."""
+    with ready_python(tmp_path_factory.mktemp("python")) as executable:
+        yield str(executable)
 
 
 COLOURS = {"blue": (30, 60, 220), "green": (40, 190, 60), "red": (220, 40, 30)}
