@@ -1,4 +1,4 @@
-"""What the benchmarks share: networks as a user of each library writes them, photos, and a stopwatch."""
+"""Shared by the benchmarks: networks as each library's users write them, photos, and a stopwatch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONEDNN_PEER = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 def seconds_a_call(call: Callable[[], object], warm_up: int = 1, calls: int = 3) -> float:
-    """Median of a few calls, after some that are not counted."""
+    """Median over a few calls, after some uncounted ones."""
     for _ in range(warm_up):
         call()
     times = []
@@ -28,14 +28,14 @@ def seconds_a_call(call: Callable[[], object], warm_up: int = 1, calls: int = 3)
 
 
 def pixels(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """float32[count, 224, 224, 3], 0-255, and int64[count] labels."""
+    """Random images, float32[count, 224, 224, 3] of 0–255, and labels, int64[count]."""
     random = np.random.default_rng(0)
     images = random.uniform(0, 255, (count, SIDE, SIDE, 3)).astype(np.float32)
     return images, (np.arange(count) % CLASSES).astype(np.int64)
 
 
 def keras_applications_model(trainable: bool = True):
-    """ResNet-50 with a new head, as the Keras guide on transfer learning puts one on."""
+    """ResNet-50 with a new head, as in the Keras guide on transfer learning."""
     import keras
 
     base = keras.applications.ResNet50(
@@ -82,7 +82,7 @@ def compile_for_fit(model) -> None:
 
 
 def our_model(depth: int = 50):
-    """Our classifier of that depth, with every layer to be trained."""
+    """Our classifier of that depth, every layer trainable."""
     from tl_toolkit.catalog import PREPROCESSING, Architecture
     from tl_toolkit.models.head import assemble_classifier
 
@@ -98,7 +98,7 @@ def torch_model(depth: int):
 
 
 def torch_images(images: np.ndarray):
-    """Normalised images in that layout."""
+    """Normalised images, channels last."""
     import torch
 
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
@@ -106,7 +106,7 @@ def torch_images(images: np.ndarray):
 
 
 def photo_folder(count: int, height: int, width: int, quality: int = 90) -> pathlib.Path:
-    """A folder of JPEG photos in classes, told apart by colour, in the temporary folder; made once."""
+    """A folder of JPEG photos whose classes differ in colour; made once, in the temporary folder."""
     from PIL import Image
 
     folder = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_photos_{count}_{height}x{width}")
@@ -128,7 +128,7 @@ def photo_folder(count: int, height: int, width: int, quality: int = 90) -> path
 
 
 def photo_recipe(strategy: str, **fields):
-    """A recipe over 512 photos of 300 x 400 pixels, from random weights."""
+    """A recipe for 512 photos of 300 × 400 pixels that starts from random weights."""
     import tl_toolkit as tl
     from tl_toolkit.recipe import strategy_named
 
@@ -143,7 +143,7 @@ def photo_recipe(strategy: str, **fields):
 
 
 def random_weights(depth: int = 50) -> pathlib.Path:
-    """A file of our network with random weights, to start from; speed does not depend on the numbers."""
+    """A file of our network with random weights: speed does not depend on their values."""
     import tl_toolkit as tl
 
     path = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_random_resnet{depth}.keras")

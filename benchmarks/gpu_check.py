@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_check.py [--rehearse]
 
-Ends with exit code 1 where there is no GPU, or where one does not compute what the processor does. With
-`--rehearse` two logical processors stand in for two GPUs, and a small network for ResNet-50.
+Exits with 1 where there is no GPU, or where a GPU's step differs from the processor's. With `--rehearse` two
+logical processors stand in for two GPUs, and a small network for ResNet-50.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
-# Measured on two logical processors: 4e-6. GPUs add up in another order; their largest is to be seen.
+# Two logical processors differ by 4e-6. GPUs sum in another order, and by how much they differ is not known yet.
 TOLERANCE = 1e-3
 STEPS = 20
 CLASSES = 10
 
 
 class Check:
-    """One network, on any devices.
+    """Trains one network on any devices.
 
     Args:
         architecture: The network.
-        side: Of the images, in pixels.
-        batch: Images for each device.
+        side: Side of the images, in pixels.
+        batch: Images a device.
     """
 
     def __init__(self, architecture: Architecture, side: int, batch: int) -> None:
@@ -57,7 +57,7 @@ class Check:
             hyperparameters = choose_hyperparameters(
                 recipe, 32 * 1000, distribute.num_replicas_in_sync
             )
-            # Without a warm-up, whose first step would change nothing.
+            # No warm-up: its first step would change nothing.
             made = make_optimizer(model, dataclasses.replace(hyperparameters, warmup_steps=0))
         signature = training_signature(self._preprocessing)
         return model, TrainingStep(model, made, 0.0, distribute, signature)
@@ -73,7 +73,7 @@ class Check:
         )
 
     def change_of_a_step(self, distribute: tf.distribute.Strategy, size: int) -> np.ndarray:
-        """What one float32 step changes, all variables in one row."""
+        """Returns what one float32 step changes, all variables in one array."""
         with tl.precision_scope("float32"):
             model, step = self._step(distribute, "sgd")
             before = [variable.numpy() for variable in model.trainable_variables]
@@ -86,7 +86,7 @@ class Check:
         return np.concatenate(changes)
 
     def images_a_second(self, distribute: tf.distribute.Strategy) -> tuple[str, float]:
-        """The default precision, and the speed of training in it."""
+        """Returns the default precision and the training speed in it."""
         with tl.precision_scope("auto") as precision:
             _, step = self._step(distribute, "adamw")
             size = self._batch * distribute.num_replicas_in_sync
@@ -108,7 +108,7 @@ def main(rehearse: bool) -> int:
         )
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     if not devices:
-        print("There is no GPU that TensorFlow sees: nothing was checked.", file=sys.stderr)
+        print("TensorFlow sees no GPU: nothing was checked.", file=sys.stderr)
         return 1
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if rehearse:
@@ -125,7 +125,7 @@ def main(rehearse: bool) -> int:
     for name, distribute in strategies.items():
         change = check.change_of_a_step(distribute, size)
         apart = float(np.linalg.norm(change - expected) / np.linalg.norm(expected))
-        agree &= apart < TOLERANCE  # not so where it is no number
+        agree &= apart < TOLERANCE  # False for NaN
         precision, speed = check.images_a_second(distribute)
         print(
             f"{name}: a step is {apart:.1e} from the processor's; {speed:.1f} images/s in {precision}"

@@ -1,4 +1,4 @@
-"""Peak memory and time with 1,000 and 50,000 small images, by strategy."""
+"""Peak memory and time of every strategy, with 1,000 and with 50,000 small images."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ import tempfile
 import time
 
 from cases import photo_folder
-from harness import (
-    Benchmark,
-    Comparison,
-    main,
-    measure,  # noqa: F401
-)
+from harness import Benchmark, Comparison, main
 
 FEW, MANY = 1_000, 50_000
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune", "from_scratch")
 
 
 def peak_and_time(strategy: str, count: int) -> dict[str, float]:
-    """Megabytes and seconds of two epochs with a tiny network, the pass over frozen layers included."""
+    """Peak megabytes and seconds of two epochs of a tiny network, with the pass over the frozen layers."""
     import tl_toolkit as tl
     from tl_toolkit.catalog import Architecture
-    from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
+    from tl_toolkit.experiments.context import Context
+    from tl_toolkit.experiments.train_and_validate import train_and_validate
     from tl_toolkit.models.resnet import build_resnet
     from tl_toolkit.recipe import strategy_named
     from tl_toolkit.transfer.feature_cache import FeatureCache
@@ -78,7 +74,7 @@ BENCHMARK = Benchmark(
         *(_compare(strategy, "megabytes") for strategy in STRATEGIES[2:]),
         *(_compare(strategy, "seconds") for strategy in STRATEGIES),
     ),
-    note="A ResNet-18 of width 8, one view. The ratios are of the larger over the smaller data set.",
+    note="A ResNet-18 of width 8, one view. The ratios are the larger data set's figure over the smaller one's.",
     rounds=1,
 )
 

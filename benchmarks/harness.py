@@ -1,4 +1,4 @@
-"""Contenders in turn, each in a process of its own, several rounds; ratios with their range."""
+"""Runs the cases of a benchmark in turn, each in its own process, and compares them round by round."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ HERE = pathlib.Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One line of the results: a peer's figure over ours, or the other way where more is better.
+    """One ratio of the results, over 1 where we are better than the peer.
 
     Attributes:
-        what: What is measured.
-        ours: Contender's name.
-        peer: Contender's name.
-        target: What the ratio should be at least, or None.
-        at_most: Whether the target is what it should be at most.
+        what: What is compared.
+        ours: Our row: a case, or `case: figure` where a case returns several figures.
+        peer: The row it is compared with.
+        target: The ratio to reach, or None.
+        at_most: Whether the target is an upper bound.
     """
 
     what: str
@@ -35,18 +35,18 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What a file of this folder measures.
+    """One question, answered by one file of this folder.
 
     Attributes:
         title: One line.
-        unit: Of the cases' figures.
-        cases: By name: measures once and returns a figure, or several by their names, which then
-            stand behind the case's and a colon. Run in a process of its own.
-        comparisons: Which are put beside which.
-        environment: Of a case's process, by its name, beside what the shell gives; None unsets.
+        unit: Unit of the figures.
+        cases: By name, a function that measures once and returns one figure, or several by name, whose rows
+            are then called `case: figure`. Each runs in its own process.
+        comparisons: The ratios to report.
+        environment: Environment variables of a case's process, on top of the shell's; None unsets one.
         more_is_better: Whether a larger figure is better.
-        note: What to know of the figures.
-        rounds: How often the cases take turns.
+        note: What the reader has to know about the figures.
+        rounds: How often every case is measured.
     """
 
     title: str
@@ -60,7 +60,7 @@ class Benchmark:
 
 
 def main(benchmark: Benchmark, path: str) -> None:
-    """What `python benchmarks/NAME.py [CONTENDER]` does: one measurement, or all rounds as Markdown."""
+    """Runs `python benchmarks/NAME.py [CASE]`: one measurement of a case, or all rounds as Markdown."""
     if len(sys.argv) > 1:
         print(json.dumps({"figure": benchmark.cases[sys.argv[1]]()}))
     else:
@@ -68,7 +68,7 @@ def main(benchmark: Benchmark, path: str) -> None:
 
 
 def measure(benchmark: Benchmark, path: str) -> dict[str, list[float]]:
-    """Returns every case's figures, a round each; none for one whose library is not installed.
+    """Returns a figure a round for every case, except for those whose library is not installed.
 
     Raises:
         RuntimeError: A case failed.
@@ -104,7 +104,7 @@ def _run(benchmark: Benchmark, path: str, name: str) -> dict[str, float]:
 
 
 def render(benchmark: Benchmark, figures: dict[str, list[float]]) -> str:
-    """The figures and the ratios as Markdown."""
+    """Returns the figures and the ratios as Markdown."""
     lines = [f"## {benchmark.title}", ""]
     if benchmark.note:
         lines += [benchmark.note, ""]

@@ -1,14 +1,8 @@
-"""Inference of ResNet-50 and ResNet-18 at 224 px, against predict and against PyTorch."""
+"""Inference of ResNet-50 and ResNet-18 at 224 px, against Keras' `predict` and PyTorch."""
 
 from __future__ import annotations
 
-from cases import (
-    our_model,
-    pixels,
-    seconds_a_call,
-    torch_images,
-    torch_model,
-)
+from cases import our_model, pixels, seconds_a_call, torch_images, torch_model
 from harness import main
 from peers import beside_peers
 
@@ -16,7 +10,7 @@ BATCH = 32
 
 
 def ours(depth: int, precision: str) -> float:
-    """The engine that frozen parts and SavedModels are computed by."""
+    """The engine that computes frozen layers and SavedModels."""
     import tl_toolkit as tl  # noqa: I001  first, because it decides on oneDNN
     import tensorflow as tf
 
@@ -40,7 +34,7 @@ def keras_predict(make) -> float:
 
 
 def torch_forward(depth: int, half: bool) -> float:
-    """PyTorch's usual inference, eager."""
+    """PyTorch's usual eager inference."""
     import torch
 
     model = torch_model(depth).eval()

@@ -1,4 +1,4 @@
-"""12-megapixel JPEGs to 224 px, against image_dataset_from_directory."""
+"""Decoding 12-megapixel JPEGs to 224 px, against `image_dataset_from_directory`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PHOTOS = 60
 
 
 def _images_a_second(batches) -> float:
-    """Of a second pass: before the first one TensorFlow traces, a second or so whatever the data."""
+    """Measures a second pass: the first one includes a second or so of tracing, whatever the data."""
     for _ in batches:
         pass
     started = time.monotonic()
@@ -29,7 +29,7 @@ def _open():
 
 
 def first_opening() -> float:
-    """Opening a folder that was never seen: every file is read to its end."""
+    """Opening a folder for the first time, which reads every file to its end."""
     import tl_toolkit  # noqa: F401
 
     photo_folder(PHOTOS, 3000, 4000)
@@ -40,7 +40,7 @@ def first_opening() -> float:
 
 
 def evaluation() -> float:
-    """Our batches of evaluation."""
+    """Our evaluation batches."""
     import tl_toolkit  # noqa: F401
     from tl_toolkit.catalog import Preprocessing
     from tl_toolkit.data.pipeline import evaluation_batches
@@ -49,7 +49,7 @@ def evaluation() -> float:
 
 
 def training() -> float:
-    """An epoch of our batches of training, augmented."""
+    """An epoch of our augmented training batches."""
     import tl_toolkit  # noqa: F401
     from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
     from tl_toolkit.data.pipeline import training_batches
@@ -67,7 +67,7 @@ def training() -> float:
 
 
 def directory() -> float:
-    """Keras' own way, which neither keeps the aspect ratio nor antialiases unless asked."""
+    """Keras' pipeline, which by default neither keeps the aspect ratio nor antialiases."""
     import keras
 
     folder = photo_folder(PHOTOS, 3000, 4000)
@@ -92,8 +92,8 @@ BENCHMARK = Benchmark(
         ),
     ),
     more_is_better=True,
-    note="Photos of 3.3 MB with noise in them: of the time for one, Huffman decoding, which no scale spares, is "
-    "about two thirds.",
+    note="Noisy photos of 3.3 MB: about two thirds of the time goes into Huffman decoding, which decoding at a smaller "
+    "scale does not save.",
 )
 
 if __name__ == "__main__":

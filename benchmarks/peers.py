@@ -1,16 +1,11 @@
-"""ResNet-50 and ResNet-18 of this project beside those of keras.applications, KerasHub and PyTorch."""
+"""Our ResNet-50 and ResNet-18 beside those of keras.applications, KerasHub and PyTorch."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 
-from cases import (
-    DEFAULT_PEER,
-    ONEDNN_PEER,
-    keras_applications_model,
-    keras_hub_model,
-)
+from cases import DEFAULT_PEER, ONEDNN_PEER, keras_applications_model, keras_hub_model
 from harness import Benchmark, Comparison
 
 OURS = "tl_toolkit ResNet-{}, {}"
@@ -31,17 +26,17 @@ def beside_peers(
     torch_bfloat16: float,
     note: str,
 ) -> Benchmark:
-    """Returns the benchmark of one question, in images a second.
+    """Returns a benchmark against all peers, in images a second.
 
     Args:
-        title: The question.
-        ours: From depth and precision to images a second.
-        keras_peer: From a function that makes a Keras model to images a second.
-        torch_peer: From depth, and whether in bfloat16, to images a second.
-        default: Target of the default precision against keras.applications as it comes.
-        same_precision: Target of float32 against keras.applications with oneDNN on.
-        torch_bfloat16: Target of the default precision against PyTorch in bfloat16.
-        note: What to know.
+        title: What is measured.
+        ours: Measures images a second, given depth and precision.
+        keras_peer: Measures images a second, given a function that makes a Keras model.
+        torch_peer: Measures images a second, given depth and whether to use bfloat16.
+        default: Target of our default precision against keras.applications as it comes.
+        same_precision: Target of our float32 against keras.applications with oneDNN on.
+        torch_bfloat16: Target of our default precision against PyTorch in bfloat16.
+        note: What the reader has to know about the figures.
     """
     applications = functools.partial(keras_peer, lambda: keras_applications_model()[1])
     cases = {

@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [NAME …]
 
-Nothing else should run meanwhile. It takes long; what is measured is written benchmark by benchmark.
+Leave the machine idle meanwhile. It takes hours; RESULTS.md is rewritten after each benchmark.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """Describes the machine and the packages that the figures belong to."""
     info = pathlib.Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     model = re.search(r"model name\s*: (.*)", text)
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def main(names: list[str]) -> None:
-    """Measures, and puts each section in the place of its earlier one."""
+    """Measures, and replaces each benchmark's section of the page."""
     sections = {}
     if RESULTS.exists():
         for part in RESULTS.read_text().split("\n## ")[1:]:
@@ -67,9 +67,9 @@ def main(names: list[str]) -> None:
         titles = [importlib.import_module(n).BENCHMARK.title for n in NAMES]
         ordered = [sections[title] for title in titles if title in sections]
         RESULTS.write_text(
-            "# What the benchmarks measured\n\n`make bench` measures again and writes this page. Contenders "
-            "take turns, each in a process of its own. A ratio is of figures of one round, over 1 where "
-            "tl_toolkit is better than a peer; its median and range are over the rounds.\n\n"
+            "# Benchmark results\n\n`make bench` measures again and rewrites this page. The cases of a benchmark run in turn, "
+            "each in its own process. A ratio compares two figures of the same round and is over 1 where "
+            "tl_toolkit is better than the peer; median and range are over the rounds.\n\n"
             + "\n".join(ordered)
         )
 

@@ -1,4 +1,4 @@
-"""Start-up: `import tl_toolkit`, `tl-toolkit --help`, and what TensorFlow and Keras take."""
+"""Start-up time of `import tl_toolkit` and its commands, beside that of `import keras`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import Benchmark, Comparison, main
 
 
 def seconds_of(*arguments: str) -> float:
-    """Of a Python process."""
+    """Seconds that a Python process takes."""
     started = time.monotonic()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.monotonic() - started

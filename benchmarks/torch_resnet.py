@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50 (v1.5) in PyTorch's idiom, by He et al. 2015, table 1."""
+"""ResNet-18 and ResNet-50 (v1.5) in PyTorch's idiom, after He et al. 2015, table 1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 def resnet(depth: int, classes: int) -> nn.Module:
-    """From float32[batch, 3, height, width] to logits, float32[batch, classes]."""
+    """Maps float32[batch, 3, height, width] to logits, float32[batch, classes]."""
     bottleneck = depth == 50
     layers = [_convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
     channels = 64
@@ -51,6 +51,6 @@ def resnet(depth: int, classes: int) -> nn.Module:
 
 
 def channels_last(depth: int, classes: int) -> nn.Module:
-    """The network in the memory layout that PyTorch's convolutions like best."""
+    """The network in channels-last layout, which PyTorch's convolutions are fastest in."""
     torch.manual_seed(0)
     return resnet(depth, classes).to(memory_format=torch.channels_last)

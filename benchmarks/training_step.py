@@ -1,4 +1,4 @@
-"""A training step of ResNet-50 and ResNet-18 at 224 px, against fit and against PyTorch."""
+"""A training step of ResNet-50 and ResNet-18 at 224 px, against Keras' `fit` and PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 16
 
 
 def ours(depth: int, precision: str) -> float:
-    """Our step, as `tl.run` takes it, under a recipe's `precision`."""
+    """The step of `tl.run`, in a recipe's `precision`."""
     import tl_toolkit as tl  # noqa: I001  first, because it decides on oneDNN
     import numpy as np
     import tensorflow as tf
@@ -48,7 +48,7 @@ def ours(depth: int, precision: str) -> float:
 
 
 def keras_fit(make) -> float:
-    """An epoch of a few batches under `fit`."""
+    """An epoch of a few batches by `fit`."""
     model, steps = make(), 3
     compile_for_fit(model)
     images, labels = pixels(BATCH * steps)
@@ -60,7 +60,7 @@ def keras_fit(make) -> float:
 
 
 def torch_step(depth: int, half: bool) -> float:
-    """PyTorch's usual loop, eager."""
+    """PyTorch's usual eager loop."""
     import torch
 
     model = torch_model(depth).train()

@@ -1,4 +1,4 @@
-"""A second run on a warm cache: from the built model to the end of the first training step."""
+"""Runs on an empty and on a warm cache: from the built model to the end of the first training step."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FOLDER = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_warm_cache_{os.getppid
 
 
 def seconds_to_first_step(strategy: str) -> float:
-    """Of a run whose activations an earlier one has left."""
-    from tl_toolkit import experiment  # noqa: I001  first, because it decides on oneDNN
+    """Seconds of a run from the built model to the end of its first step."""
+    from tl_toolkit.experiments import train_and_validate as walk  # noqa: I001  first, because it decides on oneDNN
     import keras
 
+    from tl_toolkit.experiments.context import Context
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
-    recipe = photo_recipe(strategy, epochs=1)
     moments = {}
-    prepare = experiment.prepare
+    prepare = walk.prepare
 
-    def noting_prepare(*arguments):
+    def timed_prepare(*arguments):
         prepared = prepare(*arguments)
         moments["model"] = time.monotonic()
         return prepared
@@ -34,9 +34,9 @@ def seconds_to_first_step(strategy: str) -> float:
         def on_train_batch_end(self, batch, logs=None):
             moments.setdefault("step", time.monotonic())
 
-    experiment.prepare = noting_prepare
-    context = experiment.Context(feature_cache=FeatureCache(FOLDER), callbacks=(FirstStep(),))
-    experiment.train_and_validate(recipe, context)
+    walk.prepare = timed_prepare
+    context = Context(feature_cache=FeatureCache(FOLDER), callbacks=(FirstStep(),))
+    walk.train_and_validate(photo_recipe(strategy, epochs=1), context)
     return moments["step"] - moments["model"]
 
 
@@ -47,7 +47,7 @@ BENCHMARK = Benchmark(
         "new head": functools.partial(seconds_to_first_step, "new_head"),
         "last layers": functools.partial(seconds_to_first_step, "last_layers"),
     },
-    note="Four rounds in turn: the largest figure is the first round's, on an empty cache.",
+    note="Four rounds; the largest figure is that of the first round, on an empty cache.",
     rounds=4,
 )
 
