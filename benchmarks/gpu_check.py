@@ -28,7 +28,6 @@ from tl_toolkit.transfer.plan import apply_plan, make_plan
 
 # Two logical processors differ by 4e-6. GPUs sum in another order, and by how much they differ is not known yet.
 TOLERANCE = 1e-3
-STEPS = 20
 CLASSES = 10
 
 
@@ -39,10 +38,12 @@ class Check:
         architecture: The network.
         side: Side of the images, in pixels.
         batch: Images a device.
+        steps: Steps to measure the speed over.
     """
 
-    def __init__(self, architecture: Architecture, side: int, batch: int) -> None:
+    def __init__(self, architecture: Architecture, side: int, batch: int, steps: int) -> None:
         self._architecture = architecture
+        self._steps = steps
         self._preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=side)
         self._batch = batch
 
@@ -90,13 +91,13 @@ class Check:
         with tl.precision_scope("auto") as precision:
             _, step = self._step(distribute, "adamw")
             size = self._batch * distribute.num_replicas_in_sync
-            batches = iter(self._batches(distribute, size, STEPS + 3))
+            batches = iter(self._batches(distribute, size, self._steps + 3))
             for _ in range(3):
                 step(next(batches))
             started = time.monotonic()
-            for _ in range(STEPS):
+            for _ in range(self._steps):
                 step(next(batches))
-        return precision, STEPS * size / (time.monotonic() - started)
+        return precision, self._steps * size / (time.monotonic() - started)
 
 
 def main(rehearse: bool) -> int:
@@ -112,9 +113,9 @@ def main(rehearse: bool) -> int:
         return 1
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if rehearse:
-        check = Check(Architecture("bottleneck", (1, 1), width=8), 32, 4)
+        check = Check(Architecture("bottleneck", (1, 1), width=8), 32, 4, 2)
     else:
-        check = Check(Architecture.named("resnet50"), 224, 32)
+        check = Check(Architecture.named("resnet50"), 224, 32, 20)
     strategies = {f"one {kind}": tf.distribute.OneDeviceStrategy(devices[0])}
     if len(devices) > 1:
         strategies[f"{len(devices)} {kind}s"] = tf.distribute.MirroredStrategy(devices)
