@@ -1,6 +1,6 @@
 """One process of a cluster, which trains what it is told and writes down what came out.
 
-    python spread.py FOLDER LOGICAL_DEVICES CASE …
+    python distributed_worker.py FOLDER LOGICAL_DEVICES CASE …
 
 `TF_CONFIG` says which worker it is. Every process writes FOLDER/NAME_OF_PROCESS.json, the chief weights too.
 """
@@ -56,7 +56,7 @@ NAME = f"process{json.loads(os.environ['TF_CONFIG'])['task']['index'] if IS_CLUS
 SIZES = (10, 7, 8, 3, 1)  # of batches: even, odd, and fewer than there are replicas
 
 
-def spread(batches):
+def split_over_replicas(batches):
     """A data set of those batches, every replica its share."""
 
     def of_process(process):
@@ -86,7 +86,7 @@ def steps(bn_mode, dtype, count, learning_rate=0.05):
     before = values(model)
     step = TrainingStep(model, optimizer, 0.1, DISTRIBUTE, training_signature(PIXELS))
     batches = [labelled_pixels(SIZES[n % len(SIZES)], seed=n) for n in range(count)]
-    results = [step(batch) for batch in spread(batches)]
+    results = [step(batch) for batch in split_over_replicas(batches)]
     figures = [[r.loss_sum, r.correct, r.examples] for r in results]
     return {"figures": figures}, {"before": before, "after": values(model)}
 
@@ -234,7 +234,7 @@ def in_half_precision(policy):
     if policy == "mixed_float16":
         batches[5] = images, labels, too_heavy
     moved, before = [], values(model)
-    for batch in spread(batches):
+    for batch in split_over_replicas(batches):
         loss = step(batch).loss
         after = values(model)
         moved.append([loss, max(float(np.abs(after[n] - before[n]).max()) for n in after)])

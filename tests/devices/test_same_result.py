@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SPREADS = [(1, 2), (2, 1), (2, 2)]  # processes, devices in each
+LAYOUTS = [(1, 2), (2, 1), (2, 2)]  # processes, devices in each
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}
@@ -27,18 +27,18 @@ def on_one(run_distributed):
     return load(*run_distributed(1, 1, *CASES, *FURTHER[1, 1]))
 
 
-@pytest.fixture(scope="module", params=SPREADS, ids=lambda s: f"{s[0]}x{s[1]}")
-def spread(request, spread_over):
+@pytest.fixture(scope="module", params=LAYOUTS, ids=lambda s: f"{s[0]}x{s[1]}")
+def on_many(request, results_on):
     """What another number of processes and devices made of them."""
-    return spread_over(*request.param)
+    return results_on(*request.param)
 
 
 @pytest.fixture(scope="module")
-def spread_over(run_distributed):
+def results_on(run_distributed):
     """Returns what a number of processes with a number of devices each made of its cases."""
 
     @functools.cache
-    def spread_over(processes, devices):
+    def results_on(processes, devices):
         # Memory first: what other cases leave behind would hide what it loses.
         memory = ("memory",) if (processes, devices) == (2, 1) else ()
         cases = (*memory, *CASES, *FURTHER[processes, devices])
@@ -46,7 +46,7 @@ def spread_over(run_distributed):
         assert [result["replicas"] for result in loaded[0]] == [processes * devices] * processes
         return loaded
 
-    return spread_over
+    return results_on
 
 
 def load(results, path):
@@ -62,42 +62,42 @@ def largest_difference(one, other):
     return max(float(np.abs(one[name] - other[name]).max()) for name in one)
 
 
-def test_twenty_steps_with_fixed_statistics_end_with_the_same_weights(on_one, spread):
-    one, other = on_one[1]["frozen", "after"], spread[1]["frozen", "after"]
+def test_twenty_steps_with_fixed_statistics_end_with_the_same_weights(on_one, on_many):
+    one, other = on_one[1]["frozen", "after"], on_many[1]["frozen", "after"]
     assert largest_difference(one, other) < 1e-5
     assert largest_difference(one, on_one[1]["frozen", "before"]) > 1e-2
-    figures = [result[0][0]["frozen"]["figures"] for result in (on_one, spread)]
+    figures = [result[0][0]["frozen"]["figures"] for result in (on_one, on_many)]
     np.testing.assert_allclose(*figures, rtol=1e-5)
 
 
-def test_one_step_with_learned_statistics_has_the_same_gradients(on_one, spread):
+def test_one_step_with_learned_statistics_has_the_same_gradients(on_one, on_many):
     before = on_one[1]["one step", "before"]
-    one, other = on_one[1]["one step", "after"], spread[1]["one step", "after"]
+    one, other = on_one[1]["one step", "after"], on_many[1]["one step", "after"]
     moved = largest_difference(one, before)
     assert moved > 1e-3
     # Measured on 2 x 2: 1.2e-7, one unit in the last place of the largest weight, which is 1.48.
     assert largest_difference(one, other) < 1e-6
 
 
-def test_twenty_steps_in_float64_with_learned_statistics_end_with_the_same_weights(on_one, spread):
-    one, other = on_one[1]["float64", "after"], spread[1]["float64", "after"]
+def test_twenty_steps_in_float64_with_learned_statistics_end_with_the_same_weights(on_one, on_many):
+    one, other = on_one[1]["float64", "after"], on_many[1]["float64", "after"]
     assert all(value.dtype == np.float64 for value in other.values())
     assert largest_difference(one, other) < 1e-8
     statistics = {name for name in one if "/moving_" in name}
     before = on_one[1]["float64", "before"]
     assert len(statistics) == 12
     assert all(np.abs(one[name] - before[name]).max() > 1e-3 for name in statistics)
-    figures = [result[0][0]["float64"]["figures"] for result in (on_one, spread)]
+    figures = [result[0][0]["float64"]["figures"] for result in (on_one, on_many)]
     np.testing.assert_allclose(*figures, rtol=1e-8)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, spread):
-    one, other = on_one[1][strategy, "after"], spread[1][strategy, "after"]
+def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, on_many):
+    one, other = on_one[1][strategy, "after"], on_many[1][strategy, "after"]
     assert largest_difference(one, other) < 1e-5
     expected = on_one[0][0][strategy]
     assert len(expected["seen"]) == 20
-    for result in (r[strategy] for r in spread[0]):
+    for result in (r[strategy] for r in on_many[0]):
         for figures, expected_figures in zip(result["history"], expected["history"], strict=True):
             assert figures == pytest.approx(expected_figures, abs=1e-5)
         assert result["validation"] == pytest.approx(expected["validation"], abs=1e-5)
@@ -106,18 +106,18 @@ def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, sprea
             examples for _, examples in expected["seen"]
         ]
     # Each process counted what it was given: together they make the whole, and none got it twice.
-    local = np.sum([[mine for mine, _ in r[strategy]["seen"]] for r in spread[0]], axis=0)
+    local = np.sum([[mine for mine, _ in r[strategy]["seen"]] for r in on_many[0]], axis=0)
     assert local.tolist() == [examples for _, examples in expected["seen"]]
 
 
-def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, spread):
+def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, on_many):
     images, epochs = on_one[0][0]["positions"]["images"], 2
     expected = [batch[0] for batch in on_one[0][0]["positions"]["read"]]
     steps = len(expected) // epochs
     batches = []
     for step in range(len(expected)):
-        shares = [share for result in spread[0] for share in result["positions"]["read"][step]]
-        assert len(shares) == spread[0][0]["replicas"]
+        shares = [share for result in on_many[0] for share in result["positions"]["read"][step]]
+        assert len(shares) == on_many[0][0]["replicas"]
         batches.append([image for share in shares for image in share])
     assert batches == expected
     for epoch in range(epochs):
@@ -125,17 +125,17 @@ def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, spread):
         assert sorted(read) == list(range(images))
 
 
-def test_processes_that_would_not_train_the_same_are_refused(spread_over):
-    messages = [result["unlike"]["message"] for result in spread_over(2, 1)[0]]
+def test_processes_that_would_not_train_the_same_are_refused(results_on):
+    messages = [result["unlike"]["message"] for result in results_on(2, 1)[0]]
     assert messages[0] == messages[1]
     assert "would not train the same: they differ in recipe." in messages[0]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("precision", HALF)
-def test_half_precision_trains_as_on_one_device(precision, processes, on_one, spread_over):
-    spread = spread_over(processes, 3 - processes)
-    expected, found = (result[0][0][precision]["steps"] for result in (on_one, spread))
+def test_half_precision_trains_as_on_one_device(precision, processes, on_one, results_on):
+    on_many = results_on(processes, 3 - processes)
+    expected, found = (result[0][0][precision]["steps"] for result in (on_one, on_many))
     losses, moved = np.array(found).T
     expected_losses, expected_moved = np.array(expected).T
     others = (np.arange(12) != 5) | (precision != "float16")
@@ -147,8 +147,8 @@ def test_half_precision_trains_as_on_one_device(precision, processes, on_one, sp
         assert moved[5] == expected_moved[5] == 0
 
 
-def test_plain_fit_trains_on_two_devices_as_on_one(on_one, spread_over):
-    on_two = spread_over(1, 2)
+def test_plain_fit_trains_on_two_devices_as_on_one(on_one, results_on):
+    on_two = results_on(1, 2)
     one, two = (result[1]["fit", "after"] for result in (on_one, on_two))
     assert largest_difference(one, two) < 1e-4
     losses = [result[0][0]["fit"]["loss"] for result in (on_one, on_two)]
@@ -156,13 +156,13 @@ def test_plain_fit_trains_on_two_devices_as_on_one(on_one, spread_over):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_would_be_noticed(mistake, on_one, spread_over):
-    right, wrong = on_one[1][MISTAKES[mistake], "after"], spread_over(1, 2)[1][mistake, "after"]
+def test_a_mistake_would_be_noticed(mistake, on_one, results_on):
+    right, wrong = on_one[1][MISTAKES[mistake], "after"], results_on(1, 2)[1][mistake, "after"]
     assert largest_difference(right, wrong) > 1e-4
 
 
-def test_two_hundred_steps_of_two_workers_leave_memory_flat(spread_over):
-    for result in spread_over(2, 1)[0]:
+def test_two_hundred_steps_of_two_workers_leave_memory_flat(results_on):
+    for result in results_on(2, 1)[0]:
         steps, megabytes = result["memory"]["steps"], result["memory"]["megabytes"]
         assert steps == 200
         # Measured: 1.2 over the last 150 steps.
