@@ -10,7 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
-from tl_toolkit import cli
+from tl_toolkit.cli import app
 from tl_toolkit.recipe import Recipe
 
 
@@ -22,7 +22,7 @@ def command(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["tl-toolkit", *map(str, words)])
         try:
-            cli.main()
+            app.main()
             code = 0
         except SystemExit as stop:
             code = stop.code or 0
@@ -35,8 +35,8 @@ def command(monkeypatch, capsys):
 @pytest.mark.parametrize("words", ["--help", "train --help", "weights", "weights resnet18 --json"])
 def test_help_and_lists_load_no_tensorflow(words):
     script = (
-        "import sys; from tl_toolkit import cli; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
-        "try: cli.main()\n"
+        "import sys; from tl_toolkit.cli import app; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
+        "try: app.main()\n"
         "except SystemExit: pass\n"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), 'loaded too much'"
     )
@@ -206,9 +206,12 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("train --recipe nowhere.json", "Cannot read the recipe"),
         ("models resnet51", "Did you mean 'resnet50'"),
         ("weights resnet51", "Did you mean 'resnet50'"),
-        ("predict nowhere x.jpg", "is no exported classifier"),
+        ("predict nowhere x.jpg", "is not an exported classifier"),
         ("predict nowhere", "Name at least one image"),
         ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
+        ("train --data digits --strategy new-head --augmentation phtoo", "Did you mean 'photo'"),
+        ("train --data digits --strategy new-head --test-fraction 7", "over 0 and under 1"),
+        ("predict resnet50 x.jpg --top 0", "--top must be at least 1"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
@@ -223,11 +226,11 @@ def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
 @pytest.mark.parametrize(
     "words",
     [
-        "-m tl_toolkit.cli.app train --data digits --strategy new-head --weights digits",
-        "-m tl_toolkit.cli.app compare",
-        "-m tl_toolkit.cli.app predict x y.jpg",
-        "-m tl_toolkit.cli.app evaluate x digits",
-        "-m tl_toolkit.cli.app models",
+        "-m tl_toolkit.cli train --data digits --strategy new-head --weights digits",
+        "-m tl_toolkit.cli compare",
+        "-m tl_toolkit.cli predict x y.jpg",
+        "-m tl_toolkit.cli evaluate x digits",
+        "-m tl_toolkit.cli models",
         "-c import\ttl_toolkit\tas\ttl;tl.ResNet18()",
     ],
 )
@@ -260,7 +263,7 @@ def test_models_prints_the_paper_s_table(command):
 def test_launch_without_a_command_says_how(command):
     code, _, err = command("launch", "--workers", 2)
     assert code == 2
-    assert "Name the command behind --, such as: launch --workers 2 -- train" in err
+    assert "Name the command after --, such as: launch --workers 2 -- train" in err
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
@@ -275,5 +278,5 @@ def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, m
     words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--weights"]
     code, _, err = command(*words, photo_recipe.weights, "--output", tmp_path / "run")
     assert code == 130
-    assert err == "stopped after step 1 of epoch 1; the same call goes on from there\n"
+    assert err == "stopped after step 1 of epoch 1; the same call resumes from there\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]

@@ -42,4 +42,4 @@ def test_sigterm_outside_of_training_has_its_code_too(capsys):
     with pytest.raises(SystemExit) as end, exit_codes():
         os.kill(os.getpid(), signal.SIGTERM)
     assert end.value.code == 75
-    assert "stopped by SIGTERM; the same command goes on" in capsys.readouterr().err
+    assert "stopped by SIGTERM; the same command resumes" in capsys.readouterr().err

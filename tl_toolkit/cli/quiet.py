@@ -26,40 +26,56 @@ def quiet_tensorflow() -> Iterator[pathlib.Path]:
         The log file.
     """
     descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
-    log, stderr, terminal = pathlib.Path(name), sys.stderr, os.dup(2)
-    is_kept = False
-    _flush(stderr)
+    log, is_kept = pathlib.Path(name), False
+    try:
+        with _descriptor_2_is(descriptor), _loggers_write_to(log):
+            yield log
+    except Exception as error:
+        is_kept = not hasattr(error, "exit_code")
+        if is_kept:
+            print(f"TensorFlow's messages are in {log}", file=sys.stderr)
+        raise
+    finally:
+        os.close(descriptor)
+        if not is_kept:
+            log.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _descriptor_2_is(descriptor: int) -> Iterator[None]:
+    """Points file descriptor 2 elsewhere, and `sys.stderr`, if it was that, to where it was."""
+    stderr, before = sys.stderr, os.dup(2)
+    shown = None
+    if _writes_to_descriptor_2(stderr):
+        stderr.flush()
+        shown = os.fdopen(
+            os.dup(before), "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace"
+        )
+        sys.stderr = shown
+        faulthandler.enable(shown)  # a crash is still seen
     os.dup2(descriptor, 2)
-    sys.stderr = shown = os.fdopen(
-        os.dup(terminal), "w", buffering=1, encoding="utf-8", errors="backslashreplace"
-    )
-    had_faulthandler = faulthandler.is_enabled()
-    faulthandler.enable(shown)  # a crash is still seen
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        if shown is not None:
+            faulthandler.disable()
+            sys.stderr = stderr
+            shown.close()
+
+
+@contextlib.contextmanager
+def _loggers_write_to(log: pathlib.Path) -> Iterator[None]:
     with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
         redirect = _Redirect(file)
         for logger in LOGGERS:
             logging.getLogger(logger).addFilter(redirect)
         try:
-            yield log
-        except (Exception, GeneratorExit) as error:
-            if not getattr(error, "exit_code", None):
-                shown.write(f"TensorFlow's messages are in {log}\n")
-                is_kept = True
-            raise
+            yield
         finally:
             for logger in LOGGERS:
                 logging.getLogger(logger).removeFilter(redirect)
-            _flush(shown)
-            faulthandler.disable()
-            os.dup2(terminal, 2)
-            sys.stderr = stderr
-            if had_faulthandler:
-                faulthandler.enable()
-            for number in (descriptor, terminal):
-                os.close(number)
-            shown.close()
-            if not is_kept:
-                log.unlink(missing_ok=True)
 
 
 class _Redirect(logging.Filter):
@@ -75,7 +91,9 @@ class _Redirect(logging.Filter):
         return False
 
 
-def _flush(stream: TextIO | None) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        if stream is not None:
-            stream.flush()
+def _writes_to_descriptor_2(stream: TextIO | None) -> bool:
+    # A notebook's stream, or one that a test has put there, does not.
+    try:
+        return stream is not None and stream.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tl_toolkit.cli.terminal import TerminalProgress, drawn
 from tl_toolkit.progress import Table
@@ -67,9 +66,9 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
     rows = [
         (
             result.strategy,
-            f"{np.mean(result.test_top1):.3f}",
+            f"{statistics.fmean(result.test_top1):.3f}",
             f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
-            f"{np.median(result.seconds):.1f}",
+            f"{statistics.median(result.seconds):.1f}",
             f"{result.trained_parameters:,}",
         )
         for result in comparison.results

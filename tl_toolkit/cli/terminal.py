@@ -12,6 +12,7 @@ import rich.progress
 import rich.table
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.text import Text
 
 from tl_toolkit.cli.quiet import quiet_tensorflow
 from tl_toolkit.progress import Progress, Stage, Table
@@ -114,7 +115,7 @@ class _Bar(Stage):
         self._bars.advance(self._task, count)
 
     def describe(self, text: str) -> None:
-        self._bars.update(self._task, figures=escape(text))
+        self._bars.update(self._task, figures=escape(text), refresh=True)
 
 
 class _Lines(Stage):
@@ -148,4 +149,4 @@ def drawn(table: Table) -> RenderableType:
     columns = rich.table.Table(*map(escape, table.columns))
     for row in table.rows:
         columns.add_row(*map(escape, row))
-    return Group(columns, escape(table.caption)) if table.caption else columns
+    return Group(columns, Text(table.caption)) if table.caption else columns

@@ -35,7 +35,7 @@ class ReportTraining(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         steps, epochs = self.params["steps"], self.params["epochs"]
-        done = steps * (logs or {}).get("epochs_done", 0)
+        done = steps * int((logs or {}).get("epochs_done", 0))
         self._stage = self._stages.enter_context(
             self._progress.stage(self._title, total=steps * epochs, done=done)
         )
