@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tl_toolkit.data.content_digests import content_digests, file_digests
-from tl_toolkit.data.dataset import EncodedImages, FileImages, Split
+from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.errors import InputError
 
 
@@ -40,6 +40,20 @@ def test_files_are_told_as_their_contents_are(files):
     )
     assert len(set(expected)) == 3
     assert content_digests(None).tolist() == file_digests([]) == []
+
+
+def test_arrays_are_told_by_their_pixels_and_shape_and_never_encoded(monkeypatch):
+    def encode(self, index):
+        raise AssertionError("an image was encoded")
+
+    monkeypatch.setattr(ArrayImages, "encoded", encode)
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 8, 2, 3), np.uint8)
+    pixels[7] = pixels[3]
+    digests = content_digests(Split.of(ArrayImages(pixels), np.zeros(300)))
+    assert digests[7] == digests[3]
+    assert len(set(digests)) == 299
+    turned = content_digests(Split.of(ArrayImages(pixels.reshape(300, 2, 8, 3)), np.zeros(300)))
+    assert not set(turned) & set(digests)
 
 
 def test_a_file_is_checked_once_and_a_bad_one_every_time(files):

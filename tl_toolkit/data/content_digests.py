@@ -15,6 +15,7 @@ import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import Stage
 
@@ -24,13 +25,13 @@ CHECKED = "checked"  # stands behind a file's digest
 
 
 def content_digests(split: Split | None) -> np.ndarray:
-    """Returns str[n], a digest of each image's file contents; empty for None."""
+    """Returns str[n], a digest of what identifies each image: its file's contents, or its pixels; empty for None."""
     if split is None or not len(split):
         return np.array([], str)
     images = split.images
     if isinstance(images, FileImages):
         return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
-    return np.array([_digest(images.encoded(index)) for index in range(len(images))], str)
+    return np.array([_digest(images.identity(index)) for index in range(len(images))], str)
 
 
 def file_digests(
@@ -50,7 +51,7 @@ def file_digests(
     """
     paths = [os.path.abspath(path) for path in paths]
     root = os.path.dirname(commonpath(paths)) if paths else ""
-    manifest = cache_folder() / "digests" / f"{_digest(root.encode())}.json"
+    manifest = cache_folder() / "digests" / f"{_digest(os.fsencode(root))}.json"
     known = _read(manifest)
 
     def entry_of(path: str) -> list | OSError | InputError:
@@ -99,6 +100,4 @@ def _write(manifest: pathlib.Path, entries: dict) -> None:
     # Without room for it, the files are read again next time.
     with contextlib.suppress(OSError):
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        aside = manifest.with_name(f"{manifest.name}.{os.getpid()}.partial")
-        aside.write_text(json.dumps(entries))
-        os.replace(aside, manifest)
+        write_text(manifest, json.dumps(entries))
