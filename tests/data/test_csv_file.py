@@ -100,6 +100,7 @@ def test_any_text_is_a_label(folder, labels):
         ([*ROWS, ("bad.png", "cat")], ("file", "label"), "bad.png' cannot be used: not a JPEG"),
         ([*ROWS, ("none.png", "cat")], ("file", "label"), "none.png' cannot be used: No such file"),
         ([*ROWS, ("0.png", "dog")], ("file", "label"), "the same image is in another class"),
+        ([*ROWS, ("0\0.png", "dog")], ("file", "label"), "Line 14 .* must have a file"),
         (
             [(*row, "test" if row[1] == "dog" else "train") for row in ROWS],
             ("file", "label", "split"),
@@ -116,6 +117,19 @@ def test_bad_images_can_be_left_out(folder):
     source = load_csv(table(folder, [*ROWS, ("bad.png", "cat")]), "skip")
     assert len(source.train) == 12
     assert source.notes == ("left out bad.png: not a JPEG, PNG, GIF, BMP or WebP image",)
+
+
+def test_bad_images_with_absolute_paths_can_be_left_out(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "bad.png"
+    elsewhere.write_bytes(b"no image")
+    rows = [*ROWS, (elsewhere, "cat"), (folder / "bad.png", "dog"), ("../none.png", "dog")]
+    source = load_csv(table(folder, rows), "skip")
+    assert len(source.train) == 12
+    assert source.notes == (
+        f"left out {elsewhere}: not a JPEG, PNG, GIF, BMP or WebP image",
+        "left out bad.png: not a JPEG, PNG, GIF, BMP or WebP image",
+        "left out ../none.png: No such file or directory",
+    )
 
 
 def test_copies_are_kept_together(folder):

@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tl_toolkit.data import folder as folder_module
+from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.errors import InputError
@@ -118,16 +120,56 @@ def test_folders_inside_a_class_belong_to_it(image_folder):
     ]
 
 
-def test_hidden_files_and_folders_are_passed_over(image_folder):
-    root = image_folder({"cat": 2, "dog": 2, ".cache/cat": 1, "cat/.thumbnails": 3})
-    (root / "dog" / ".DS_Store").write_bytes(TEXT)
-    (root / "README.txt").write_bytes(TEXT)
-    source = load_folder(str(root))
+LEFT_BEHIND = ("Thumbs.db", "desktop.ini", "DESKTOP.INI", ".DS_Store", "._0.jpg", "labels.csv",
+               "notes.TXT", "annotations.json", "0.AAE", "0.xmp")  # fmt: skip
+
+
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_what_systems_and_tools_leave_behind_is_passed_over_and_counted(image_folder, on_bad_image):
+    root = image_folder(
+        {
+            "cat": 2,
+            "dog": 2,
+            "__MACOSX/cat": 1,
+            ".cache/cat": 1,
+            ".ipynb_checkpoints": 1,
+            "cat/__MACOSX": 1,
+            "cat/.ipynb_checkpoints": 3,
+            "dog/@eaDir": 1,
+        }
+    )
+    for name in LEFT_BEHIND:
+        (root / "dog" / name).write_bytes(TEXT)
+    (root / "Thumbs.db").write_bytes(TEXT)
+    source = load_folder(str(root), on_bad_image)
     assert source.class_names == ("cat", "dog")
     assert names(source.train, root) == ["cat/0.jpg", "cat/1.jpg", "dog/0.jpg", "dog/1.jpg"]
+    assert source.notes == (
+        f"ignored {6 + len(LEFT_BEHIND) + 1} files and folders that are not photos: "
+        ".ipynb_checkpoints (2), Thumbs.db (2), __MACOSX (2), .DS_Store, ._0.jpg and 9 other names",
+    )
 
 
-@pytest.mark.parametrize("extension", [".png", ".JPEG", ".txt", ""])
+def test_split_folders_may_have_left_behind_ones_beside_them(image_folder):
+    root = image_folder({"train/cat": 2, "train/dog": 2, "test/cat": 1, "test/dog": 1})
+    (root / "__MACOSX" / "train").mkdir(parents=True)
+    (root / "test" / ".DS_Store").write_bytes(TEXT)
+    source = load_folder(str(root))
+    assert (len(source.train), len(source.test)) == (4, 2)
+    assert source.notes == ("ignored 2 files and folders that are not photos: .DS_Store, __MACOSX",)
+
+
+@pytest.mark.parametrize("name", ["0.pdf", "model.bin", "Thumbs.db.jpg", "MACOSX"])
+def test_other_files_that_are_not_images_still_stop_it(image_folder, name):
+    root = image_folder({"cat": 2, "dog": 2})
+    (root / "dog" / name).write_bytes(TEXT)
+    with pytest.raises(InputError, match=f"{name}' cannot be used: not a JPEG"):
+        load_folder(str(root))
+    (note,) = load_folder(str(root), "skip").notes
+    assert note == f"left out dog/{name}: not a JPEG, PNG, GIF, BMP or WebP image"
+
+
+@pytest.mark.parametrize("extension", [".png", ".JPEG", ".dat", ""])
 def test_a_wrong_extension_does_no_harm(image_folder, extension):
     root = image_folder({"cat": 1, "dog": 1})
     expected = load_folder(str(root)).train.images.loader()(tf.constant(1)).pixels()
@@ -163,7 +205,7 @@ def test_a_link_to_a_folder_is_followed(image_folder, tmp_path):
         ),
         (
             {"train/cat": 1, "train/dog": 1, "test/cat": 1, "test/dog": 1, "test/fox": 1},
-            r"photos/test' has classes that the training folder has not: fox",
+            r"photos/test' has classes that the training folder lacks: fox",
         ),
     ],
     ids=[
@@ -367,8 +409,36 @@ def test_every_file_is_checked_once(image_folder, monkeypatch):
 
 def test_files_beside_the_class_folders_are_counted_in_a_note(image_folder):
     root = image_folder({"cat": 3, "dog": 3})
-    (root / "labels.csv").write_text("x")
-    (root / ".hidden").write_text("x")
+    (root / "cat.jpg").write_text("x")
     source = load_folder(str(root))
-    assert source.notes == (f"not used, beside the class folders of {root}: 1 files",)
+    assert source.notes == (f"not used: 1 file directly in {root}, in no class folder",)
     assert len(source.train) == 6
+
+
+def test_a_name_that_is_not_utf8_is_no_obstacle_for_a_photo_and_refused_for_a_class(image_folder):
+    root = image_folder({"cat": 2, "dog": 2})
+    odd = os.path.join(os.fsencode(root), b"dog", b"caf\xe9.jpg")
+    os.rename(root / "dog/1.jpg", odd)
+    source = load_folder(str(root))
+    load = source.train.images.loader()
+    with Image.open(odd) as expected:
+        np.testing.assert_array_equal(load(tf.constant(3)).pixels(), np.asarray(expected))
+    assert len(set(content_digests(source.train))) == 4
+
+    with open(odd, "wb") as file:
+        file.write(TEXT)
+    with pytest.raises(InputError, match=r"caf\\udce9\.jpg' cannot be used: not a JPEG"):
+        load_folder(str(root))
+    (note,) = load_folder(str(root), "skip").notes
+    assert note == r"left out dog/caf\xe9.jpg: not a JPEG, PNG, GIF, BMP or WebP image"
+
+    os.rename(root / "cat", os.path.join(os.fsencode(root), b"caf\xe9"))
+    with pytest.raises(InputError, match=r"caf\\+xe9' has a name that is not UTF-8 text: rename"):
+        load_folder(str(root))
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/photos", "photos\0"])
+@pytest.mark.parametrize("source", ["folder", "csv"])
+def test_what_cannot_be_a_path_is_refused(source, path):
+    with pytest.raises(InputError, match="is not a path: "):
+        open_dataset(f"{source}:{path}")

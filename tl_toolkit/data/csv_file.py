@@ -7,8 +7,9 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
+from tl_toolkit.data.file_names import path_in_text, user_path
 from tl_toolkit.data.folder import (
     LabelledFile,
     check_files,
@@ -38,19 +39,23 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
     Raises:
         InputError: The table is not as described, or an image is bad.
     """
-    table = pathlib.Path(path).expanduser()
+    table = user_path(path)
     rows = _read(table)
     class_names = tuple(sorted({row[LABEL] for row in rows}))
     if len(class_names) < 2:
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
-    files = [LabelledFile(table.parent / row[FILE], class_names.index(row[LABEL])) for row in rows]
+    files = [
+        LabelledFile(table.parent / path_in_text(row[FILE]), class_names.index(row[LABEL]))
+        for row in rows
+    ]
     files = without_contradictions(check_files(files, progress))
     notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
     kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
 
-    splits, first_id = {}, 0
+    splits: dict[str, Split] = {}
+    first_id = 0
     by_split = {name: [(row, file) for row, file in kept if row[SPLIT] == name] for name in SPLITS}
     for name, members in by_split.items():
         if name != TRAIN and not members:
@@ -70,7 +75,14 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
         first_id += len(members)
     files_of = {name: [file for _, file in members] for name, members in by_split.items()}
     groups, copies = group_copies(files_of)
-    return ImageSource(class_names=class_names, groups=groups, notes=(*notes, *copies), **splits)
+    return ImageSource(
+        class_names=class_names,
+        train=splits[TRAIN],
+        validation=splits.get(VALIDATION),
+        test=splits.get(TEST),
+        groups=groups,
+        notes=(*notes, *copies),
+    )
 
 
 def _read(table: pathlib.Path) -> list[dict]:
@@ -92,7 +104,7 @@ def _read(table: pathlib.Path) -> list[dict]:
 
 def _checked(row: dict, table: pathlib.Path, number: int) -> dict:
     where = f"Line {number} of {str(table)!r}"
-    if not row[FILE] or not row[LABEL] or None in row:
+    if not row[FILE] or "\0" in row[FILE] or not row[LABEL] or None in row:
         raise InputError(
             f"{where} must have a file and a label, and no more fields than there are columns."
         )

@@ -13,6 +13,12 @@ from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.content_digests import file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
+from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
+from tl_toolkit.data.left_behind import (
+    is_left_behind_file,
+    is_left_behind_folder,
+    left_behind_note,
+)
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -33,9 +39,9 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     Args:
         path: The folder. Its folders are the classes, in alphabetical order, and hold the images,
             in folders of their own if need be; or they are `train` with `validation` (`val`, `valid`),
-            `test` or both beside it, each with the classes' folders. Names that start with a dot are
-            passed over.
-        on_bad_image: `"error"`, or `"skip"` to leave out files that are no image or are damaged and
+            `test` or both beside it, each with the classes' folders. What systems and tools leave
+            behind, such as `Thumbs.db` and names that start with a dot, is ignored; a note counts it.
+        on_bad_image: `"error"`, or `"skip"` to leave out damaged files, files that are not images, and
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
 
@@ -43,17 +49,19 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
         The source; licence unknown.
 
     Raises:
-        InputError: No folder, no classes, one class, an empty class, or a bad image.
+        InputError: No folder, fewer than two classes, an empty class, or a bad image.
     """
-    root = pathlib.Path(path).expanduser()
+    root = user_path(path)
     splits = _split_folders(root)
     class_names = _class_names(splits[TRAIN])
 
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
+    loose, ignored = _beside_folders({root, *splits.values()})
     for split, folder in splits.items():
-        checked = check_files(_list_files(folder, class_names), progress)
-        checked = without_contradictions(checked)
+        listed, left_behind = _list_files(folder, class_names)
+        ignored += left_behind
+        checked = without_contradictions(check_files(listed, progress))
         bad += [file for file in checked if file.fault]
         files[split] = [file for file in checked if not file.fault]
     notes = report_bad(bad, root, on_bad_image)
@@ -63,15 +71,22 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
     groups, copies = group_copies(files)
-    notes += copies
-    notes += _report_loose(splits)
+    notes += [*copies, *loose, *left_behind_note(ignored)]
 
-    made, first_id = {}, 0
+    made: dict[str, Split] = {}
+    first_id = 0
     for split, checked in files.items():
         paths = np.array([str(file.path) for file in checked])
         made[split] = Split.of(FileImages(paths), [file.label for file in checked], first_id)
         first_id += len(checked)
-    return ImageSource(class_names=class_names, groups=groups, notes=tuple(notes), **made)
+    return ImageSource(
+        class_names=class_names,
+        train=made[TRAIN],
+        validation=made.get(VALIDATION),
+        test=made.get(TEST),
+        groups=groups,
+        notes=tuple(notes),
+    )
 
 
 def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -82,7 +97,7 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     if TRAIN in splits and len(splits) == len(children):
         # Training first, so that its images' ids do not depend on what else there is.
         return {name: splits[name] for name in SPLITS if name in splits}
-    # One class may well be called "train"; two such names are no chance.
+    # One class may well be called "train"; two such names are no coincidence.
     if TRAIN in splits and len(named) > 1:
         raise InputError(
             f"{str(root)!r} must hold classes, or one folder each for training, validation and test "
@@ -91,19 +106,23 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return {TRAIN: root}
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+def _entries(folder: pathlib.Path) -> list[pathlib.Path]:
     try:
-        entries = sorted(folder.iterdir())
+        return sorted(folder.iterdir(), key=os.fsencode)
     except OSError as error:
         raise InputError(
             f"Cannot read the folder {str(folder)!r}: {error.strerror}. "
             "Expected a folder with one folder of images a class."
         ) from error
-    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    entries = _entries(folder)
+    return [e for e in entries if e.is_dir() and not is_left_behind_folder(e.name)]
 
 
 def _class_names(folder: pathlib.Path) -> tuple[str, ...]:
-    names = tuple(child.name for child in _folders(folder))
+    names = tuple(_class_name(child) for child in _folders(folder))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
         raise InputError(
@@ -112,20 +131,39 @@ def _class_names(folder: pathlib.Path) -> tuple[str, ...]:
     return names
 
 
-def _list_files(folder: pathlib.Path, class_names: tuple[str, ...]) -> list[LabelledFile]:
-    unknown = [child.name for child in _folders(folder) if child.name not in class_names]
+def _class_name(folder: pathlib.Path) -> str:
+    name = utf8_text(folder.name)
+    if name is None:
+        raise InputError(
+            f"The class folder {printable(folder)!r} has a name that is not UTF-8 text: rename it."
+        )
+    return name
+
+
+def _list_files(
+    folder: pathlib.Path, class_names: tuple[str, ...]
+) -> tuple[list[LabelledFile], list[pathlib.Path]]:
+    """Returns the classes' files, and what is ignored among them."""
+    unknown = {_class_name(child) for child in _folders(folder)} - {*class_names}
     if unknown:
         raise InputError(
-            f"{str(folder)!r} has classes that the training folder has not: {', '.join(unknown)}."
+            f"{str(folder)!r} has classes that the training folder lacks: {', '.join(sorted(unknown))}."
         )
-    files = []
-    for label, name in enumerate(class_names):
-        for parent, folders, names in os.walk(folder / name, followlinks=True, onerror=_raise):
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            files += [
-                LabelledFile(pathlib.Path(parent, n), label) for n in sorted(names) if n[0] != "."
-            ]
-    return files
+    files: list[LabelledFile] = []
+    ignored: list[pathlib.Path] = []
+    for label, class_name in enumerate(class_names):
+        top = folder / path_in_text(class_name)
+        for parent, folders, names in os.walk(top, followlinks=True, onerror=_raise):
+            ignored += [pathlib.Path(parent, f) for f in folders if is_left_behind_folder(f)]
+            kept = [f for f in folders if not is_left_behind_folder(f)]
+            folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
+            for name in sorted(names, key=os.fsencode):
+                path = pathlib.Path(parent, name)
+                if is_left_behind_file(name):
+                    ignored.append(path)
+                else:
+                    files.append(LabelledFile(path, label))
+    return files, ignored
 
 
 def _raise(error: OSError) -> None:
@@ -176,7 +214,7 @@ def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
             return file.fault
         ends = (first[file.digest], contradicted[file.digest])
         other = ends[0] if ends[0].label != file.label else ends[1]
-        return f"the same image is in another class too: {other.path}"
+        return f"the same image is in another class too: {printable(other.path)}"
 
     return [dataclasses.replace(file, fault=fault(file)) for file in files]
 
@@ -189,16 +227,30 @@ def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -
             f"{str(bad[0].path)!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
             "the files, or leave them out with on_bad_image='skip'."
         )
-    return [f"left out {file.path.relative_to(root)}: {file.fault}" for file in bad]
+    return [f"left out {_below(root, file.path)}: {file.fault}" for file in bad]
 
 
-def _report_loose(splits: dict[str, pathlib.Path]) -> list[str]:
-    notes = []
-    for folder in splits.values():
-        loose = [e for e in folder.iterdir() if e.is_file() and not e.name.startswith(".")]
+def _below(root: pathlib.Path, path: pathlib.Path) -> str:
+    """The path as it is shown: from the root on where it lies in there."""
+    return printable(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _beside_folders(tops: set[pathlib.Path]) -> tuple[list[str], list[pathlib.Path]]:
+    """Returns notes on files that lie in no class, and what is ignored beside the classes."""
+    notes: list[str] = []
+    ignored: list[pathlib.Path] = []
+    for folder in sorted(tops):
+        loose = 0
+        for entry in _entries(folder):
+            is_folder = entry.is_dir()
+            if (is_left_behind_folder if is_folder else is_left_behind_file)(entry.name):
+                ignored.append(entry)
+            elif not is_folder:
+                loose += 1
         if loose:
-            notes.append(f"not used, beside the class folders of {folder}: {len(loose)} files")
-    return notes
+            files = f"{loose} file{'s' if loose > 1 else ''}"
+            notes.append(f"not used: {files} directly in {printable(folder)}, in no class folder")
+    return notes, ignored
 
 
 def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list[str]]:
