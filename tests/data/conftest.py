@@ -1,10 +1,13 @@
 """Small pictures: in memory, as files' contents, and as folders of class folders."""
 
+import contextlib
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tl_toolkit.progress import Progress, Stage
 
 
 def random_photo(seed, width=17, height=13, mode="RGB"):
@@ -57,3 +60,29 @@ def image_folder(tmp_path):
         return root
 
     return write
+
+
+class RecordedProgress(Progress):
+    """Keeps (title, total, units done) of every stage."""
+
+    def __init__(self):
+        self.stages = []
+
+    @contextlib.contextmanager
+    def stage(self, title, total=None, done=0):
+        counted = CountingStage(done)
+        yield counted
+        self.stages.append((title, total, counted.done))
+
+
+class CountingStage(Stage):
+    def __init__(self, done):
+        self.done = done
+
+    def advance(self, count=1):
+        self.done += count
+
+
+@pytest.fixture
+def recorded_progress():
+    return RecordedProgress()

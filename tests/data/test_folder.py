@@ -399,12 +399,15 @@ def test_the_split_follows_the_contents_whatever_the_files_are_called(image_fold
     assert len(before) == 4
 
 
-def test_every_file_is_checked_once(image_folder, monkeypatch):
+def test_every_file_is_checked_once_and_the_user_sees_how_many(
+    image_folder, monkeypatch, recorded_progress
+):
     root = image_folder({"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 1})
     checked = []
     monkeypatch.setattr(folder_module, "check_image", checked.append)
-    load_folder(str(root))
+    load_folder(str(root), progress=recorded_progress)
     assert len(checked) == len(set(checked)) == 7
+    assert recorded_progress.stages == [("Checking photos", 5, 5), ("Checking photos", 2, 2)]
 
 
 def test_files_beside_the_class_folders_are_counted_in_a_note(image_folder):

@@ -208,6 +208,15 @@ def test_what_cannot_be_classified_is_refused_with_the_reason(name, message):
         load_tfds(name)
 
 
+def test_preparing_and_reading_are_shown(recorded_progress):
+    dataset = open_dataset("tfds:toy_three_splits", progress=recorded_progress)
+    assert len(dataset.test) == 3
+    assert recorded_progress.stages == [
+        ("Downloading and preparing toy_three_splits", None, 0),
+        ("Reading toy_three_splits", 12, 12),
+    ]
+
+
 def test_a_uri_opens_it_and_keeps_its_own_test_split():
     dataset = open_dataset("tfds:toy_shapes:negative", validation_fraction=0.25)
     assert sorted(grey_levels(dataset.test)) == list(range(150, 156))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import tensorflow as tf
 
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -16,6 +18,9 @@ BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette
 EXIF_SEARCH_BYTES = 1 << 17
 # The accurate transform is the one that PIL uses, and so the one that public weights saw.
 DCT_METHOD = "INTEGER_ACCURATE"
+
+
+_TRACING = threading.Lock()  # threads that come first together would each trace a function
 
 
 # Traced once a process, whatever calls them from graphs of their own.
@@ -254,4 +259,6 @@ def check_image(encoded: bytes) -> None:
     if encoded.startswith(JPEG_MAGIC):
         tf.io.decode_jpeg(encoded, channels=3, ratio=8)
     else:
-        decode_image(tf.constant(encoded))
+        with _TRACING:
+            decode = decode_no_jpeg.get_concrete_function()
+        decode(tf.constant(encoded))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
 from tl_toolkit.errors import InputError
+from tl_toolkit.progress import SILENT, Progress, Stage
 
 
-def load_tfds(name: str) -> ImageSource:
+def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
     """Prepares the data set (a download, the first time) and reads its encoded images into memory.
 
     Args:
         name: As TFDS has it, a configuration behind a colon: `"cats_vs_dogs"`,
             `"imagenette:160px-v2"`.
+        progress: Shows that it is prepared, and how many images are read.
 
     Raises:
         InputError: TFDS does not know the name, or it has no image and label to classify by.
@@ -33,17 +36,24 @@ def load_tfds(name: str) -> ImageSource:
         ) from error
     image_key = _only_key(builder.info, tfds.features.Image, name)
     label_key = _only_key(builder.info, tfds.features.ClassLabel, name)
-    builder.download_and_prepare()
+    if progress is not SILENT:
+        tfds.disable_progress_bar()  # two drawn over each other would be unreadable
+    with progress.stage(f"Downloading and preparing {name}"):
+        builder.download_and_prepare()
 
-    splits, notes, first_id = {}, [], 0
-    for split in SPLITS:
-        found = _own_name(split, builder.info.splits)
-        if found is None:
-            continue
-        examples = builder.as_dataset(
-            split=found, decoders={image_key: tfds.decode.SkipDecoding()}, shuffle_files=False
-        )
-        rows = [(row[image_key], row[label_key]) for row in examples.as_numpy_iterator()]
+    own_names = {split: _own_name(split, builder.info.splits) for split in SPLITS}
+    found_names = {split: found for split, found in own_names.items() if found is not None}
+    total = sum(builder.info.splits[found].num_examples for found in found_names.values())
+    splits: dict[str, Split] = {}
+    notes: list[str] = []
+    first_id = 0
+    with progress.stage(f"Reading {name}", total=total) as stage:
+        rows_of = {
+            split: _read_rows(builder, found, image_key, label_key, stage)
+            for split, found in found_names.items()
+        }
+    for split, rows in rows_of.items():
+        found = found_names[split]
         if any(label < 0 for _, label in rows):  # how TFDS marks what its authors keep secret
             notes.append(f"the split {found!r} has images without a label: it is not used")
             continue
@@ -59,8 +69,26 @@ def load_tfds(name: str) -> ImageSource:
         class_names=tuple(builder.info.features[label_key].names),
         licence=str(builder.info.redistribution_info.license or "").strip(),
         notes=tuple(notes),
-        **splits,
+        train=splits[TRAIN],
+        validation=splits.get(VALIDATION),
+        test=splits.get(TEST),
     )
+
+
+def _read_rows(
+    builder: Any, split: str, image_key: str, label_key: str, stage: Stage
+) -> list[tuple[bytes, int]]:
+    """Returns (file's contents, label) of every image, in the order that they are stored."""
+    import tensorflow_datasets as tfds
+
+    decoders = {image_key: tfds.decode.SkipDecoding()}
+    rows = []
+    for row in builder.as_dataset(
+        split=split, decoders=decoders, shuffle_files=False
+    ).as_numpy_iterator():
+        rows.append((row[image_key], row[label_key]))
+        stage.advance()
+    return rows
 
 
 def _own_name(split: str, names: Collection[str]) -> str | None:
@@ -69,7 +97,7 @@ def _own_name(split: str, names: Collection[str]) -> str | None:
     return next((alias for alias in aliases if alias in names), None)
 
 
-def _only_key(info, kind: type, name: str) -> str:
+def _only_key(info: Any, kind: type, name: str) -> str:
     features = info.features
     keys = [key for key, feature in features.items() if isinstance(feature, kind)]
     # Of several, such as the coarse and the fine labels of CIFAR-100, the one that its authors chose.
