@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, ImageDataset, Split
+from tl_toolkit.data.dataset import (
+    ArrayImages,
+    EncodedImages,
+    FileImages,
+    ImageDataset,
+    ImageSource,
+    Split,
+)
+from tl_toolkit.errors import InputError
 
 COUNT = 5
 
@@ -81,3 +89,12 @@ def test_the_summary_counts_classes_and_images(pixels, validation, images):
     assert dataset.summary() == (
         f"toy: 2 classes; 2 images to train on, {images} to validate, 2 to test"
     )
+
+
+def test_an_augmentation_that_there_is_not_is_refused(pixels):
+    split = Split.of(ArrayImages(pixels), np.zeros(COUNT))
+    message = r"Unknown augmentation 'phtoo'\. Did you mean 'photo'"
+    with pytest.raises(InputError, match=message):
+        ImageSource(class_names=("a",), train=split, augmentation="phtoo")
+    with pytest.raises(InputError, match=message):
+        ImageDataset("mine", ("a",), train=split, validation=None, test=split, augmentation="phtoo")

@@ -220,8 +220,8 @@ def test_the_way_out_for_two_images_works(trees):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"test_fraction": 0}, r"`test_fraction` must be between 0 and 1\. Received: 0"),
-        ({"test_fraction": 1}, r"`test_fraction` must be between 0 and 1\. Received: 1"),
+        ({"test_fraction": 0}, r"`test_fraction` must be over 0 and under 1\. Received: 0"),
+        ({"test_fraction": 1}, r"`test_fraction` must be over 0 and under 1\. Received: 1"),
         ({"test_fraction": -0.2}, r"`test_fraction` must be.*Received: -0\.2"),
         ({"test_fraction": float("nan")}, r"`test_fraction` must be.*Received: nan"),
         ({"validation_fraction": 1.0}, r"`validation_fraction` must be.*Received: 1\.0"),
@@ -229,6 +229,9 @@ def test_the_way_out_for_two_images_works(trees):
         ({"validation_fraction": float("nan")}, r"`validation_fraction` must be.*Received: nan"),
         ({"labels_per_class": 0}, r"`labels_per_class` must be at least 1\. Received: 0"),
         ({"labels_per_class": -3}, r"`labels_per_class` must be at least 1\. Received: -3"),
+        ({"labels_per_class": 2.5}, r"`labels_per_class` must be a whole number or None.*: 2\.5"),
+        ({"seed": -1}, r"`seed` must be at least 0\. Received: -1"),
+        ({"split_seed": "a"}, r"`split_seed` must be a whole number\. Received: 'a'"),
         ({"on_bad_image": "ignore"}, r"Unknown on_bad_image 'ignore'\..*Known: error, skip"),
     ],
     ids=str,
@@ -245,6 +248,7 @@ def test_options_out_of_range_are_refused_with_their_value(options, message):
         ("flder:photos", r"Unknown data source 'flder'\. Did you mean 'folder'\?"),
         ("/home/me/photos", r"Unknown data source '/home/me/photos'.*Use folder:PATH"),
         ("", r"Unknown data source ''"),
+        (None, r"`data` must be text\. Received: None"),
         ("digits:x", r"The data URI 'digits:x' should be 'digits'"),
         ("folder", r"The data URI 'folder' should be 'folder:…'"),
         ("folder:", r"The data URI 'folder:' should be 'folder:…'"),

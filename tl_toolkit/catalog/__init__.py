@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tl_toolkit.catalog.augmentations import AUGMENTATIONS, Augmentation, augmentation_named
+from tl_toolkit.catalog.augmentations import (
+    AUGMENTATIONS,
+    Augmentation,
+    AugmentationName,
+    augmentation_named,
+)
 from tl_toolkit.catalog.imagenet import imagenet_weights
 from tl_toolkit.catalog.names import (
     ADAPT,
@@ -62,6 +67,7 @@ __all__ = [
     "VARIANTS",
     "Architecture",
     "Augmentation",
+    "AugmentationName",
     "BNMode",
     "OnBadImage",
     "Preprocessing",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 from tl_toolkit.errors import unknown_name
+from tl_toolkit.fields import OneOf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,9 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     # For one thing at any distance and sharpness.
     "zoom": Augmentation((0.45, 1.2), (0.8, 1.25), shift=0.08, mirror=False, resolution=0.25),
 }
+
+
+AugmentationName = Annotated[str, OneOf(tuple(AUGMENTATIONS))]
 
 
 def augmentation_named(name: str) -> Augmentation | None:

@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.catalog import AugmentationName
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
+from tl_toolkit.fields import check_fields
 
 
 class Images(Protocol):
@@ -158,8 +160,11 @@ class ImageSource:
     test: Split | None = None
     groups: np.ndarray | None = None
     licence: str = ""
-    augmentation: str = "photo"
+    augmentation: AugmentationName = "photo"
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +188,11 @@ class ImageDataset:
     validation: Split | None
     test: Split
     licence: str = ""
-    augmentation: str = "photo"
+    augmentation: AugmentationName = "photo"
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def summary(self) -> str:
         """One line: classes and images of each split."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.fields import annotations_of, check_value
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 
@@ -65,14 +67,13 @@ def open_dataset(
     Raises:
         InputError: The URI, a fraction or the images are not as described.
     """
-    if not 0 < test_fraction < 1:
-        raise InputError(f"`test_fraction` must be between 0 and 1. Received: {test_fraction}")
-    if validation_fraction is not None and not 0 <= validation_fraction < 1:
-        raise InputError(
-            f"`validation_fraction` must be at least 0 and under 1. Received: {validation_fraction}"
-        )
-    if labels_per_class is not None and labels_per_class < 1:
-        raise InputError(f"`labels_per_class` must be at least 1. Received: {labels_per_class}")
+    _check_as_in_recipes(
+        labels_per_class=labels_per_class,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        split_seed=split_seed,
+    )
     if validation_fraction is None:
         validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
 
@@ -90,7 +91,7 @@ def open_dataset(
     test = source.test
     if test is None:
         test, pool, groups = _part(pool, groups, test_fraction, (split_seed, 0))
-    if few_shot:
+    if labels_per_class is not None:
         chosen = sample_per_class(
             pool.labels, labels_per_class, (seed, 2), source.class_names, groups
         )
@@ -131,8 +132,7 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
 
 def open_images(uri: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
-    if on_bad_image not in ("error", "skip"):
-        raise unknown_name("on_bad_image", on_bad_image, ("error", "skip"))
+    _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
     name, _, argument = uri.partition(":")
     if name not in SOURCES:
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
@@ -146,6 +146,12 @@ def open_images(uri: str, on_bad_image: str = "error", progress: Progress = SILE
         raise InputError(f"The data URI {uri!r} should be {expected!r}.")
     options = {name: value for name, value in passed_on.items() if name in parameters}
     return load(argument, **options) if argument else load(**options)
+
+
+def _check_as_in_recipes(**arguments: Any) -> None:
+    annotations = annotations_of(Recipe)
+    for name, value in arguments.items():
+        check_value(name, value, annotations[name])
 
 
 def _part(
