@@ -11,7 +11,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from tl_toolkit.catalog import AUGMENTATIONS, BLOCK_COUNTS, PREPROCESSING, STEMS, VARIANTS
+from tl_toolkit.catalog import AUGMENTATIONS, BLOCK_COUNTS, BN_MODES, PREPROCESSING, STEMS, VARIANTS
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
     STRATEGIES,
@@ -27,7 +27,6 @@ from tl_toolkit.recipe import (
     Precision,
     Recipe,
     ServePrecision,
-    TailBNMode,
     strategy_named,
 )
 
@@ -52,13 +51,13 @@ TRANSFERS = st.one_of(
     st.builds(
         FullFineTune,
         on=st.sampled_from(get_args(On)),
-        bn_mode=optional(st.sampled_from(get_args(TailBNMode))),
+        bn_mode=optional(st.sampled_from(BN_MODES)),
     ),
     st.builds(
         LastLayers,
         trainable_from=st.text(),
         on=st.sampled_from(get_args(On)),
-        bn_mode=optional(st.sampled_from(get_args(TailBNMode))),
+        bn_mode=optional(st.sampled_from(BN_MODES)),
     ),
     st.builds(NewHead, on=st.sampled_from(get_args(On))),
 )

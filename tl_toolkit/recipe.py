@@ -8,18 +8,18 @@ import pathlib
 from typing import Annotated, Any, ClassVar, Literal
 
 from tl_toolkit.catalog import (
-    AUGMENTATIONS,
     BLOCK_COUNTS,
     PREPROCESSING,
     STEMS,
     VARIANTS,
+    AugmentationName,
+    BNMode,
+    OnBadImage,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
 
 On = Literal["features", "logits"]
-TailBNMode = Literal["adapt", "affine", "frozen"]
-OnBadImage = Literal["error", "skip"]
 ClassBalance = Literal["none", "weights", "sampling"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -47,7 +47,7 @@ class FullFineTune:
 
     name: ClassVar[str] = "full_fine_tune"
     on: On = "features"
-    bn_mode: TailBNMode | None = None
+    bn_mode: BNMode | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -67,7 +67,7 @@ class LastLayers:
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
     on: On = "features"
-    bn_mode: TailBNMode | None = None
+    bn_mode: BNMode | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -184,7 +184,7 @@ class Recipe:
     split_seed: Seed = 0
     on_bad_image: OnBadImage = "error"
     class_balance: ClassBalance = "none"
-    augmentation: Annotated[str, OneOf(tuple(AUGMENTATIONS))] | None = None
+    augmentation: AugmentationName | None = None
     views: Count | None = None
     cache: bool = True
     precision: Precision = "auto"

@@ -1,9 +1,8 @@
 """How the numbers of a run are decided: the recipe's own win, the rest follows from the data's size."""
 
-from typing import get_args
-
 import pytest
 
+from tl_toolkit.catalog import BN_MODES
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
     FromScratch,
@@ -11,7 +10,6 @@ from tl_toolkit.recipe import (
     LastLayers,
     NewHead,
     Recipe,
-    TailBNMode,
 )
 from tl_toolkit.transfer import defaults
 from tl_toolkit.transfer.defaults import (
@@ -167,7 +165,7 @@ def test_full_fine_tuning_adapts_where_a_batch_is_large_enough_and_says_where_it
         )
 
 
-@pytest.mark.parametrize("mode", get_args(TailBNMode))
+@pytest.mark.parametrize("mode", BN_MODES)
 @pytest.mark.parametrize("strategy", [LastLayers, FullFineTune])
 def test_a_mode_that_the_recipe_names_is_kept_and_a_risky_one_noted(strategy, mode):
     decided = choose_hyperparameters(recipe(strategy(bn_mode=mode)), 100)

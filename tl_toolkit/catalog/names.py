@@ -23,4 +23,3 @@ SPLIT_ALIASES = {
 }
 
 OnBadImage = Literal["error", "skip"]
-ON_BAD_IMAGE: tuple[str, ...] = get_args(OnBadImage)
