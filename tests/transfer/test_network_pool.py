@@ -3,14 +3,30 @@
 import gc
 
 import keras
+import numpy as np
 import pytest
 from tensorflow.python.framework.func_graph import FuncGraph
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
-from tl_toolkit import preparation
-from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
-from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.experiments import prepare as preparation
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.training import step as step_module
+from tl_toolkit.transfer.network_pool import NetworkPool, TracedFunctions
+
+
+def from_scratch(recipe):
+    """The recipe from random weights, on a network as small."""
+    return recipe.replace(
+        strategy=tl.FromScratch(),
+        weights=None,
+        backbone="resnet18",
+        width=1,
+        stem="cifar",
+        image_size=8,
+    )
+
 
 RECIPES = {
     "head": {"batch_size": 16},
@@ -51,18 +67,59 @@ def test_the_graphs_of_earlier_trainings_are_let_go(photo_recipe):
         assert last <= first
 
 
-def test_weights_are_read_once_and_again_for_another_seed(photo_recipe, monkeypatch):
+def test_weights_are_read_once_whatever_the_seed(photo_recipe, monkeypatch):
     opened = []
     open_weights = preparation.open_recipe_weights
-    monkeypatch.setattr(
-        preparation,
-        "open_recipe_weights",
-        lambda recipe: opened.append(recipe.seed) or open_weights(recipe),
-    )
-    context = Context(networks=NetworkPool(size=2))
-    for seed in (0, 0, 1, 0, 1, 2, 1, 0):
-        preparation.prepare(photo_recipe.replace(seed=seed), context)
-    assert opened == [0, 1, 2, 0]
+
+    def counting(recipe, *rest):
+        opened.append(recipe.seed)
+        return open_weights(recipe, *rest)
+
+    monkeypatch.setattr(preparation, "open_recipe_weights", counting)
+    context = Context(networks=NetworkPool())
+    for seed in (0, 0, 1, 2, 0):
+        recipe = photo_recipe.replace(seed=seed)
+        pooled = values(preparation.prepare(recipe, context).model)
+        assert not pooled["predictions/kernel"].any()
+        if seed:
+            assert_same_bits(pooled, values(preparation.prepare(recipe).model))
+    assert opened == [0, 1, 2]  # the last two by the networks that are not pooled
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe_of",
+    [lambda r: r, lambda r: r.replace(strategy=tl.FullFineTune()), from_scratch],
+    ids=["head", "everything", "from scratch"],
+)
+def test_seeds_share_one_traced_step_and_give_what_they_give_alone(
+    recipe_of, photo_recipe, monkeypatch
+):
+    made = []
+    init = step_module.TrainingStep.__init__
+
+    def counting(self, *arguments):
+        made.append(self)
+        init(self, *arguments)
+
+    monkeypatch.setattr(step_module.TrainingStep, "__init__", counting)
+    context, recipe = Context(networks=NetworkPool()), recipe_of(photo_recipe).replace(epochs=2)
+    in_turn = {}
+    for seed in (0, 1, 0):
+        trained = train_and_validate(recipe.replace(seed=seed), context)
+        in_turn.setdefault(seed, values(trained.model))
+        assert_same_bits(values(trained.model), in_turn[seed])
+    assert len(made) == 1
+    assert not np.array_equal(in_turn[0]["predictions/kernel"], in_turn[1]["predictions/kernel"])
+    assert_same_bits(values(train_and_validate(recipe.replace(seed=1)).model), in_turn[1])
+    assert len(made) == 2
+
+
+def test_traced_functions_are_let_go_when_others_come():
+    traced, made = TracedFunctions(size=2), []
+    for key in ("a", "b", "a", "c", "a", "b"):
+        assert traced.get(key, lambda key=key: made.append(key) or key) == key
+    assert made == ["a", "b", "c", "b"]
 
 
 @pytest.mark.parametrize("field", [{"image_size": 24}, {"strategy": tl.NewHead(on="logits")}])

@@ -117,7 +117,7 @@ def _streamed(experiment: Experiment, distribute: tf.distribute.Strategy) -> Bat
         signature=training_signature(preprocessing),
         training=training,
         validation=validation,
-        predict=make_predictor(experiment.model, distribute) if is_shared else experiment.predict,
+        predict=_shared_predictor(experiment, distribute) if is_shared else experiment.predict,
     )
 
 
@@ -133,7 +133,15 @@ def _from_features(
         signature=cached.training_signature(),
         training=lambda **batches: cached.training_batches(dataset.train, **batches),
         validation=validation,
-        predict=make_predictor(cached.model, distribute),
+        predict=experiment.traced.get(
+            ("predict", cached.cut.layer), lambda: make_predictor(cached.model, distribute)
+        ),
+    )
+
+
+def _shared_predictor(experiment: Experiment, distribute: tf.distribute.Strategy) -> Predictor:
+    return experiment.traced.get(
+        "predict on all replicas", lambda: make_predictor(experiment.model, distribute)
     )
 
 

@@ -32,6 +32,8 @@ from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe, Strategy
 from tl_toolkit.report.plots import plot_comparison
+from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
+from tl_toolkit.transfer.plan import apply_plan
 from tl_toolkit.weights.resolve import open_weights
 
 BEST = "best"
@@ -160,19 +162,23 @@ def compare(
     shown = (progress or context.progress) if processes.is_chief else SILENT
     context = dataclasses.replace(context, progress=shown)
     with shared_output(output, COMPARISON, overwrite, processes, reads) as folder:
-        results, first_models = _train_all(recipes, seeds, partial_folder(folder), context)
-        best = max(results, key=_selection_score)
-        return _write(results, best, first_models[best.strategy], folder, context)
+        results, best, model = _train_all(recipes, seeds, partial_folder(folder), context)
+        return _write(results, best, model, folder, context)
 
 
 def _train_all(
     recipes: Sequence[Recipe], seeds: int, partial: pathlib.Path, context: Context
-) -> tuple[list[StrategyResult], dict[str, TrainedModel]]:
-    """All processes of a cluster train together; each measures for itself, and the chief keeps its folder."""
+) -> tuple[list[StrategyResult], StrategyResult, TrainedModel]:
+    """Returns all results, the best one, and its first seed's model.
+
+    All processes of a cluster train together; each measures for itself, and the chief keeps its folder.
+    """
     datasets = [
         open_recipe_data(recipes[0].replace(seed=seed), context.progress) for seed in range(seeds)
     ]
     first_models: dict[str, TrainedModel] = {}
+    first_weights: dict[str, list[np.ndarray]] = {}
+    context = dataclasses.replace(context, networks=context.networks or NetworkPool(size=2))
     results = []
     for recipe in recipes:
         runs = []
@@ -182,10 +188,21 @@ def _train_all(
                 recipe.replace(seed=seed),
                 dataclasses.replace(context, dataset=dataset, checkpoints=checkpoints),
             )
-            first_models.setdefault(recipe.strategy.name, trained)
+            if seed == 0:
+                first_models[recipe.strategy.name] = trained
+                first_weights[recipe.strategy.name] = weights_of(trained.model)
             runs.append(_measure(trained, datasets))
         results.append(_result(first_models[recipe.strategy.name], runs))
-    return results, first_models
+    best = max(results, key=_selection_score)
+    return results, best, _with_weights(first_models[best.strategy], first_weights[best.strategy])
+
+
+def _with_weights(trained: TrainedModel, weights: list[np.ndarray]) -> TrainedModel:
+    """Gives a model back the weights and modes of its training; others have taken the network since."""
+    experiment = trained.experiment
+    assign_weights(trained.model, weights)
+    apply_plan(trained.model, experiment.plan, experiment.hyperparameters.bn_momentum)
+    return trained
 
 
 def _write(

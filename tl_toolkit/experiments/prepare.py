@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import random
 from collections.abc import Iterator
 
@@ -20,7 +19,7 @@ from tl_toolkit.training.precision import choose_precision
 from tl_toolkit.training.step import Predictor, make_predictor
 from tl_toolkit.transfer.defaults import Hyperparameters, choose_hyperparameters
 from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
-from tl_toolkit.transfer.network_pool import Network
+from tl_toolkit.transfer.network_pool import Network, TracedFunctions
 from tl_toolkit.transfer.plan import FreezePlan, apply_plan, make_plan
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
 
@@ -40,6 +39,7 @@ class Experiment:
         augmentation: Of the training images.
         precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
         notes: What the user should know.
+        traced: Functions that were traced for the model.
     """
 
     recipe: Recipe
@@ -52,6 +52,7 @@ class Experiment:
     augmentation: Augmentation | None
     precision: str
     notes: tuple[str, ...]
+    traced: TracedFunctions
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -60,10 +61,10 @@ class Experiment:
             raise RuntimeError(f"The weights {self.spec.name!r} have no preprocessing.")
         return self.spec.preprocessing
 
-    @functools.cached_property
+    @property
     def predict(self) -> Predictor:
         """From evaluation batches to logits and labels; traced once."""
-        return make_predictor(self.model)
+        return self.traced.get("predict", lambda: make_predictor(self.model))
 
 
 def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
@@ -88,28 +89,32 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
         precision=choose_precision(recipe.precision),
         notes=(*dataset.notes, *network.notes, *hyperparameters.notes),
+        traced=network.traced,
     )
 
 
 def _network(recipe: Recipe, context: Context, classes: int) -> Network:
     """Takes the recipe's network from those that trainings share, or builds it."""
-    distribute, pool = context.devices(recipe), context.networks
-    network = pool.take(recipe, distribute) if pool is not None else None
-    if network is not None:
-        return network
+
+    def build() -> Network:
+        return _build(recipe, context, classes)
+
+    if context.networks is None:
+        return build()
+    return context.networks.take(recipe, context.devices(recipe), build)
+
+
+def _build(recipe: Recipe, context: Context, classes: int) -> Network:
     weights = open_recipe_weights(recipe, context.weights, context.progress)
     spec = choose_network(recipe, weights)
     with (
-        distribute.scope(),
+        context.devices(recipe).scope(),
         context.progress.stage("Building the network"),
         _seeded_initializers(recipe.seed),
     ):
         model, notes = build_network(recipe, spec, weights, classes)
     pin = pin_weights(str(recipe.start), weights) if weights is not None else None
-    network = Network(spec, model, pin, (*(weights.notes if weights else ()), *notes))
-    if pool is not None:
-        pool.keep(recipe, distribute, network)
-    return network
+    return Network(spec, model, pin, (*(weights.notes if weights else ()), *notes))
 
 
 @contextlib.contextmanager

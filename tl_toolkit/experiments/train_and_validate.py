@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tl_toolkit.devices.process_group import ProcessGroup, explain_lost_workers
 from tl_toolkit.devices.strategy import describe_devices
@@ -93,20 +95,13 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     started = time.monotonic()
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
-    with distribute.scope():
-        optimizer = make_optimizer(model, hyperparameters)
+    step = _take_step(experiment, source, distribute)
     moving = set(plan.paths(TRAINED, UPDATED, STATE))
     with _reported(context.progress, recipe) as report:
         progress = train(
             model,
-            TrainingStep(
-                source.model,
-                optimizer,
-                hyperparameters.label_smoothing,
-                distribute,
-                source.signature,
-            ),
-            optimizer,
+            step,
+            step.optimizer,
             moving_variables=[v for v in model.variables if v.path in moving],
             batches_from=functools.partial(distributed_batches, experiment, source, distribute),
             schedule=Schedule(
@@ -130,6 +125,28 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     notes = (*experiment.notes, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
     return TrainedModel(experiment, progress, validation, verified, devices)
+
+
+def _take_step(
+    experiment: Experiment, source: BatchSource, distribute: tf.distribute.Strategy
+) -> TrainingStep:
+    """Returns the training step with a new optimizer's state; traced once for trainings that do the same."""
+    hyperparameters = experiment.hyperparameters
+
+    def make() -> tuple[TrainingStep, list[np.ndarray]]:
+        with distribute.scope():
+            optimizer = make_optimizer(experiment.model, hyperparameters)
+        step = TrainingStep(
+            source.model, optimizer, hyperparameters.label_smoothing, distribute, source.signature
+        )
+        return step, [variable.numpy() for variable in optimizer.variables]
+
+    # All that is constant in the graph: what moves, batch normalisation's modes, the schedule.
+    what = (experiment.recipe.strategy, hyperparameters, experiment.precision, source.signature)
+    step, first_state = experiment.traced.get(("step", *what), make)
+    for variable, value in zip(step.optimizer.variables, first_state, strict=True):
+        variable.assign(value)
+    return step
 
 
 def _reported(progress: Progress, recipe: Recipe) -> ReportTraining:

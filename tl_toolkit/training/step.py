@@ -43,6 +43,9 @@ class TrainingStep:
     The gradients are those of the mean over the whole batch, however it is spread over replicas; one that
     has no share of a batch takes part with none.
 
+    Attributes:
+        optimizer: The one that it was made with.
+
     Args:
         model: Images to logits; its trainable variables are trained.
         optimizer: Built for them by `make_optimizer`.
@@ -60,6 +63,7 @@ class TrainingStep:
         distribute: tf.distribute.Strategy,
         input_signature: Sequence[tf.TensorSpec] | None = None,
     ) -> None:
+        self.optimizer = optimizer
         trained = model.trainable_variables
 
         is_shared = distribute.num_replicas_in_sync > 1
