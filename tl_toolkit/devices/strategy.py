@@ -11,6 +11,7 @@ import threading
 import tensorflow as tf
 
 from tl_toolkit.devices.process_group import count_workers
+from tl_toolkit.devices.replicas import largest_share
 from tl_toolkit.errors import InputError
 from tl_toolkit.fields import check_value
 from tl_toolkit.private_names import slurm_hosts
@@ -56,7 +57,9 @@ def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None)
     cluster = distribute.cluster_resolver
     processes = count_workers(cluster) if cluster is not None else 1
     where = f"{processes} processes, of which this has {names}" if processes > 1 else names
-    share = f", at most {-(-batch_size // replicas)} on each" if batch_size is not None else ""
+    share = (
+        f", at most {largest_share(batch_size, replicas)} on each" if batch_size is not None else ""
+    )
     return f"{replicas} replicas ({where}){batches}{share}"
 
 
