@@ -36,6 +36,7 @@ RECIPE = tl.Recipe(
     validation_fraction=0.0,
     augmentation="zoom",
     batch_size=64,
+    learning_rate=3e-3,
     epochs=16,
 )
 

@@ -14,11 +14,13 @@ from tl_toolkit.recipe import (
 from tl_toolkit.transfer import defaults
 from tl_toolkit.transfer.defaults import (
     DEFAULTS,
+    REFERENCE_BATCH,
     SMALLEST_BATCH_FOR_STATISTICS,
     WARMUP_SHARE,
     StrategyDefaults,
     bn_momentum,
     choose_hyperparameters,
+    scaled_learning_rate,
 )
 
 STRATEGIES = [NewHead(), LastLayers(), FullFineTune(), FromScratch()]
@@ -123,21 +125,41 @@ def test_no_number_depends_on_how_many_replicas_share_a_batch(replicas, table):
     assert (alone.batch_size, alone.bn_mode) == (32, "adapt")
 
 
+def test_a_batch_that_replicas_do_not_divide_is_refused(table):
+    with pytest.raises(InputError, match=r"do not divide 10\. The nearest that works is 8\."):
+        choose_hyperparameters(recipe(FullFineTune(), batch_size=10), 1000, replicas=4)
+
+
 @pytest.mark.parametrize(
-    ("batch_size", "replicas", "nearest"),
-    [(33, 2, 32), (35, 2, 36), (1, 8, 8), (30, 4, 32), (10, 4, 8), (100, 3, 99)],
+    ("batch_size", "optimizer", "factor"),
+    [
+        (None, "sgd", 1),
+        (32, "adamw", 1),
+        (8, "adamw", 0.5),
+        (128, "adamw", 2),
+        (8, "sgd", 0.25),
+        (128, "sgd", 4),
+    ],
 )
-def test_a_batch_that_replicas_do_not_divide_is_refused_with_the_nearest(
-    batch_size, replicas, nearest
+def test_the_default_learning_rate_is_scaled_to_the_batch_size_that_is_asked_for(
+    batch_size, optimizer, factor
 ):
-    chosen = recipe(FullFineTune(), batch_size=batch_size)
-    with pytest.raises(
-        InputError, match=rf"do not divide {batch_size}\. The nearest that works is {nearest}\."
-    ):
-        choose_hyperparameters(chosen, 1000, replicas)
-    assert nearest % replicas == 0
-    fits = recipe(FullFineTune(), batch_size=nearest)
-    assert choose_hyperparameters(fits, 1000, replicas).batch_size == nearest
+    assert scaled_learning_rate(0.3, batch_size or REFERENCE_BATCH, optimizer) == 0.3 * factor
+    fields = {"batch_size": batch_size, "optimizer": optimizer}
+    for strategy in STRATEGIES:
+        rate = DEFAULTS[type(strategy)].learning_rate
+        decided = choose_hyperparameters(recipe(strategy, **fields), 1000)
+        assert decided.learning_rate == rate * factor
+        given = choose_hyperparameters(recipe(strategy, learning_rate=0.01, **fields), 1000)
+        assert given.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("examples", [10, 31, 50])
+def test_few_images_leave_the_learning_rate_as_it_is(examples):
+    """50 images in batches of 32 at most are batches of 25, trained at the rate for 32."""
+    assert choose_hyperparameters(recipe(NewHead()), examples).learning_rate == 1e-2
+    beyond = choose_hyperparameters(recipe(NewHead(), batch_size=4096), examples).learning_rate
+    assert beyond == scaled_learning_rate(1e-2, max(examples, 32), "adamw")
 
 
 @pytest.mark.parametrize("examples", [4, 1000])

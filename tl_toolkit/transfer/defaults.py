@@ -1,27 +1,29 @@
-"""The numbers of a training run, by strategy and data size. One place, tested.
+"""Default hyperparameters, by strategy and data size.
 
-In the manner of BiT-HyperRule (Kolesnikov et al. 2020, section 3.3): fixed for all tasks, so that nobody
-has to search before the first result. The steps and learning rates were chosen on the UCI digits with five
-labels a class; weight decay, warm-up and the numbers for larger data are customary ones, not searched, and
-the number of views weighs the frozen layers' time against variety.
+They are fixed for all tasks, like BiT-HyperRule (Kolesnikov et al. 2020, section 3.3), so that nobody has to
+search before the first result. Steps and learning rates were chosen on the UCI digits with five labels a
+class; weight decay, warm-up and the values for larger data are customary, not searched. The number of views
+trades the frozen layers' time for variety.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
-from tl_toolkit.errors import InputError
+from tl_toolkit.data.pipeline import batch_sizes, steps_per_epoch
+from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
 from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class StrategyDefaults:
-    """What a strategy uses unless the recipe says otherwise.
+    """A strategy's defaults.
 
     Attributes:
         optimizer: `"adamw"` or `"sgd"` (Nesterov momentum 0.9).
-        learning_rate: Peak of the schedule.
+        learning_rate: Peak of the schedule, for batches of `REFERENCE_BATCH` images.
         weight_decay: Decoupled; not on batch normalisation and biases.
         batch_size: Largest batch.
         fewest_steps: Steps that even the smallest data set is trained for.
@@ -36,6 +38,9 @@ class StrategyDefaults:
     fewest_epochs: int
 
 
+REFERENCE_BATCH = (
+    32  # images; the learning rates of the table and of a search are for batches of this size
+)
 DEFAULTS: dict[type, StrategyDefaults] = {
     NewHead: StrategyDefaults("adamw", 1e-2, 1e-4, 32, 100, 20),
     LastLayers: StrategyDefaults("adamw", 3e-4, 1e-4, 32, 200, 20),
@@ -48,22 +53,23 @@ IMAGES_OVER_VIEWS, FEWEST_VIEWS, MOST_VIEWS = 2048, 2, 16
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:
-    """The numbers of one run, every one decided.
+    """Every hyperparameter of one run.
 
     Attributes:
         optimizer: `"adamw"` or `"sgd"`.
         learning_rate: Peak of the schedule: linear warm-up, then half a cosine down to 0.
         weight_decay: Decoupled; not on batch normalisation and biases.
-        batch_size: Largest batch; an epoch's batches are as even as can be.
-        smallest_batch: Smallest batch that occurs, over all replicas: they learn its statistics together.
+        batch_size: Largest batch, over all replicas together; an epoch's batches differ by one image at most.
+        smallest_batch: Smallest batch that occurs, over all replicas together: their batch normalisation is
+            synchronised, so its statistics come from all of these images.
         epochs: Times that every image is seen.
         steps_per_epoch: Batches of an epoch.
         warmup_steps: Steps until the peak.
         bn_mode: Of the batch normalisations in the trained part.
         bn_momentum: Of their moving averages.
         label_smoothing: From 0 to under 1.
-        views: Augmented views of an image, seen in turn; None: another one each epoch.
-        notes: What was decided otherwise than usual, and why.
+        views: Augmented views of an image, seen in turn; None: a new one each epoch.
+        notes: Unusual decisions, and why.
     """
 
     optimizer: str
@@ -82,27 +88,40 @@ class Hyperparameters:
 
 
 def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperparameters:
-    """Decides every number that the recipe leaves open.
+    """Decides every hyperparameter that the recipe leaves open.
+
+    A learning rate in the recipe is used as it is. The strategy's default rate is scaled by
+    `scaled_learning_rate` to the batch size that the recipe asks for, not to the even batches that an epoch
+    is split into: 50 images in batches of 32 at most are two batches of 25, trained at the rate for 32. A batch
+    size beyond the data counts as all the data.
 
     Args:
-        recipe: What it says wins.
+        recipe: Its own values win.
         examples: Images of an epoch.
-        replicas: Devices that share a batch. No number depends on it.
+        replicas: Devices that share a batch. No hyperparameter depends on their number: thresholds, such as
+            the smallest batch for batch normalisation's statistics, hold for the global batch.
 
     Raises:
-        InputError: The recipe's batch size cannot be shared out evenly.
+        InputError: The replicas do not divide the recipe's batch size.
     """
-    _check_shares(recipe.batch_size, replicas)
+    if recipe.batch_size is not None:
+        check_batch_size(recipe.batch_size, replicas)
     defaults = DEFAULTS[type(recipe.strategy)]
-    batch_size = min(recipe.batch_size or defaults.batch_size, examples)
-    steps = -(-examples // batch_size)
-    smallest_batch = examples // steps
+    asked = recipe.batch_size or defaults.batch_size
+    optimizer = recipe.optimizer or defaults.optimizer
+    learning_rate = recipe.learning_rate
+    if learning_rate is None:
+        counted = min(asked, max(examples, REFERENCE_BATCH))
+        learning_rate = scaled_learning_rate(defaults.learning_rate, counted, optimizer)
+    batch_size = min(asked, examples)
+    steps = steps_per_epoch(examples, batch_size)
+    smallest_batch = min(batch_sizes(examples, batch_size))
     epochs = recipe.epochs or max(defaults.fewest_epochs, -(-defaults.fewest_steps // steps))
     bn_mode, notes = _bn_mode(recipe, smallest_batch)
     return Hyperparameters(
-        optimizer=recipe.optimizer or defaults.optimizer,
-        learning_rate=_given(recipe.learning_rate, defaults.learning_rate),
-        weight_decay=_given(recipe.weight_decay, defaults.weight_decay),
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=defaults.weight_decay if recipe.weight_decay is None else recipe.weight_decay,
         batch_size=batch_size,
         smallest_batch=smallest_batch,
         epochs=epochs,
@@ -116,18 +135,23 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
     )
 
 
-def _check_shares(batch_size: int | None, replicas: int) -> None:
-    if batch_size is None or batch_size % replicas == 0:
-        return
-    nearest = max(round(batch_size / replicas), 1) * replicas
-    raise InputError(
-        f"`batch_size` is that of all {replicas} replicas together, which do not divide {batch_size}. The "
-        f"nearest that works is {nearest}."
-    )
+def scaled_learning_rate(rate: float, batch_size: int, optimizer: str) -> float:
+    """Scales a learning rate for batches of `REFERENCE_BATCH` images to another batch size.
+
+    By the batch size for SGD (Goyal et al. 2017, "Accurate, Large Minibatch SGD"), and by its square root for
+    Adam (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms").
+
+    Args:
+        rate: For batches of `REFERENCE_BATCH` images.
+        batch_size: Of all replicas together.
+        optimizer: `"adamw"` or `"sgd"`.
+    """
+    ratio = batch_size / REFERENCE_BATCH
+    return rate * (ratio if optimizer == "sgd" else math.sqrt(ratio))
 
 
 def bn_momentum(steps_per_epoch: int) -> float:
-    """Momentum with which a moving average has lost 95% of the old data after an epoch, at least 0.9.
+    """Returns the momentum at which a moving average forgets 95% of old data in an epoch, at least 0.9.
 
     Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations", appendix
     B.8, take `max(1 - 10 / steps, 0.9)` for batches of 256. An average over ten batches of 20 is too
@@ -137,7 +161,7 @@ def bn_momentum(steps_per_epoch: int) -> float:
 
 
 def _views(recipe: Recipe, examples: int) -> int | None:
-    """Views for the strategies whose frozen part is computed once a view: more where images are few."""
+    """Returns the views for strategies whose frozen layers run once a view: more of them for few images."""
     if not isinstance(recipe.strategy, (NewHead, LastLayers)):
         return None
     return min(max(round(IMAGES_OVER_VIEWS / examples), FEWEST_VIEWS), MOST_VIEWS)
@@ -146,7 +170,7 @@ def _views(recipe: Recipe, examples: int) -> int | None:
 def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]:
     strategy = recipe.strategy
     too_small = smallest_batch < SMALLEST_BATCH_FOR_STATISTICS
-    small = (
+    problem = (
         f"batches of {smallest_batch} images are too small for batch normalisation's "
         f"statistics (under {SMALLEST_BATCH_FOR_STATISTICS})"
     )
@@ -158,11 +182,7 @@ def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]
         if isinstance(strategy, FullFineTune) and not too_small:
             chosen = "adapt"
         elif isinstance(strategy, FullFineTune):
-            return chosen, (f"{small}: the pretrained ones are kept (affine mode)",)
+            return chosen, (f"{problem}: the pretrained ones are kept (affine mode)",)
     if chosen == "adapt" and too_small:
-        return chosen, (f"{small}: a larger batch_size helps, or bn_mode='affine' with weights",)
+        return chosen, (f"{problem}: a larger batch_size helps, or bn_mode='affine' with weights",)
     return chosen, ()
-
-
-def _given(value: float | None, default: float) -> float:
-    return default if value is None else value
