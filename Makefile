@@ -52,8 +52,8 @@ define install
 	@{ [ -n "$(UV)" ] && $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv \
 	  && $(UV) pip install --quiet --python $(BIN)/python --editable '$(1)'; } \
 	|| { $(PYTHON) -m venv .venv \
-	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip \
-	  && $(BIN)/python -m pip install --quiet --no-compile --editable '$(1)'; }
+	  && $(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip \
+	  && $(BIN)/python -m pip install -qq --no-compile --editable '$(1)'; }
 	@touch .venv/.installed $@
 endef
 

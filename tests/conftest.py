@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+import pickle
 import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
@@ -11,6 +12,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` do
 # Nothing of the user's cache is read or changed.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
 
+import filelock
 import hypothesis
 import keras
 import numpy as np
@@ -76,27 +78,52 @@ COLOURS = {"blue": (30, 60, 220), "green": (40, 190, 60), "red": (220, 40, 30)}
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory):
-    """A safetensors file of a two-block network with a head of seven classes."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=16)
-    model = randomise(assemble_classifier(TINY, preprocessing, 7))
-    spec = WeightSpec("tiny", TINY, preprocessing, tuple("abcdefg"), 7, licence="MIT")
-    return write_safetensors(path, model, spec)
+def made_once(tmp_path_factory):
+    """Returns what `make(folder)` returns, which the first of pytest's processes to ask for it has made for all."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made_once(name, make):
+        folder, result = root / name, root / f"{name}.pickle"
+        with filelock.FileLock(root / f"{name}.lock"):
+            if not result.exists():
+                folder.mkdir()
+                result.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(result.read_bytes())
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory):
+def tiny_weights(made_once):
+    """A safetensors file of a two-block network with a head of seven classes."""
+
+    def make(folder):
+        preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=16)
+        model = randomise(assemble_classifier(TINY, preprocessing, 7))
+        spec = WeightSpec("tiny", TINY, preprocessing, tuple("abcdefg"), 7, licence="MIT")
+        return write_safetensors(folder / "tiny.safetensors", model, spec)
+
+    return made_once("weights", make)
+
+
+@pytest.fixture(scope="session")
+def photos(made_once):
     """Three classes of JPEG photos of several sizes, told apart by colour."""
-    root = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(1)
-    for name, colour in COLOURS.items():
-        (root / name).mkdir()
-        for number in range(20):
-            height, width = rng.integers(20, 48, 2)
-            pixels = np.clip(rng.normal(colour, 25, (height, width, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number}.jpg", quality=90)
-    return root
+
+    def make(folder):
+        rng = np.random.default_rng(1)
+        for name, colour in COLOURS.items():
+            (folder / name).mkdir()
+            for number in range(20):
+                height, width = rng.integers(20, 48, 2)
+                pixels = rng.normal(colour, 25, (height, width, 3))
+                image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+                image.save(folder / name / f"{number}.jpg", quality=90)
+        return folder
+
+    return made_once("photos", make)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +143,6 @@ def photo_recipe(photos, tiny_weights):
 
 
 @pytest.fixture(scope="session")
-def finished_run(photo_recipe, tmp_path_factory):
+def finished_run(photo_recipe, made_once):
     """The result of that recipe."""
-    return tl.run(photo_recipe, tmp_path_factory.mktemp("runs") / "photos")
+    return made_once("runs", lambda folder: tl.run(photo_recipe, folder / "photos"))
