@@ -31,7 +31,7 @@ def _fresh_keras_state():
 
 @pytest.fixture(scope="session")
 def photo():
-    """A function from (seed, width, height, mode) to a image of random pixels."""
+    """A function from (seed, width, height, mode) to an image of random pixels."""
     return random_photo
 
 

@@ -264,7 +264,7 @@ def test_the_kind_is_told_from_the_contents_whatever_the_file_is_called(
 
 
 DAMAGED = {
-    "text": lambda jpeg, png: b"This is not a image.\n" * 20,
+    "text": lambda jpeg, png: b"This is not an image.\n" * 20,
     "text that is not UTF-8": lambda jpeg, png: b"\xb6\xc3" * 30,
     "empty": lambda jpeg, png: b"",
     "one byte": lambda jpeg, png: b"\xff",

@@ -14,7 +14,7 @@ from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.errors import InputError
 
-TEXT = b"This is not a image.\n"
+TEXT = b"This is not an image.\n"
 
 
 def names(split, root):

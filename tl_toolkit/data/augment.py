@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from tl_toolkit.catalog import Augmentation, Preprocessing
-from tl_toolkit.data.lazy_image import lazy_image_of
+from tl_toolkit.data.lazy_image import LazyImage, lazy_image_of
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_window
 
 
@@ -19,12 +19,12 @@ def coarse_from(augmentation: Augmentation | None, image_size: int) -> float:
 
 
 def augment_and_resize(
-    image,
+    image: LazyImage | tf.Tensor,
     augmentation: Augmentation | None,
     preprocessing: Preprocessing,
     seed: int,
-    image_id,
-    view,
+    image_id: tf.Tensor,
+    view: tf.Tensor,
 ) -> tf.Tensor:
     """One random view of an image.
 
@@ -49,11 +49,12 @@ def augment_and_resize(
     lazy_image = lazy_image_of(image)
     height, width = lazy_image.sides()
 
-    def between(low: float, high: float, fraction):
+    def between(low: float, high: float, fraction: tf.Tensor) -> tf.Tensor:
         return low + (high - low) * fraction
 
     area = between(*augmentation.area, u[0])
-    ratio = tf.exp(between(*map(math.log, augmentation.aspect_ratio), u[1]))
+    narrowest, widest = augmentation.aspect_ratio
+    ratio = tf.exp(between(math.log(narrowest), math.log(widest), u[1]))
     if augmentation.shift is None:
         # Nominal sides from the image's own area, cut to what the image has.
         side = tf.sqrt(area * height * width)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from tl_toolkit.catalog import AugmentationName
@@ -130,7 +131,13 @@ class Split:
         return Split(self.images.take(indices), self.labels[indices], self.ids[indices], weights)
 
     @classmethod
-    def of(cls, images: Images, labels, first_id: int = 0, weights=None) -> Split:
+    def of(
+        cls,
+        images: Images,
+        labels: npt.ArrayLike,
+        first_id: int = 0,
+        weights: npt.ArrayLike | None = None,
+    ) -> Split:
         """Returns a split whose ids count up from `first_id`."""
         labels = np.asarray(labels, np.int64)
         ids = np.arange(first_id, first_id + len(labels), dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import tensorflow as tf
 
@@ -99,7 +100,7 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    def colours(indices):
+    def colours(indices: tf.Tensor) -> tf.Tensor:
         # Blue, green, red and a zero for each colour, between the header and the pixels.
         header = tf.io.decode_raw(tf.strings.substr(encoded, 0, BMP_HEADER_BYTES), tf.uint8)
         pixels_start, header_size = (tf.bitcast(header[at : at + 4], tf.int32) for at in (10, 14))
@@ -126,7 +127,7 @@ def _with_alpha_if_animated(webp: tf.Tensor) -> tf.Tensor:
     is_extended = tf.reduce_all(tf.equal(header[12:16], list(b"VP8X")))
     is_animated = is_extended & tf.not_equal(flags & WEBP_ANIMATION_FLAG, 0)
 
-    def set_flag():
+    def set_flag() -> tf.Tensor:
         start, end = tf.strings.substr(webp, 0, 20), tf.strings.substr(webp, 21, -1)
         with_alpha = tf.constant([bytes([byte | WEBP_ALPHA_FLAG]) for byte in range(256)])
         return tf.strings.join([start, with_alpha[tf.cast(flags, tf.int32)], end])
@@ -167,24 +168,24 @@ def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
     header = tf.io.decode_raw(tf.strings.substr(jpeg, 0, EXIF_SEARCH_BYTES), tf.uint8)
     size = tf.size(header)
 
-    def byte(index):
+    def byte(index: Any) -> tf.Tensor:
         inside = (index >= 0) & (index < size)
         value = tf.gather(header, tf.clip_by_value(index, 0, size - 1))
         return tf.where(inside, tf.cast(value, tf.int32), 0)
 
-    def big_endian(index):
+    def big_endian(index: tf.Tensor) -> tf.Tensor:
         return byte(index) * 256 + byte(index + 1)
 
-    def holds_exif(start):
+    def holds_exif(start: tf.Tensor) -> tf.Tensor:
         letters = byte(start + 4 + tf.range(6))
         is_exif = tf.reduce_all(tf.equal(letters, tf.constant([69, 120, 105, 102, 0, 0])))
         return tf.equal(byte(start + 1), APP1) & is_exif
 
-    def is_other_segment(start):
+    def is_other_segment(start: tf.Tensor) -> tf.Tensor:
         is_segment = tf.equal(byte(start), 0xFF) & (start + 4 < size)
         return is_segment & tf.not_equal(byte(start + 1), START_OF_SCAN) & ~holds_exif(start)
 
-    def next_segment(start):
+    def next_segment(start: tf.Tensor) -> tuple[tf.Tensor]:
         # A length counts its own two bytes; less is damage, and 2 moves on all the same.
         return (start + 2 + tf.maximum(big_endian(start + 2), 2),)
 
@@ -192,7 +193,7 @@ def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
     tiff = segment + 10
     is_little = tf.equal(byte(tiff), ord("I"))
 
-    def number16(index):
+    def number16(index: tf.Tensor) -> tf.Tensor:
         return tf.where(is_little, byte(index) + 256 * byte(index + 1), big_endian(index))
 
     # Offsets over 16 bits point outside the header.
@@ -215,7 +216,7 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """
     transposed, flip_left_right, flip_up_down = turns(orientation)
 
-    def turn():
+    def turn() -> tf.Tensor:
         turned = tf.cond(transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
         turned = tf.cond(flip_left_right, lambda: turned[:, ::-1], lambda: turned)
         return tf.cond(flip_up_down, lambda: turned[::-1], lambda: turned)

@@ -29,7 +29,7 @@ def decoded_loader(
         return load
 
     @tf.autograph.experimental.do_not_convert
-    def decode(number):
+    def decode(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lazy_image = load(number)
         return lazy_image.pixels(), lazy_image.is_jpeg
 

@@ -39,12 +39,14 @@ def load_elpv(options: str = "") -> ImageSource:
     if set(MODULE_TYPES) <= set(chosen):
         raise InputError("`elpv:mono,poly` asks for two module types: leave both out to have both.")
     package = importlib.util.find_spec("elpv_dataset")
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise InputError(
             "The photos of `elpv` come with a package: pip install 'tl-toolkit[elpv]' (CC BY-NC-SA 4.0)."
         )
     folder = pathlib.Path(package.submodule_search_locations[0]) / "data"
-    rows = [line.split() for line in (folder / "labels.csv").read_text().splitlines() if line]
+    rows = [
+        line.split() for line in (folder / "labels.csv").read_text("utf-8").splitlines() if line
+    ]
     wanted = set(chosen) & set(MODULE_TYPES) or set(MODULE_TYPES)
     rows = [row for row in rows if row[2] in wanted]
     paths = np.array([str(folder / row[0]) for row in rows])

@@ -1,8 +1,9 @@
-"""A image whose pixels are decoded once it is known which of them are wanted, and how finely."""
+"""An image whose pixels are decoded once it is known which of them are wanted, and how finely."""
 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,6 +18,9 @@ from tl_toolkit.data.decode import (
     turns,
 )
 
+# (top, left, height, width) in pixels, each float32[] or a number.
+Window = tuple[Any, Any, Any, Any]
+
 # A JPEG's blocks of 8 x 8 pixels can be put out with 8, 4, 2 pixels or 1 a side.
 SCALES = (1, 2, 4, 8)
 # Pixels beside a window that resampling looks at, for each of the window's pixels that one of the result
@@ -27,9 +31,9 @@ COLOUR_REACH = 4
 
 
 class DecodedImage:
-    """A image that is decoded: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
+    """An image that is decoded: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
 
-    def __init__(self, pixels) -> None:
+    def __init__(self, pixels: tf.Tensor) -> None:
         self._pixels = pixels
         self.is_jpeg = tf.constant(False)
 
@@ -42,7 +46,7 @@ class DecodedImage:
         """Returns all of them."""
         return self._pixels
 
-    def region(self, window, size) -> tuple[tf.Tensor, tuple]:
+    def region(self, window: Window, size: int | tf.Tensor) -> tuple[tf.Tensor, Window]:
         """Returns pixels that hold a window of the image, and the window in them.
 
         Args:
@@ -81,19 +85,19 @@ class EncodedLazyImage:
         """Returns uint8[height, width, 3], all of it, at full resolution."""
         return decode_image(self._contents)
 
-    def region(self, window, size) -> tuple[tf.Tensor, tuple]:
+    def region(self, window: Window, size: int | tf.Tensor) -> tuple[tf.Tensor, Window]:
         """As `DecodedImage.region`; of a JPEG at the coarsest of its scales that still has `size` pixels."""
-        window = tf.stack([tf.cast(number, tf.float32) for number in window])
-        pixels, window = _region(
+        pixels, window_in_them = _region(
             self._contents,
             self.is_jpeg,
             self._decoded,
             self._sides,
             self._orientation,
-            window,
+            tf.stack([tf.cast(number, tf.float32) for number in window]),
             tf.cast(size, tf.float32),
         )
-        return pixels, tuple(tf.unstack(window, num=4))
+        top, left, height, width = tf.unstack(window_in_them, num=4)
+        return pixels, (top, left, height, width)
 
 
 # Traced once in a process, whoever decodes: training, evaluation and the served graph share the two.
@@ -102,16 +106,16 @@ _PIXELS = tf.TensorSpec([None, None, 3], tf.uint8)
 
 
 @tf.function(input_signature=[_CONTENTS], autograph=False)
-def _open(contents):
+def _open(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns whether it is a JPEG, the pixels of another format, (height, width) upright, and EXIF's turn."""
 
-    def read_header():
+    def read_header() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shape = tf.io.extract_jpeg_shape(contents)
         orientation = exif_orientation(contents)
         sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
         return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
 
-    def decode():
+    def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         pixels = decode_no_jpeg(contents)
         return pixels, tf.shape(pixels)[:2], tf.constant(1)
 
@@ -131,11 +135,19 @@ def _open(contents):
     ],
     autograph=False,
 )
-def _region(contents, jpeg, decoded, sides, orientation, window, size):
+def _region(
+    contents: tf.Tensor,
+    jpeg: tf.Tensor,
+    decoded: tf.Tensor,
+    sides: tf.Tensor,
+    orientation: tf.Tensor,
+    window: tf.Tensor,
+    size: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     detail = tf.minimum(window[2], window[3]) / size
     scale = tf.reduce_sum(tf.cast(detail >= SCALES[1:], tf.int32))
 
-    def jpeg_region():
+    def jpeg_region() -> tuple[tf.Tensor, tf.Tensor]:
         branches = [
             functools.partial(_jpeg_region, contents, sides, orientation, window, size, s)
             for s in SCALES
@@ -145,7 +157,14 @@ def _region(contents, jpeg, decoded, sides, orientation, window, size):
     return tf.cond(jpeg, jpeg_region, lambda: (decoded, window))
 
 
-def _jpeg_region(contents, stored_sides, orientation, window, size, scale: int):
+def _jpeg_region(
+    contents: tf.Tensor,
+    stored_sides: tf.Tensor,
+    orientation: tf.Tensor,
+    window: tf.Tensor,
+    size: tf.Tensor,
+    scale: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
     top, left, height, width = (number / scale for number in tf.unstack(window, num=4))
     # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
     # upright, it may come first.
@@ -171,6 +190,6 @@ def _jpeg_region(contents, stored_sides, orientation, window, size, scale: int):
 LazyImage = DecodedImage | EncodedLazyImage
 
 
-def lazy_image_of(image) -> LazyImage:
-    """Returns a image as it is, and of pixels the image."""
+def lazy_image_of(image: LazyImage | tf.Tensor) -> LazyImage:
+    """Returns an image as it is, and of pixels the image."""
     return image if isinstance(image, LazyImage) else DecodedImage(image)

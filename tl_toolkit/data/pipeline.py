@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,8 @@ from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, decoded_loader
 from tl_toolkit.data.resize import resize_for_evaluation
+
+Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the loss
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -129,7 +132,7 @@ def epoch_shares(
         )
 
 
-def batch_positions(labels: np.ndarray, **batches) -> Iterator[tuple[int, np.ndarray]]:
+def batch_positions(labels: np.ndarray, **batches: Any) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (epoch, positions of an element's examples): the elements of `training_batches`."""
     for epoch, shares in epoch_shares(labels, **batches):
         for share in shares:
@@ -192,7 +195,7 @@ def training_batches(
     ids = tf.constant(split.ids)
     weights = tf.constant(example_weights(split, class_weights))
 
-    def orders():
+    def orders() -> Iterator[tuple[int, np.ndarray, list[int]]]:
         for epoch, shares in epoch_shares(
             split.labels,
             batch_size=batch_size,
@@ -209,7 +212,7 @@ def training_batches(
     number = tf.TensorSpec([], tf.int64)
 
     @tf.function(input_signature=[number, number], autograph=False)
-    def example(position, epoch):
+    def example(position: tf.Tensor, epoch: tf.Tensor) -> Example:
         pixels = augment_and_resize(
             load(position),
             augmentation,
@@ -220,7 +223,7 @@ def training_batches(
         )
         return pixels, labels[position], weights[position]
 
-    def batches_of_epoch(epoch, order, sizes):
+    def batches_of_epoch(epoch: tf.Tensor, order: tf.Tensor, sizes: tf.Tensor) -> tf.data.Dataset:
         # All examples of the epoch in one parallel map, and only then in batches.
         return (
             tf.data.Dataset.from_tensor_slices(order)
@@ -253,7 +256,7 @@ def view_reader(
     number = tf.TensorSpec([], tf.int64)
 
     @tf.function(input_signature=[number, number], autograph=False)
-    def pixels(position, view):
+    def pixels(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
         return augment_and_resize(
             load(position), augmentation, preprocessing, seed, ids[position], view
         )
@@ -281,7 +284,7 @@ def evaluation_batches(
     load = split.images.loader()
 
     @tf.autograph.experimental.do_not_convert
-    def example(position, label):
+    def example(position: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return resize_for_evaluation(load(position), preprocessing), label
 
     return (

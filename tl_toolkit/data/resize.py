@@ -5,12 +5,14 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, lazy_image_of
+from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
 
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
-def resample_window(image, window, size: int | tf.Tensor, interpolation: str) -> tf.Tensor:
+def resample_window(
+    image: tf.Tensor, window: Window, size: int | tf.Tensor, interpolation: str
+) -> tf.Tensor:
     """Cuts a window out of an image and resizes it, antialiased, in one pass.
 
     Args:
@@ -40,9 +42,9 @@ def resample_window(image, window, size: int | tf.Tensor, interpolation: str) ->
 
 
 def view_window(
-    lazy_image: LazyImage, window, size: int | tf.Tensor, interpolation: str
+    lazy_image: LazyImage, window: Window, size: int | tf.Tensor, interpolation: str
 ) -> tf.Tensor:
-    """As `resample_window`, of a image that may still be to be decoded.
+    """As `resample_window`, of an image that may still be to be decoded.
 
     Where a JPEG is much larger than the result it is decoded at a half, a quarter or an eighth of its size,
     whichever still has enough pixels: by its own transform, which is close to resampling, and much cheaper.
@@ -51,7 +53,7 @@ def view_window(
     return resample_window(pixels, window, size, interpolation)
 
 
-def evaluation_window(height, width, preprocessing: Preprocessing):
+def evaluation_window(height: tf.Tensor, width: tf.Tensor, preprocessing: Preprocessing) -> Window:
     """The centre crop of evaluation, as torchvision and timm cut it, in the image's own pixels.
 
     They resize the shorter side to `image_size / crop_fraction` and cut the centre out. Returns
@@ -74,8 +76,8 @@ def evaluation_window(height, width, preprocessing: Preprocessing):
     return top * vertical, left * horizontal, size * vertical, size * horizontal
 
 
-def resize_for_evaluation(image, preprocessing: Preprocessing) -> tf.Tensor:
-    """A image to float32[size, size, 3], 0-255, without randomness.
+def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """An image to float32[size, size, 3], 0-255, without randomness.
 
     Args:
         image: A `LazyImage`, or raw pixels [height, width, 3], 0-255.
@@ -87,6 +89,6 @@ def resize_for_evaluation(image, preprocessing: Preprocessing) -> tf.Tensor:
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 
-def decode_and_resize(encoded, preprocessing: Preprocessing) -> tf.Tensor:
+def decode_and_resize(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """A file's contents, string[], to float32[size, size, 3], RGB, 0-255."""
     return resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
+from tl_toolkit.files.atomic import write_text
+
 SEEN_IMAGES = pathlib.PurePath("assets.extra", "seen_images.txt")
 
 
 def write_seen_images(saved_model: pathlib.Path, seen: Iterable[str]) -> None:
     """Writes the digests beside an exported model."""
-    (saved_model / SEEN_IMAGES).write_text("".join(f"{digest}\n" for digest in sorted(seen)))
+    write_text(saved_model / SEEN_IMAGES, "".join(f"{digest}\n" for digest in sorted(seen)))
 
 
 def read_seen_images(saved_model: pathlib.Path) -> set[str]:
     """Returns the digests beside an exported model; none where it has no such file."""
     path = saved_model / SEEN_IMAGES
-    return set(path.read_text().split()) if path.is_file() else set()
+    return set(path.read_text("utf-8").split()) if path.is_file() else set()

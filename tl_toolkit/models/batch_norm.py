@@ -6,6 +6,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -74,9 +75,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         axis: int = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
-        *args,
+        *args: Any,
         mode: str = ADAPT,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self._mode = _checked_mode(mode)
         super().__init__(axis, momentum, epsilon, *args, **kwargs)
@@ -106,7 +107,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         keras.layers.BatchNormalization.trainable.fset(self, value)
         self._apply_mode()
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
         self._apply_mode()
 
@@ -115,7 +116,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             if variable is not None:
                 variable.trainable = self.effective_mode != FROZEN
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         learns_statistics = bool(training) and self.effective_mode == ADAPT
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if learns_statistics and replicas > 1:
@@ -131,17 +132,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self._scale_and_shift(inputs)
         return self._normalise_by_moving_averages(inputs)
 
-    def _is_plain(self, inputs) -> bool:
+    def _is_plain(self, inputs: Any) -> bool:
         return not self.renorm and self.axis in (-1, len(inputs.shape) - 1)
 
-    def _fused_applies(self, inputs) -> bool:
+    def _fused_applies(self, inputs: Any) -> bool:
         return (
             self._is_plain(inputs)
             and len(inputs.shape) in (2, 4)
             and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
         )
 
-    def _warn_of_small_batches(self, inputs, replicas: int) -> None:
+    def _warn_of_small_batches(self, inputs: Any, replicas: int) -> None:
         size = inputs.shape[0]
         if size is None or size < SMALLEST_BATCH_FOR_STATISTICS:
             warnings.warn(
@@ -151,7 +152,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 stacklevel=3,
             )
 
-    def _fused(self, inputs, mean, variance, is_training: bool):
+    def _fused(
+        self, inputs: Any, mean: Any, variance: Any, is_training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Runs TensorFlow's kernel: output, mean and variance as it computes them."""
         x = tf.convert_to_tensor(inputs)
         channels = x.shape[-1]
@@ -170,7 +173,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         y = output.y[:, 0, 0, :] if is_vector else output.y
         return tf.cast(y, self.compute_dtype), output.batch_mean, output.batch_variance
 
-    def _normalise_by_batch(self, inputs):
+    def _normalise_by_batch(self, inputs: Any) -> tf.Tensor:
         y, mean, variance = self._fused(inputs, mean=[], variance=[], is_training=True)
         # The kernel's variance has Bessel's correction n / (n - 1); Keras' moving average has not.
         n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
@@ -179,7 +182,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             moving.assign(_float32(moving) * self.momentum + batch * (1 - self.momentum))
         return y
 
-    def _normalise_by_all_replicas(self, inputs):
+    def _normalise_by_all_replicas(self, inputs: Any) -> tf.Tensor:
         """Normalises by the statistics of all replicas, whose shares may differ in size or be empty.
 
         In two passes: of E[x²] − E[x]², rounding takes more.
@@ -204,7 +207,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         shift = 0.0 if self.beta is None else tf.cast(self.beta, dtype)
         return tf.cast((x - mean) * scale + shift, self.compute_dtype)
 
-    def _normalise_by_moving_averages(self, inputs):
+    def _normalise_by_moving_averages(self, inputs: Any) -> tf.Tensor:
         return self._fused(
             inputs,
             mean=_float32(self.moving_mean),
@@ -212,7 +215,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=False,
         )[0]
 
-    def _scale_and_shift(self, inputs):
+    def _scale_and_shift(self, inputs: Any) -> tf.Tensor:
         # Not the fused kernel: with is_training=False its gradient is not deterministic on a GPU.
         scale = tf.math.rsqrt(_float32(self.moving_variance) + self.epsilon)
         if self.gamma is not None:
@@ -222,11 +225,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
             shift = shift + _float32(self.beta)
         return tf.cast(tf.cast(inputs, tf.float32) * scale + shift, self.compute_dtype)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self._mode}
 
 
-def _float32(variable) -> tf.Tensor:
+def _float32(variable: Any) -> tf.Tensor:
     # Under a policy such as "bfloat16" the variables are in half precision too.
     return tf.cast(tf.convert_to_tensor(variable), tf.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,12 +20,14 @@ class FoldedConvolution(keras.layers.Conv2D):
     """A convolution with the batch normalisation that followed it inside: its bias is added by an operation
     that TensorFlow fuses into the convolution."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tf.Tensor:
         outputs = tf.convert_to_tensor(self.convolution_op(inputs, self.kernel))
         return tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
 
 
-def inference_engine(model: keras.Model, precision: str | None = None) -> Callable:
+def inference_engine(
+    model: keras.Model, precision: str | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function that computes a model's outputs at inference, and needs no variables for it.
 
     Batch normalisation is folded into the convolutions, and what is left of the variables is constant: the
@@ -50,7 +53,7 @@ def inference_engine(model: keras.Model, precision: str | None = None) -> Callab
 
     # One graph, whoever calls: a SavedModel's endpoints hold the constants once.
     @tf.function(input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)])
-    def run(images):
+    def run(images: tf.Tensor) -> tf.Tensor:
         trainable, others = ([tf.constant(value) for value in part] for part in values)
         return folded.stateless_call(trainable, others, images, training=False)[0]
 
@@ -91,7 +94,7 @@ def _copy(
             return FoldedConvolution.from_config({**config, "use_bias": True})
         return type(layer).from_config(config)
 
-    def call(layer: keras.layers.Layer, *args, **kwargs):
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         return args[0] if layer.name in folded else layer(*args, **kwargs)
 
     with recursion_room(len(model.layers)):
@@ -120,7 +123,8 @@ def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalizati
             continue
         before = made_by.get(id(layer.input))
         if (
-            type(before) is keras.layers.Conv2D
+            before is not None
+            and type(before) is keras.layers.Conv2D
             and not before.use_bias
             and before.activation is keras.activations.linear
             and uses[id(before.output)] == 1
@@ -138,7 +142,7 @@ def _dtype(layer: keras.layers.Layer, precision: str | None) -> dict[str, str]:
 
 
 def _scale_and_shift(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    def value(variable, default: float):
+    def value(variable: Any, default: float) -> Any:
         return default if variable is None else np.asarray(variable.numpy(), np.float64)
 
     deviation = np.sqrt(value(layer.moving_variance, 1.0) + layer.epsilon)

@@ -9,6 +9,7 @@ Reference: He et al. 2015, "Deep Residual Learning for Image Recognition".
 from __future__ import annotations
 
 import keras
+from keras import KerasTensor
 
 from tl_toolkit.catalog import (
     BASIC,
@@ -27,7 +28,9 @@ from tl_toolkit.models.deep_graph import recursion_room
 FEWEST_STRIDED_CHANNELS = 16
 
 
-def convolution(x, filters: int, kernel_size: int, stride: int, name: str):
+def convolution(
+    x: KerasTensor, filters: int, kernel_size: int, stride: int, name: str
+) -> KerasTensor:
     """Convolution without bias, padded alike on all sides, as PyTorch pads.
 
     At stride 1 Keras' "same" is symmetric already; at stride 2 it is not, so the padding is explicit.
@@ -51,7 +54,9 @@ def convolution(x, filters: int, kernel_size: int, stride: int, name: str):
     )(x)
 
 
-def normalisation(x, epsilon: float, name: str, gamma_initializer: str = "ones"):
+def normalisation(
+    x: KerasTensor, epsilon: float, name: str, gamma_initializer: str = "ones"
+) -> KerasTensor:
     """Batch normalisation over the channels."""
     return BatchNormalization(
         epsilon=epsilon, gamma_initializer=gamma_initializer, name=f"{name}_bn"
@@ -59,7 +64,7 @@ def normalisation(x, epsilon: float, name: str, gamma_initializer: str = "ones")
 
 
 def residual_block(
-    x,
+    x: KerasTensor,
     block: str,
     filters: int,
     stride: int,
@@ -69,7 +74,7 @@ def residual_block(
     variant: str = V1_5,
     epsilon: float = 1e-5,
     zero_init_residual: bool = False,
-):
+) -> KerasTensor:
     """One residual block: relu(branch(x) + shortcut(x)).
 
     Args:
@@ -116,7 +121,7 @@ def residual_block(
     return keras.layers.Activation("relu", name=f"{name}_out")(x)
 
 
-def stem(x, architecture: Architecture):
+def stem(x: KerasTensor, architecture: Architecture) -> KerasTensor:
     """The layers before the first block: conv1, and max pooling in the ImageNet form."""
     if architecture.stem == IMAGENET_STEM:
         x = convolution(x, architecture.width, 7, 2, "conv1")
@@ -156,7 +161,7 @@ def build_resnet(
     architecture: Architecture,
     *,
     include_top: bool = True,
-    input_tensor=None,
+    input_tensor: KerasTensor | None = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
     pooling: str | None = None,
     classes: int = 1000,
@@ -226,7 +231,12 @@ def logits_dtype() -> str:
     return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
 
 
-def _check_arguments(input_tensor, input_shape, pooling, classes) -> None:
+def _check_arguments(
+    input_tensor: KerasTensor | None,
+    input_shape: tuple[int | None, ...] | None,
+    pooling: str | None,
+    classes: int,
+) -> None:
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
             "Images must be channels_last (batch, height, width, channels); "
