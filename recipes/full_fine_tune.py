@@ -1,8 +1,8 @@
-"""Strategy 1: load the weights, put a new head on, train every parameter.
+"""Strategy 1: load the weights, attach a new head, train every parameter.
 
     python recipes/full_fine_tune.py
 
-UCI digits, 5 labels a class in all: test accuracy 0.967 with this seed; over ten seeds
+UCI digits, 5 labels a class: test accuracy 0.967 with this seed; over ten seeds
 0.954–0.977, mean 0.966 (898 test images, 15 s of training on two cores).
 """
 
@@ -19,7 +19,7 @@ RECIPE = tl.Recipe(
 if __name__ == "__main__":
     with tl.terminal() as progress:
         result = tl.run(RECIPE, overwrite=True, progress=progress)
-        if result is not None:  # None on a cluster's other processes
+        if result is not None:  # None in a cluster's other processes
             progress.message(
                 f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}"
             )

@@ -1,8 +1,8 @@
-"""Strategy 3: load the weights, train a new dense head alone.
+"""Strategy 3: load the weights, attach a new dense head, train it alone.
 
     python recipes/new_head.py
 
-UCI digits, 5 labels a class in all: test accuracy 0.971 with this seed; over ten seeds
+UCI digits, 5 labels a class: test accuracy 0.971 with this seed; over ten seeds
 0.959–0.974, mean 0.967 (898 test images, 5 s of training on two cores).
 """
 
@@ -19,7 +19,7 @@ RECIPE = tl.Recipe(
 if __name__ == "__main__":
     with tl.terminal() as progress:
         result = tl.run(RECIPE, overwrite=True, progress=progress)
-        if result is not None:  # None on a cluster's other processes
+        if result is not None:  # None in a cluster's other processes
             progress.message(
                 f"Test accuracy {result.test['top1']:.3f}; everything is in {result.folder}"
             )

@@ -1,10 +1,10 @@
-"""Searches batch size and learning rate, and trains the best recipe again on all but the test images.
+"""Searches batch size and learning rate, then trains the best recipe on training and validation images.
 
     python recipes/search.py
 
-UCI digits, 10 labels a class, half of them to validate on. The best of 24 trials has a batch size of 16 and
-a learning rate of 0.017; trained again on all 100 images with three seeds, its test accuracy on 898 others is
-0.968 (0.963–0.973).
+UCI digits, 10 labels a class, half of them for validation. The best of 24 trials has a batch size of 16 and a
+learning rate of 0.017. Trained on all 100 images with three seeds, it has a test accuracy of 0.968 (0.963–0.973)
+on 898 others.
 """
 
 import tl_toolkit as tl
@@ -18,7 +18,7 @@ RECIPE = tl.Recipe(
     validation_fraction=0.5,
     test_fraction=0.5,
 )
-# Lists are tried as they are; a tuple is a range, on a logarithmic scale.
+# A list holds the values to try; a tuple is a range, drawn from on a logarithmic scale.
 SPACE = {"batch_size": [8, 16, 32], "learning_rate": (1e-4, 1e-1)}
 
 if __name__ == "__main__":
@@ -33,5 +33,5 @@ if __name__ == "__main__":
             overwrite=True,
             progress=progress,
         )
-        if result is not None:  # None on a cluster's other processes
+        if result is not None:  # None in a cluster's other processes
             print_search(result, progress)

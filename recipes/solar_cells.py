@@ -1,11 +1,11 @@
-"""A real task: which solar cells are defective? ImageNet ResNet-50 on electroluminescence photos.
+"""A real task: finding defective solar cells on electroluminescence photos, with an ImageNet ResNet-50.
 
     pip install '.[elpv]'
     python recipes/solar_cells.py
 
-Accuracy on 656 test cells (95%: about 2.5 points either way) and on 295 validation cells, one seed, and
-seconds of training on two cores without AVX-512 that had other work to do for half of the time; 71 minutes in
-all, installation and downloads included:
+Accuracy on 656 test cells (95% interval: about 2.5 points either way) and on 295 validation cells, with one seed;
+seconds of training on two cores without AVX-512, with other work on them for half of the time. 71 minutes in all,
+including installation and downloads:
 
     strategy        test   validation
     new_head        0.837  0.837         151 s
@@ -30,7 +30,7 @@ BASE = tl.Recipe(
 RECIPES = [
     BASE,
     BASE.replace(strategy=tl.LastLayers(), epochs=5),
-    # One label in seven is unsure by the experts' own word, hence the smoothing.
+    # The experts call one label in seven uncertain, hence the smoothing.
     BASE.replace(
         strategy=tl.FullFineTune(),
         learning_rate=2e-4,
@@ -46,5 +46,5 @@ if __name__ == "__main__":
         comparison = tl.compare(
             RECIPES, seeds=1, output="saved_models/solar_cells", overwrite=True, progress=progress
         )
-        if comparison is not None:  # None on a cluster's other processes
+        if comparison is not None:  # None in a cluster's other processes
             print_comparison(comparison, progress)
