@@ -152,7 +152,13 @@ def _region(
             functools.partial(_jpeg_region, contents, sides, orientation, window, size, s)
             for s in SCALES
         ]
-        return tf.switch_case(scale, branches)
+        # Not `tf.switch_case`: in a function that a function calls, the workers of a cluster place it on the
+        # first one.
+        return tf.cond(
+            scale < 2,
+            lambda: tf.cond(scale < 1, branches[0], branches[1]),
+            lambda: tf.cond(scale < 3, branches[2], branches[3]),
+        )
 
     return tf.cond(jpeg, jpeg_region, lambda: (decoded, window))
 
