@@ -69,7 +69,7 @@ def serve(place, executable):
         "devices are in use"
     )
     sys.executable = executable
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)  # and not ignored: their processor time counts
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
@@ -86,6 +86,12 @@ def serve(place, executable):
             connection.close()
 
 
+def _reap(number, frame):
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _begin(connection):
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as lines:
@@ -97,9 +103,9 @@ def _begin(connection):
     for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the process's life
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -125,11 +131,14 @@ def _guard(child, connection):
             signals = connection.recv(1)
             os.kill(child, signals[0] if signals else signal.SIGKILL)
             if not signals:
+                os.waitpid(child, 0)
                 os._exit(0)
 
 
 def run(words):
     """Does what `python WORDS` does, for a file, `-c` and `-m`."""
+    if words[0] == "-I":
+        words = words[1:]
     if words[0] == "-c":
         sys.argv, sys.path[:0] = ["-c", *words[2:]], [""]
         exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})

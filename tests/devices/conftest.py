@@ -4,19 +4,17 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
 from tl_toolkit.devices.local_processes import free_ports
 
-TESTS = pathlib.Path(__file__).parents[1]
 WORKER = pathlib.Path(__file__).with_name("distributed_worker.py")
 SECONDS = 400
 
 
 @pytest.fixture(scope="session")
-def run_distributed(photo_recipe, tmp_path_factory):
+def run_distributed(python, photo_recipe, tmp_path_factory):
     """Runs cases of `distributed_worker.py` in processes of some devices each, and returns what each wrote."""
     folder = tmp_path_factory.mktemp("distributed")
     # 39 images in five batches of 7 or 8, in two views: four epochs are 20 steps.
@@ -31,12 +29,12 @@ def run_distributed(photo_recipe, tmp_path_factory):
         addresses = [f"127.0.0.1:{port}" for port in free_ports(processes)]
         started = []
         for index in range(processes):
-            environment = {**os.environ, "PYTHONPATH": str(TESTS), "TF_CPP_MIN_LOG_LEVEL": "2"}
+            environment = dict(os.environ)
             if processes > 1:
                 task = {"type": "worker", "index": index}
                 config = {"cluster": {"worker": addresses}, "task": task}
                 environment["TF_CONFIG"] = json.dumps(config)
-            command = [sys.executable, WORKER, place, str(devices), *cases]
+            command = [python, WORKER, place, str(devices), *cases]
             log = (place / f"log{index}.txt").open("w")
             started.append(
                 subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)

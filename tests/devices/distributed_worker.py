@@ -24,7 +24,9 @@ from tl_toolkit.data.pipeline import ReplicaShares, training_signature
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import choose_devices
 from tl_toolkit.errors import InputError
-from tl_toolkit.experiments.prepare import Context
+from tl_toolkit.experiments.batch_source import distributed_batches, open_batch_source
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.recipe import strategy_named
@@ -64,7 +66,7 @@ def split_over_replicas(batches):
 
         def shares():
             for batch in batches:
-                for positions in shard.shares(np.arange(len(batch[0]))):
+                for positions in shard.of_batch(np.arange(len(batch[0]))):
                     yield tuple(part[positions] for part in batch)
 
         specs = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0])
@@ -128,11 +130,9 @@ def recipe_case(strategy, folder):
 
 def positions_case(folder):
     """The images that every process reads in an epoch, by their numbers."""
-    from tl_toolkit.experiments.prepare import prepare
-    from tl_toolkit.experiments.train_and_validate import _training_batches
-
-    recipe = tl.Recipe.load(folder / "recipe.json").replace(epochs=2)
-    experiment = prepare(recipe, Context(distribute=DISTRIBUTE))
+    recipe = tl.Recipe.load(folder / "recipe.json").replace(epochs=2, cache=False)
+    context = Context(distribute=DISTRIBUTE)
+    experiment = prepare(recipe, context)
     # In place of the labels: which image it is.
     train = experiment.dataset.train
     numbered = train.__class__(
@@ -142,7 +142,8 @@ def positions_case(folder):
         }
     )
     object.__setattr__(experiment.dataset, "train", numbered)
-    batches = _training_batches(experiment, None, DISTRIBUTE, 0, 0)
+    source, _ = open_batch_source(experiment, context, PROCESSES)
+    batches = distributed_batches(experiment, source, DISTRIBUTE, 0, 0)
     read = [
         [labels.numpy().tolist() for labels in DISTRIBUTE.experimental_local_results(batch[1])]
         for batch in batches
@@ -177,11 +178,11 @@ def unsynchronised():
 
 @contextlib.contextmanager
 def seen_twice():
-    shares = ReplicaShares.shares
+    of_batch = ReplicaShares.of_batch
     # The first replica's share for all.
-    ReplicaShares.shares = lambda self, positions: shares(self, positions)[:1] * self.count
+    ReplicaShares.of_batch = lambda self, positions: of_batch(self, positions)[:1] * self.count
     yield
-    ReplicaShares.shares = shares
+    ReplicaShares.of_batch = of_batch
 
 
 @contextlib.contextmanager

@@ -1,13 +1,12 @@
 """Searches and comparisons on a cluster: all processes train every model together, and the chief writes."""
 
 import json
-import sys
 
 import pytest
 
 import tl_toolkit as tl
 from tl_toolkit.devices.launch import launch
-from tl_toolkit.experiments.compare import run_comparison
+from tl_toolkit.experiments.compare import compare
 from tl_toolkit.tuning.trials import read_trials
 
 pytestmark = pytest.mark.slow
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import os, pathlib, sys
 import tl_toolkit as tl
-from tl_toolkit.experiments.compare import run_comparison
+from tl_toolkit.experiments.compare import compare
 from tl_toolkit.training import precision
 precision.CPU_INFO = pathlib.Path(os.devnull)
 
@@ -24,19 +23,21 @@ recipe = tl.Recipe.load(folder / "recipe.json")
 result = tl.search(recipe, {"batch_size": [8, 16]}, tuner="random", trials=2, output=folder / "search")
 print("result", None if result is None else len(result.trials), flush=True)
 recipes = [recipe.replace(strategy=s) for s in (tl.NewHead(), tl.LastLayers("conv3"))]
-run_comparison(recipes, seeds=1, output=folder / "comparison")
+compare(recipes, seeds=1, output=folder / "comparison")
 """
 FIGURES = ("val_loss", "val_top1", "val_balanced_accuracy")
 
 
-def test_a_search_and_a_comparison_give_the_same_on_two_processes(photo_recipe, tmp_path, capfd):
+def test_a_search_and_a_comparison_give_the_same_on_two_processes(
+    python, photo_recipe, tmp_path, capfd
+):
     alone, cluster = tmp_path / "alone", tmp_path / "cluster"
     recipe = photo_recipe.replace(epochs=3, views=2, batch_size=None, learning_rate=None)
     for folder in (alone, cluster):
         folder.mkdir()
         recipe.save(folder / "recipe.json")
     (tmp_path / "script.py").write_text(SCRIPT)
-    assert launch([sys.executable, str(tmp_path / "script.py"), str(cluster)], 2) == 0
+    assert launch([python, str(tmp_path / "script.py"), str(cluster)], 2) == 0
     output = capfd.readouterr().out
     assert "[worker0] result 2" in output
     assert "[worker1] result None" in output
@@ -45,7 +46,7 @@ def test_a_search_and_a_comparison_give_the_same_on_two_processes(photo_recipe, 
         recipe, {"batch_size": [8, 16]}, tuner="random", trials=2, output=alone / "search"
     )
     recipes = [recipe.replace(strategy=s) for s in (tl.NewHead(), tl.LastLayers("conv3"))]
-    run_comparison(recipes, seeds=1, output=alone / "comparison")
+    compare(recipes, seeds=1, output=alone / "comparison")
 
     found = read_trials(cluster / "search" / "trials")
     assert len(found) == 2
