@@ -72,13 +72,23 @@ def test_a_kept_jpeg_s_views_are_those_of_its_file(preset):
         )
 
 
+def test_what_is_decoded_at_the_start_is_shown(recorded_progress):
+    split = Split.of(encoded("PNG"), [0, 1, 0, 1])
+    preprocessing = Preprocessing(image_size=SIDE)
+    options = {"batch_size": 3, "progress": recorded_progress}
+    training_batches(split, preprocessing, None, epochs=2, seed=0, **options)
+    kept = pipeline.decoded_evaluation_batches(split, preprocessing, **options)
+    assert [labels.numpy().tolist() for _, labels in kept] == [[0, 1, 0], [1]]
+    assert recorded_progress.stages == [("Decoding images", 4, 4)] * 2
+
+
 def test_arrays_are_not_copied():
     images = ArrayImages(np.zeros((3, 8, 8, 3), np.uint8))
     np.testing.assert_array_equal(decoded_loader(images, SIDE, 0)(tf.constant(1)).pixels(), 0)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_file_is_read_once_for_all_epochs_and_a_run_gone_on_from_sees_the_same(tmp_path, kind):
+def test_a_file_is_read_once_for_all_epochs_and_a_resumed_run_sees_the_same(tmp_path, kind):
     paths = []
     for number, contents in enumerate(encoded(kind).contents):
         paths.append(tmp_path / f"{number}.{kind}")

@@ -1,4 +1,4 @@
-"""Small images that are gone over again and again are decoded once and held in memory."""
+"""Small images that are needed in every epoch are decoded once and held in memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ import tensorflow as tf
 
 from tl_toolkit.data.dataset import ArrayImages, Images
 from tl_toolkit.data.lazy_image import DecodedImage, LazyImage
+from tl_toolkit.progress import SILENT, Progress
 
 DECODED_CACHE_BYTES = 512 * 2**20  # of decoded images
+DECODING = "Decoding images"
 
 
 def decoded_loader(
-    images: Images, coarse_from: float, limit: int = DECODED_CACHE_BYTES
+    images: Images,
+    coarse_from: float,
+    limit: int = DECODED_CACHE_BYTES,
+    progress: Progress = SILENT,
 ) -> Callable[[tf.Tensor], LazyImage]:
-    """Returns a loader of images that are decoded already, or their own where they shall not be kept.
+    """Returns a loader of decoded images, or the images' own where they cannot be kept.
 
     Args:
         images: Any.
-        coarse_from: Shorter side in pixels from which on JPEGs are not kept: which coarse decoding of
-            them is enough depends on the view.
+        coarse_from: JPEGs with a shorter side of this many pixels or more are not kept: how coarsely they
+            may be decoded depends on the view.
         limit: Bytes that all pixels may take.
+        progress: Shows how many are decoded.
     """
     load = images.loader()
     if isinstance(images, ArrayImages):
@@ -36,13 +42,15 @@ def decoded_loader(
     decoded = tf.data.Dataset.range(len(images)).map(decode, tf.data.AUTOTUNE, deterministic=True)
     buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
     ends, shapes = [0], []
-    for pixels, is_jpeg in decoded.as_numpy_iterator():
-        end = ends[-1] + pixels.size
-        if end > limit or (is_jpeg and min(pixels.shape[:2]) >= coarse_from):
-            return load
-        buffer[ends[-1] : end] = pixels.ravel()
-        ends.append(end)
-        shapes.append(pixels.shape)
+    with progress.stage(DECODING, total=len(images)) as stage:
+        for pixels, is_jpeg in decoded.as_numpy_iterator():
+            end = ends[-1] + pixels.size
+            if end > limit or (is_jpeg and min(pixels.shape[:2]) >= coarse_from):
+                return load
+            buffer[ends[-1] : end] = pixels.ravel()
+            ends.append(end)
+            shapes.append(pixels.shape)
+            stage.advance()
     with tf.device("CPU:0"):
         all_pixels, shapes = tf.constant(buffer[: ends[-1]]), tf.constant(shapes)
         starts, ends = tf.constant(ends[:-1]), tf.constant(ends[1:])

@@ -12,8 +12,9 @@ import tensorflow as tf
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, decoded_loader
+from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING, decoded_loader
 from tl_toolkit.data.resize import resize_for_evaluation
+from tl_toolkit.progress import SILENT, Progress
 
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the loss
 
@@ -163,6 +164,7 @@ def training_batches(
     class_weights: np.ndarray | None = None,
     views: int | None = None,
     replica_shares: ReplicaShares | None = None,
+    progress: Progress = SILENT,
 ) -> tf.data.Dataset:
     """All batches of a training run, from any point of it on.
 
@@ -180,15 +182,17 @@ def training_batches(
         class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
             default.
         replica_shares: Whose shares of the batches; None: whole batches.
+        progress: Shows how many images are decoded, where they are decoded once and kept.
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
         weights). The batches depend on the arguments alone. With replica shares an element is the share of one
         replica, in their order; it may be empty.
     """
-    # By the whole run's epochs: one that is gone on from sees the same pixels to the last bit.
+    # By the whole run's epochs: a resumed run sees the same pixels to the last bit.
     if epochs > 1:
-        load = decoded_loader(split.images, coarse_from(augmentation, preprocessing.image_size))
+        coarse = coarse_from(augmentation, preprocessing.image_size)
+        load = decoded_loader(split.images, coarse, progress=progress)
     else:
         load = split.images.loader()
     labels = tf.constant(split.labels)
@@ -296,9 +300,19 @@ def evaluation_batches(
 
 
 def decoded_evaluation_batches(
-    split: Split, preprocessing: Preprocessing, batch_size: int
+    split: Split,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    progress: Progress = SILENT,
 ) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
-    """The same for a split that is gone over again and again: decoded once where it fits in memory."""
+    """As `evaluation_batches`, for a split that is needed every epoch: decoded once if it fits in memory."""
     batches = evaluation_batches(split, preprocessing, batch_size)
     bytes_of_all = len(split) * preprocessing.image_size**2 * 3 * 4
-    return list(batches) if bytes_of_all <= DECODED_CACHE_BYTES else batches
+    if bytes_of_all > DECODED_CACHE_BYTES:
+        return batches
+    kept = []
+    with progress.stage(DECODING, total=len(split)) as stage:
+        for images, labels in batches:
+            kept.append((images, labels))
+            stage.advance(len(labels))
+    return kept
