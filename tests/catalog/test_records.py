@@ -4,6 +4,7 @@ import json
 
 import hypothesis
 import hypothesis.strategies as st
+import keras
 import pytest
 
 from tl_toolkit import catalog
@@ -111,7 +112,8 @@ def test_blocks_are_named_by_stage_and_place():
 def test_feature_channels_are_those_of_the_built_network(name, channels):
     assert Architecture.named(name).feature_channels == channels
     narrow = Architecture.named(name, width=4)
-    model = build_resnet(narrow, include_top=False, pooling="avg")
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_resnet(narrow, include_top=False, pooling="avg")
     assert model.output_shape == (None, narrow.feature_channels)
     assert narrow.feature_channels == channels // 16
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tl_toolkit.catalog import BLOCK_COUNTS, VARIANTS, Architecture
+from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.deep_graph import load_model
@@ -54,10 +54,15 @@ def randomise(model, seed=0):
             variable.assign(random.normal(0, 0.3, variable.shape))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+def shapes_of(architecture, **arguments):
+    """The network without values, which take longer to draw than the graph to build."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build_resnet(architecture, **arguments)
+
+
 @pytest.mark.parametrize("name", PARAMETER_COUNTS)
-def test_parameters_are_those_of_the_published_networks(name, variant):
-    model = build_resnet(Architecture.named(name, variant=variant))
+def test_parameters_are_those_of_the_published_networks(name):
+    model = shapes_of(Architecture.named(name))
     assert sum(np.prod(v.shape) for v in model.trainable_variables) == PARAMETER_COUNTS[name]
     statistics = {v.name for v in model.non_trainable_variables}
     assert statistics == {"moving_mean", "moving_variance"}
@@ -65,6 +70,7 @@ def test_parameters_are_those_of_the_published_networks(name, variant):
     assert len(layers_of(model, keras.layers.Add)) == sum(BLOCK_COUNTS[name][1])
 
 
+@pytest.mark.slow  # two networks of full width: the depth that is compared by numbers
 def test_resnet50_v1_is_layer_by_layer_that_of_keras_applications():
     theirs = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3))
     ours = build_resnet(
@@ -150,12 +156,13 @@ def test_the_layout_is_what_is_built(block):
     ("name", "variant"), [("resnet18", "v1"), ("resnet50", "v1"), ("resnet50", "v1.5")]
 )
 def test_stages_halve_an_image_of_224_to_7(name, variant):
-    model = build_resnet(Architecture.named(name, variant=variant), include_top=False)
+    model = shapes_of(
+        Architecture.named(name, variant=variant), include_top=False, input_shape=(224, 224, 3)
+    )
     tensors = {"conv1_relu": 112, "pool1_pool": 56}
     for stage, blocks in enumerate(BLOCK_COUNTS[name][1], start=2):
         tensors[f"conv{stage}_block{blocks}_out"] = (56, 28, 14, 7)[stage - 2]
-    shapes = keras.Model(model.input, {n: model.get_layer(n).output for n in tensors})
-    sides = shapes.compute_output_shape((1, 224, 224, 3))
+    sides = {n: model.get_layer(n).output.shape for n in tensors}
     assert {n: shape[1:3] for n, shape in sides.items()} == {n: (s, s) for n, s in tensors.items()}
     channels = [sides[n][3] for n in tensors]
     expected = [64, 128, 256, 512] if name == "resnet18" else [256, 512, 1024, 2048]
@@ -351,7 +358,7 @@ def test_zero_init_residual_makes_every_block_start_as_its_shortcut(zero_init, b
         assert (difference == 0) if zero_init else (difference > 0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.long  # half a minute; test_head.py holds fewer blocks under a lower limit
 def test_a_network_of_over_1000_layers_builds_trains_saves_and_loads(tmp_path):
     limit = sys.getrecursionlimit()
     architecture = Architecture("basic", (70, 70, 70), width=4, stem="cifar")

@@ -48,7 +48,7 @@ class StageRow:
 
 def stage_rows(architecture: Architecture, classes: int = 1000, side: int = 224) -> list[StageRow]:
     """Returns the table of an architecture for square images of `side` pixels."""
-    model = build_resnet(architecture, input_shape=(side, side, 3), classes=classes)
+    model = _shapes_of(architecture, side, classes)
     last_of_stage = {
         block.partition("_")[0]: layer.output.shape[1]
         for layer in model.layers
@@ -124,8 +124,14 @@ def costs(name: str, side: int = 224) -> list[Cost]:
     variants = VARIANTS if BLOCK_COUNTS[name][0] == BOTTLENECK else (V1_5,)
     results = []
     for variant in variants:
-        model = build_resnet(Architecture.named(name, variant=variant), input_shape=(side, side, 3))
+        model = _shapes_of(Architecture.named(name, variant=variant), side)
         paper = PAPER_MULTIPLY_ADDS.get(name) if side == 224 else None
         label = variant if len(variants) > 1 else "v1 = v1.5"
         results.append(Cost(name, label, parameters(model), multiply_adds(model), paper))
     return results
+
+
+def _shapes_of(architecture: Architecture, side: int, classes: int = 1000) -> keras.Model:
+    """Builds a network whose weights have shapes and no values: drawing 60 million takes seconds."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build_resnet(architecture, input_shape=(side, side, 3), classes=classes)
