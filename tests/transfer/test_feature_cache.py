@@ -1,6 +1,7 @@
 """Stored activations are those that the frozen part would compute, and are computed once."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -19,9 +20,11 @@ from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError
+from tl_toolkit.progress import Progress, Stage
 from tl_toolkit.transfer import feature_cache
 from tl_toolkit.transfer.cut import cut_model
-from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
+from tl_toolkit.transfer.feature_cache import FeatureCache, SplitViews
+from tl_toolkit.transfer.feature_room import NoRoomError, lease_room
 
 PHOTO = AUGMENTATIONS["photo"]
 LAYER = "conv2_block1_out"  # 16 x 16 x 16 numbers of 4 bytes an image: 16 KB
@@ -60,6 +63,29 @@ def computed(monkeypatch):
     return counts
 
 
+def features_of(
+    cache, frozen, split, preprocessing, augmentation=None, *, seed=0, views=1, **options
+):
+    """Features of one split; they are in use until the result is let go."""
+    wanted = [SplitViews(split, augmentation, seed, views)]
+    return cache.features(frozen, wanted, preprocessing, **options)[0]
+
+
+class Recorder(Progress):
+    """Keeps title, total and advances of each stage."""
+
+    def __init__(self):
+        self.stages = []
+
+    @contextlib.contextmanager
+    def stage(self, title, total=None, done=0):
+        stage = Stage()
+        counts = []
+        stage.advance = counts.append
+        yield stage
+        self.stages.append((title, total, sum(counts)))
+
+
 def entries_of(cache):
     return [path for path in cache.place.iterdir() if path.is_dir()]
 
@@ -72,7 +98,7 @@ def expected(frozen, split, augmentation=None, seed=0, view=0):
 @pytest.mark.parametrize("augmentation", [None, PHOTO], ids=["evaluation", "photo"])
 def test_every_row_is_what_the_frozen_part_makes_of_its_view(augmentation, frozen, split, cache):
     views = 2 if augmentation else 1
-    features = cache.features(frozen, split, PIXELS, augmentation, seed=3, views=views)
+    features = features_of(cache, frozen, split, PIXELS, augmentation, seed=3, views=views)
     assert (features.shape, features.rows_per_shard) == ((16, 16, 16), 4)
     assert [len(shard) for shard in features.entries[0]] == [4, 4, 3]
     assert isinstance(features.entries[0][0], np.memmap)
@@ -86,7 +112,7 @@ def test_every_row_is_what_the_frozen_part_makes_of_its_view(augmentation, froze
 
 @pytest.mark.parametrize(("storage", "precision"), [("float16", 2**-11), ("bfloat16", 2**-8)])
 def test_half_precision_is_rounded_once(storage, precision, frozen, split, cache):
-    rows = cache.features(frozen, split, PIXELS, storage=storage).rows(np.arange(11))
+    rows = features_of(cache, frozen, split, PIXELS, storage=storage).rows(np.arange(11))
     truth = expected(frozen, split)
     assert np.abs(rows - truth).max() <= precision * 1.01 * np.abs(truth).max()
     assert np.abs(rows - truth).max() > 0
@@ -94,7 +120,7 @@ def test_half_precision_is_rounded_once(storage, precision, frozen, split, cache
 
 def test_an_unknown_storage_is_refused(frozen, split, cache):
     with pytest.raises(InputError, match="storage 'float8'"):
-        cache.features(frozen, split, PIXELS, storage="float8")
+        features_of(cache, frozen, split, PIXELS, storage="float8")
 
 
 @pytest.mark.parametrize("limit", [-1, float("nan"), float("inf")])
@@ -104,10 +130,10 @@ def test_a_limit_that_is_none_is_refused(limit):
 
 
 def test_what_is_there_is_not_computed_again(frozen, split, cache, computed):
-    first = cache.features(frozen, split, PIXELS, PHOTO, views=2)
+    first = features_of(cache, frozen, split, PIXELS, PHOTO, views=2)
     assert sum(computed) == 22
-    again = cache.features(frozen, split, PIXELS, PHOTO, views=2)
-    more = cache.features(frozen, split, PIXELS, PHOTO, views=3)
+    again = features_of(cache, frozen, split, PIXELS, PHOTO, views=2)
+    more = features_of(cache, frozen, split, PIXELS, PHOTO, views=3)
     assert sum(computed) == 33
     for features in (again, more):
         rows = features.rows(np.arange(11), 1)
@@ -141,22 +167,22 @@ def test_every_change_that_matters_is_another_entry(frozen, split, cache, comput
     }
     entries = []
     for change in changes.values():
-        cache.features(**{**usual, **change})
+        features_of(cache, **{**usual, **change})
         entries.append(len(entries_of(cache)))
     assert entries == list(range(1, len(changes) + 1))
     for change in changes.values():
         before = sum(computed)
-        cache.features(**{**usual, **change})
+        features_of(cache, **{**usual, **change})
         assert sum(computed) == before
 
 
 def test_a_killed_run_goes_on_with_the_missing_shards(frozen, split, cache, computed):
-    whole = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    whole = features_of(cache, frozen, split, PIXELS).rows(np.arange(11))
     (entry,) = entries_of(cache)
     (entry / "00001.npy").unlink()
     (entry / "00001.npy.77.partial").write_bytes(b"half")
     computed.clear()
-    again = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    again = features_of(cache, frozen, split, PIXELS).rows(np.arange(11))
     assert computed == [4]
     assert again.tobytes() == whole.tobytes()
     assert sorted(p.name for p in entry.iterdir()) == [
@@ -174,72 +200,115 @@ def test_files_are_known_by_size_and_time_and_then_by_contents(
     shutil.copytree(photos, root)
     source = open_images(f"folder:{root}").train.take(np.arange(6))
     assert isinstance(source.images, FileImages)
-    cache.features(frozen, source, PIXELS)
+    features_of(cache, frozen, source, PIXELS)
     path = str(source.images.paths[2])
     os.utime(path, (time.time() + 9, time.time() + 9))  # touched, with the same contents
-    cache.features(frozen, source, PIXELS)
+    features_of(cache, frozen, source, PIXELS)
     assert sum(computed) == 6
     shutil.copy(source.images.paths[3], path)
-    cache.features(frozen, source, PIXELS)
+    features_of(cache, frozen, source, PIXELS)
     assert sum(computed) == 12
 
 
 def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
-    cache.features(frozen, open_images(f"folder:{photos}").train, PIXELS)
+    few = np.arange(0, 60, 10)
+    features_of(cache, frozen, open_images(f"folder:{photos}").train.take(few), PIXELS)
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: pytest.fail(f"{path} was read")
                         if path.suffix == ".jpg" else path.open("rb").read())  # fmt: skip
-    source = open_images(f"folder:{photos}").train
-    assert len(cache.features(frozen, source, PIXELS).rows(np.arange(60))) == 60
+    source = open_images(f"folder:{photos}").train.take(few)
+    assert len(features_of(cache, frozen, source, PIXELS).rows(np.arange(6))) == 6
 
 
 def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed):
     limit = 2.5 * 11 * ROW_BYTES
     cache = dataclasses.replace(cache, limit=limit)
     for seed in (0, 1):
-        cache.features(frozen, split, PIXELS, PHOTO, seed=seed)
+        features_of(cache, frozen, split, PIXELS, PHOTO, seed=seed)
         time.sleep(0.02)
-    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
+    features_of(cache, frozen, split, PIXELS, PHOTO, seed=0)
     time.sleep(0.02)
-    cache.features(frozen, split, PIXELS, PHOTO, seed=2)
+    features_of(cache, frozen, split, PIXELS, PHOTO, seed=2)
     assert len(entries_of(cache)) == 2
     computed.clear()
-    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
+    features_of(cache, frozen, split, PIXELS, PHOTO, seed=0)
     assert computed == []
-    cache.features(frozen, split, PIXELS, PHOTO, seed=1)
+    features_of(cache, frozen, split, PIXELS, PHOTO, seed=1)
     assert sum(computed) == 11
     size = sum(path.stat().st_size for path in cache.place.rglob("*/*") if path.is_file())
     assert size <= limit
 
 
-def test_what_does_not_fit_is_refused_and_removes_nothing(frozen, split, cache):
-    cache = dataclasses.replace(cache, limit=1.5 * 11 * ROW_BYTES)
-    cache.features(frozen, split, PIXELS, PHOTO)
-    with pytest.raises(NoRoomError, match=r"need 0\.00 GB, and the cache may take"):
-        cache.features(frozen, split, PIXELS, PHOTO, views=2)
-    assert len(entries_of(cache)) == 1
+def test_training_and_validation_fit_together_or_nothing_is_computed(
+    frozen, split, cache, computed
+):
+    validation = split.take(np.arange(3))
+    wanted = [SplitViews(split, PHOTO, views=2), SplitViews(validation)]
+    rows = 2 * 11 + 3
+    tight = dataclasses.replace(cache, limit=(rows - 1) * ROW_BYTES)
+    with pytest.raises(NoRoomError, match=r"the features need 0\.00 GB, and the cache's limit is"):
+        tight.features(frozen, wanted, PIXELS)
+    assert computed == []
+    fits = dataclasses.replace(cache, limit=rows * ROW_BYTES + 7 * feature_cache.HEADER_BYTES)
+    both = fits.features(frozen, wanted, PIXELS)
+    assert sum(computed) == rows
+    assert [len(features.entries) for features in both] == [2, 1]
+    assert both[0].lease is both[1].lease
+    size = sum(path.stat().st_size for path in cache.place.glob("*/*.npy"))
+    assert size == fits.limit
+    for _ in range(2):  # as the next runs of the same recipe
+        fits.features(frozen, wanted, PIXELS)
+    assert sum(computed) == rows
 
 
-def test_a_full_disk_is_no_room(frozen, split, cache, monkeypatch):
-    usage = shutil.disk_usage(".")
-    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: usage._replace(free=2**30))
-    with pytest.raises(NoRoomError, match=r"0\.00 GB free"):
-        cache.features(frozen, split, PIXELS)
+def test_what_a_run_reads_stays_from_the_first_image_to_its_end(
+    frozen, split, cache, computed, monkeypatch
+):
+    cache = dataclasses.replace(cache, limit=3.5 * 11 * ROW_BYTES)
+    refused = []
+    write = feature_cache._write_shard
+
+    def with_a_rival(path, rows):
+        write(path, rows)
+        with pytest.raises(NoRoomError, match="runs under way use"):
+            lease_room(cache.place, {"rival": 11 * ROW_BYTES}, cache.limit)
+        refused.append(path)
+
+    monkeypatch.setattr(feature_cache, "_write_shard", with_a_rival)
+    train, validation = cache.features(
+        frozen, [SplitViews(split, PHOTO, views=2), SplitViews(split)], PIXELS
+    )
+    assert (len(refused), sum(computed)) == (9, 33)
+    monkeypatch.undo()
+    with pytest.raises(NoRoomError):
+        features_of(cache, frozen, split, PIXELS, PHOTO, seed=1)
+    assert train.rows(np.arange(11), 1).shape == validation.rows(np.arange(11)).shape
+    train.lease.release()
+    features_of(cache, frozen, split, PIXELS, PHOTO, seed=1)
+    assert len(entries_of(cache)) == 3
 
 
-def test_an_entry_that_another_process_writes_is_not_removed(frozen, split, cache):
-    cache = dataclasses.replace(cache, limit=1.5 * 11 * ROW_BYTES)
-    cache.features(frozen, split, PIXELS, PHOTO, seed=0)
-    (entry,) = entries_of(cache)
-    with filelock.FileLock(f"{entry}.00002.lock", is_singleton=False):
-        cache.features(frozen, split, PIXELS, PHOTO, seed=1)
-        assert entry in entries_of(cache)
-    cache.features(frozen, split, PIXELS, PHOTO, seed=2)
-    assert entry not in entries_of(cache)
+def test_a_failure_releases_what_it_held(frozen, split, cache, monkeypatch):
+    monkeypatch.setattr(np, "save", lambda *given: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(NoRoomError, match="cannot be written: disk full") as caught:
+        features_of(cache, frozen, split, PIXELS)
+    assert not list(cache.place.glob("*.lease*")), caught
+    assert not list(cache.place.rglob("*.partial"))
+
+
+def test_progress_counts_the_missing_rows_of_all_splits(frozen, split, cache):
+    progress = Recorder()
+    validation = split.take(np.arange(3))
+    features_of(cache, frozen, split, PIXELS, PHOTO, progress=progress)
+    wanted = [SplitViews(split, PHOTO, views=2), SplitViews(validation)]
+    for _ in range(2):
+        cache.features(frozen, wanted, PIXELS, progress=progress)
+    title = "Computing features of the frozen layers"
+    assert progress.stages == [(title, 11, 11), (title, 14, 14)]
 
 
 def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(cache.features, frozen, split, PIXELS) for _ in range(2)]
+        both = [pool.submit(features_of, cache, frozen, split, PIXELS) for _ in range(2)]
         rows = [future.result().rows(np.arange(11)) for future in both]
     assert rows[0].tobytes() == rows[1].tobytes()
     assert sum(computed) == 11
@@ -248,14 +317,14 @@ def test_two_at_once_compute_an_entry_once(frozen, split, cache, computed):
 def test_what_another_process_is_at_is_left_to_it_and_done_if_it_dies(
     frozen, split, cache, computed
 ):
-    whole = cache.features(frozen, split, PIXELS).rows(np.arange(11))
+    whole = features_of(cache, frozen, split, PIXELS).rows(np.arange(11))
     (entry,) = entries_of(cache)
     for shard in ("00000.npy", "00001.npy", "00002.npy"):
         (entry / shard).unlink()
     computed.clear()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         with filelock.FileLock(f"{entry}.00000.lock", is_singleton=False):
-            future = pool.submit(cache.features, frozen, split, PIXELS)
+            future = pool.submit(features_of, cache, frozen, split, PIXELS)
             while len(computed) < 2:
                 assert not future.done(), future.result()
                 time.sleep(0.01)
@@ -295,5 +364,5 @@ def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, 
         pipeline, "augment_and_resize", lambda *given: traced.append(1) or view(*given)
     )
     for _ in range(2):
-        cache.features(frozen, split, PIXELS, PHOTO, views=3)
+        features_of(cache, frozen, split, PIXELS, PHOTO, views=3)
         assert (len(made), len(traced)) == (1, 1)

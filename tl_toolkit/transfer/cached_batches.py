@@ -1,9 +1,10 @@
-"""Training from stored activations: the frozen part runs over the images once, the trained part learns."""
+"""Training from stored activations: the frozen layers run over the images once, the rest is trained."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,12 +15,12 @@ from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.pipeline import batch_positions, example_weights
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.transfer.cut import Cut, cut_model
-from tl_toolkit.transfer.feature_cache import FeatureCache, Features
+from tl_toolkit.transfer.feature_cache import FeatureCache, Features, SplitViews
 
 
 @dataclasses.dataclass(frozen=True)
 class CachedBatches:
-    """A model's frozen part, replaced by what it made of the images.
+    """A model's frozen layers, replaced by their activations, which stay on disk until `release`.
 
     Attributes:
         cut: The two parts of the model.
@@ -45,7 +46,7 @@ class CachedBatches:
         )
 
     def training_batches(
-        self, split: Split, class_weights: np.ndarray | None, **batches
+        self, split: Split, class_weights: np.ndarray | None, **batches: Any
     ) -> tf.data.Dataset:
         """The batches of `data.pipeline.training_batches`, with activations in place of pixels.
 
@@ -67,15 +68,23 @@ class CachedBatches:
 
     def validation_batches(self, split: Split, batch_size: int) -> tf.data.Dataset:
         """The batches of `evaluation_batches`, with activations in place of pixels."""
+        features = self.validation
+        if features is None:
+            raise ValueError("There are no activations of validation images.")
 
         def examples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for start in range(0, len(split), batch_size):
                 positions = np.arange(start, min(start + batch_size, len(split)))
-                yield self.validation.rows(positions), split.labels[positions]
+                yield features.rows(positions), split.labels[positions]
 
         return tf.data.Dataset.from_generator(
             examples, output_signature=self.training_signature()[:2]
         )
+
+    def release(self) -> None:
+        """Lets other runs remove the activations from the cache, once these batches are no longer read."""
+        if self.train.lease is not None:
+            self.train.lease.release()
 
 
 def cache_features(
@@ -91,25 +100,16 @@ def cache_features(
     cache: FeatureCache,
     progress: Progress = SILENT,
 ) -> CachedBatches:
-    """Runs the frozen part over the images that the cache does not know yet.
+    """Runs the frozen layers over the images whose activations are not in the cache.
 
     Raises:
-        NoRoomError: The activations do not fit.
+        NoRoomError: The activations of training and validation images do not fit together.
     """
     cut = cut_model(model, cut_layer)
-    train = cache.features(
-        cut.frozen,
-        dataset.train,
-        preprocessing,
-        augmentation,
-        seed=seed,
-        views=views,
-        storage=storage,
-        progress=progress,
-    )
-    validation = None
+    wanted = [SplitViews(dataset.train, augmentation, seed, views)]
     if dataset.validation is not None:
-        validation = cache.features(
-            cut.frozen, dataset.validation, preprocessing, storage=storage, progress=progress
-        )
-    return CachedBatches(cut, train, validation)
+        wanted.append(SplitViews(dataset.validation))
+    train, *rest = cache.features(
+        cut.frozen, wanted, preprocessing, storage=storage, progress=progress
+    )
+    return CachedBatches(cut, train, rest[0] if rest else None)

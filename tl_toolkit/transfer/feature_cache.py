@@ -1,9 +1,8 @@
-"""What the frozen part of a model makes of images, computed once and kept on disk.
+"""What the frozen layers make of images, computed once and kept on disk.
 
-An entry is one split under one view: shards of rows, memory-mapped when they are read. Its name is a digest
-of everything that the numbers depend on, so that a change of any of it is another entry, and no change
-finds what is there. A shard is written aside and renamed: it is whole or absent, and a run that was killed
-goes on with the shards that are missing.
+An entry is one split under one view: shards of rows, memory-mapped when they are read. Its name is a digest of
+everything that its values depend on: a change of any of it makes another entry. A shard is whole or absent, and
+a run that was killed resumes with the missing ones.
 """
 
 from __future__ import annotations
@@ -14,11 +13,8 @@ import functools
 import hashlib
 import json
 import math
-import os
 import pathlib
-import shutil
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import filelock
@@ -30,25 +26,40 @@ import tensorflow as tf
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.pipeline import view_reader
+from tl_toolkit.data.pipeline import steps_per_epoch, view_reader
 from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.files.atomic import write_json, written_aside
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.private_names import release_pages
 from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.transfer.feature_room import SHARD_LOCK, Lease, NoRoomError, lease_room
 
 VERSION = 3  # of the entries; another one is computed anew
 STORAGE = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 SHARD_BYTES = 64 * 2**20
-SHARD_ROWS = 256  # at the most: what a kill costs, and what processes share out
+SHARD_ROWS = 256  # at most: what a kill costs, and the unit that processes share out
+HEADER_BYTES = 128  # of a shard's file
 BATCH_SIZE = 32
-SPARE_BYTES = 2**30  # of the disk that the cache leaves free
 DEFAULT_LIMIT = 20 * 10**9  # bytes
 MANIFEST = "manifest.json"
 
 
-class NoRoomError(InputError):
-    """The features do not fit into the cache's limit, or onto the disk."""
+@dataclasses.dataclass(frozen=True)
+class SplitViews:
+    """A split and the views of it whose activations are wanted.
+
+    Attributes:
+        split: The images.
+        augmentation: See `augment_and_resize`; None gives the evaluation view.
+        seed: Of the run.
+        views: Augmented views of each image, which are those of the first epochs.
+    """
+
+    split: Split
+    augmentation: Augmentation | None = None
+    seed: int = 0
+    views: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +69,13 @@ class Features:
     Attributes:
         entries: A list of shards a view, each float[rows, …], memory-mapped.
         rows_per_shard: Rows of every shard but the last.
+        lease: Keeps the entries on disk; shared by all that was computed together. None: they are not in a
+            cache.
     """
 
     entries: tuple[tuple[np.ndarray, ...], ...]
     rows_per_shard: int
+    lease: Lease | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,147 +117,219 @@ class FeatureCache:
 
     @property
     def place(self) -> pathlib.Path:
+        """The folder."""
         return self.folder or cache_folder() / "features"
 
     def features(
         self,
         frozen: keras.Model,
-        split: Split,
+        wanted: Sequence[SplitViews],
         preprocessing: Preprocessing,
-        augmentation: Augmentation | None = None,
         *,
-        seed: int = 0,
-        views: int = 1,
         storage: str = "float32",
         progress: Progress = SILENT,
-    ) -> Features:
-        """Returns the activations of a split, computed where they are not in the cache.
+    ) -> list[Features]:
+        """Returns activations, computed where they are not in the cache.
+
+        One lease holds all of them, and room for all is reserved before the first image is read.
 
         Args:
             frozen: Images (float32, 0-255) to activations.
-            split: The images.
+            wanted: All that a run reads.
             preprocessing: Gives the image size and the interpolation.
-            augmentation: See `augment_and_resize`; None gives the evaluation view.
-            seed: Of the run.
-            views: Augmented views of each image, which are those of the first epochs.
             storage: `"float32"`, `"float16"` or `"bfloat16"`.
-            progress: Shows how many rows are computed.
+            progress: Shows how many of the missing rows are computed.
 
         Raises:
-            NoRoomError: They do not fit.
+            NoRoomError: They do not fit together.
         """
         if storage not in STORAGE:
             raise unknown_name("storage", storage, STORAGE)
-        shape = tuple(frozen.output.shape[1:])
-        if None in shape:
-            side = preprocessing.image_size
-            shape = tuple(frozen.compute_output_shape((None, side, side, 3))[1:])
+        shape = _activation_shape(frozen, preprocessing)
         row_bytes = math.prod(shape) * np.dtype(STORAGE[storage]).itemsize
         rows_per_shard = min(max(1, SHARD_BYTES // row_bytes), SHARD_ROWS)
         common = {
             "version": [VERSION, tf.__version__, keras.__version__],
             "frozen part": _model_digest(frozen),
             "preprocessing": dataclasses.asdict(preprocessing),
-            "augmentation": augmentation and dataclasses.asdict(augmentation),
-            "seed": seed if augmentation else None,
             "storage": storage,
             # Such as the switch by which a processor computes in bfloat16.
             "graph options": [
                 name for name, on in tf.config.optimizer.get_experimental_options().items() if on
             ],
-            "images": _digest([*content_digests(split), *map(str, split.ids)]),
         }
-        folders = []
-        for view in range(views):
-            key = common | {"view": view if augmentation else None}
-            folders.append(self.place / _digest([json.dumps(key, sort_keys=True)]))
-        missing = [
-            missing_shards(folder, len(split), rows_per_shard) if _touch(folder) else None
-            for folder in folders
+        entries = [
+            [
+                _Entry(self.place / name, facts | {"shape": shape}, rows_per_shard)
+                for name, facts in _names_and_facts(one, common)
+            ]
+            for one in wanted
         ]
-        rows = sum(
-            len(split) if shards is None else min(len(shards) * rows_per_shard, len(split))
-            for shards in missing
-        )
-        # One process at a time: what another one removes has no size.
-        self.place.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self.place / "room.lock"):
-            self._make_room(rows * row_bytes, keep=set(folders))
-        # Made once, whatever the number of views; not at all where nothing is missing.
-        engine = functools.cache(lambda: inference_engine(frozen))
-        reader = functools.cache(lambda: view_reader(split, preprocessing, augmentation, seed))
-        for view, folder in enumerate(folders):
-            _make_entry(folder, common | {"view": view, "rows": len(split), "shape": shape})
-
-            def compute(shard: int, folder=folder, view=view) -> None:
-                start = shard * rows_per_shard
-                positions = np.arange(start, min(start + rows_per_shard, len(split)))
-                batches = reader()(positions, view, BATCH_SIZE)
-                activations = np.concatenate([engine()(images).numpy() for images in batches])
-                _write_shard(folder / _shard_name(shard), activations.astype(STORAGE[storage]))
-
-            _share_out(folder, missing_shards(folder, len(split), rows_per_shard), compute)
-        entries = tuple(
-            tuple(
-                np.load(folder / _shard_name(shard), mmap_mode="r").view(STORAGE[storage])
-                for shard in range(-(-len(split) // rows_per_shard))
-            )
-            for folder in folders
-        )
-        return Features(entries, rows_per_shard)
-
-    def _make_room(self, needed: float, keep: set[pathlib.Path]) -> None:
-        """Removes the least recently used entries until the new ones fit."""
-        place = self.place
-        entries = sorted(
-            (entry for entry in place.iterdir() if entry.is_dir()), key=lambda e: e.stat().st_mtime
-        )
-        sizes = {entry: _size(entry) for entry in entries}
-        free = shutil.disk_usage(place).free - SPARE_BYTES
-        removable = [entry for entry in entries if entry not in keep]
-        kept = sum(size for entry, size in sizes.items() if entry in keep)
-        if kept + needed > self.limit or needed > free + sum(sizes[e] for e in removable):
-            raise NoRoomError(
-                f"the features need {(kept + needed) / 1e9:.2f} GB, and the cache may take "
-                f"{self.limit / 1e9:.2f} GB, with {max(free, 0) / 1e9:.2f} GB free on its disk"
-            )
-        used = sum(sizes.values())
-        while removable and (used + needed > self.limit or needed > free):
-            oldest = removable.pop(0)
-            if not _is_in_use(oldest):
-                shutil.rmtree(oldest, ignore_errors=True)
-                used, free = used - sizes[oldest], free + sizes[oldest]
-                for lock in place.glob(f"{oldest.name}.*.lock"):
-                    lock.unlink(missing_ok=True)
+        everything = [entry for of_split in entries for entry in of_split]
+        sizes = {entry.folder.name: entry.whole_bytes(row_bytes) for entry in everything}
+        lease = lease_room(self.place, sizes, self.limit)
+        try:
+            engine = functools.cache(
+                lambda: inference_engine(frozen)
+            )  # not at all if nothing is missing
+            shards = [
+                shard
+                for one, of_split in zip(wanted, entries, strict=True)
+                for shard in _missing_shards(one, of_split, preprocessing, engine, STORAGE[storage])
+            ]
+            if shards:
+                rows = sum(shard.rows for shard in shards)
+                with progress.stage("Computing features of the frozen layers", rows) as stage:
+                    _share_out(shards, stage.advance)
+            return [
+                Features(
+                    tuple(entry.open(STORAGE[storage]) for entry in of_split), rows_per_shard, lease
+                )
+                for of_split in entries
+            ]
+        except BaseException:
+            lease.release()
+            raise
 
 
-def missing_shards(folder: pathlib.Path, rows: int, rows_per_shard: int) -> list[int]:
-    """Returns the numbers of the shards that are not there."""
-    shards = range(-(-rows // rows_per_shard))
-    return [shard for shard in shards if not (folder / _shard_name(shard)).is_file()]
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """One split under one view, on disk."""
+
+    folder: pathlib.Path
+    facts: dict[str, Any]
+    rows_per_shard: int
+
+    @property
+    def rows(self) -> int:
+        return int(self.facts["rows"])
+
+    @property
+    def paths(self) -> list[pathlib.Path]:
+        shards = range(steps_per_epoch(self.rows, self.rows_per_shard))
+        return [self.folder / f"{shard:05d}.npy" for shard in shards]
+
+    def whole_bytes(self, row_bytes: int) -> int:
+        return self.rows * row_bytes + len(self.paths) * HEADER_BYTES
+
+    def positions(self, shard: int) -> np.ndarray:
+        start = shard * self.rows_per_shard
+        return np.arange(start, min(start + self.rows_per_shard, self.rows))
+
+    def open(self, dtype: type) -> tuple[np.ndarray, ...]:
+        return tuple(np.load(path, mmap_mode="r").view(dtype) for path in self.paths)
 
 
-def _share_out(folder: pathlib.Path, shards: Sequence[int], compute: Callable[[int], None]) -> None:
-    """Computes the shards that are missing, beside other processes that want the same: each is done once.
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """A shard that is missing.
 
-    What another one is at is left to it, and waited for at the end: it may have been killed. A shard's
-    numbers do not depend on who computes it, nor on which others are missing.
+    Attributes:
+        path: Its place.
+        rows: How many it has.
+        compute: Returns them batch by batch.
     """
-    user = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_ident()}.lock")
-    with filelock.FileLock(user):  # between two shards the entry is in use too
-        for timeout in (0, -1):
-            for shard in shards:
-                with contextlib.suppress(filelock.Timeout), _lock(folder, shard, timeout):
-                    if (folder / _shard_name(shard)).is_file():
-                        continue
-                    for left_over in folder.glob(f"{_shard_name(shard)}.*.partial"):
-                        left_over.unlink(missing_ok=True)
-                    compute(shard)
-    user.unlink(missing_ok=True)
+
+    path: pathlib.Path
+    rows: int
+    compute: Callable[[], Iterator[np.ndarray]]
+
+    def lock(self, timeout: float) -> filelock.BaseFileLock:
+        entry = self.path.parent
+        return filelock.FileLock(
+            entry.with_name(f"{entry.name}.{self.path.stem}{SHARD_LOCK}"), timeout
+        )
+
+
+def _activation_shape(frozen: keras.Model, preprocessing: Preprocessing) -> tuple[int, ...]:
+    shape = tuple(frozen.output.shape[1:])
+    if None in shape:
+        side = preprocessing.image_size
+        shape = tuple(frozen.compute_output_shape((None, side, side, 3))[1:])
+    return shape
+
+
+def _names_and_facts(
+    wanted: SplitViews, common: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the name of each view's entry, and what its manifest says."""
+    split, augmentation = wanted.split, wanted.augmentation
+    key = common | {
+        "augmentation": augmentation and dataclasses.asdict(augmentation),
+        "seed": wanted.seed if augmentation else None,
+        "images": _digest([*content_digests(split), *map(str, split.ids)]),
+    }
+    for view in range(wanted.views):
+        of_view = key | {"view": view if augmentation else None}
+        yield (
+            _digest([json.dumps(of_view, sort_keys=True)]),
+            key | {"view": view, "rows": len(split)},
+        )
+
+
+def _missing_shards(
+    wanted: SplitViews,
+    entries: Sequence[_Entry],
+    preprocessing: Preprocessing,
+    engine: Callable[[], Callable[[tf.Tensor], tf.Tensor]],
+    dtype: type,
+) -> Iterator[_Shard]:
+    # Made once, whatever the number of views.
+    reader = functools.cache(
+        lambda: view_reader(wanted.split, preprocessing, wanted.augmentation, wanted.seed)
+    )
+
+    def batches(positions: np.ndarray, view: int) -> Iterator[np.ndarray]:
+        for images in reader()(positions, view, BATCH_SIZE):
+            yield engine()(images).numpy().astype(dtype)
+
+    for view, entry in enumerate(entries):
+        if not (entry.folder / MANIFEST).is_file():
+            write_json(entry.folder / MANIFEST, entry.facts)
+        for number, path in enumerate(entry.paths):
+            if not path.is_file():
+                positions = entry.positions(number)
+                yield _Shard(path, len(positions), functools.partial(batches, positions, view))
+
+
+def _share_out(shards: Sequence[_Shard], advance: Callable[[int], None]) -> None:
+    """Computes the missing shards, beside other processes that want the same: each is computed once.
+
+    A shard that another process is computing is left to it, and waited for at the end: that process may be
+    killed. A shard's values do not depend on who computes it, nor on which others are missing.
+    """
+    waiting = list(shards)
+    for timeout in (0, -1):
+        for shard in tuple(waiting):
+            with contextlib.suppress(filelock.Timeout), shard.lock(timeout):
+                if shard.path.is_file():
+                    advance(shard.rows)
+                else:
+                    _compute(shard, advance)
+                waiting.remove(shard)
+
+
+def _compute(shard: _Shard, advance: Callable[[int], None]) -> None:
+    for left_over in shard.path.parent.glob(f"{shard.path.name}.*.partial"):
+        left_over.unlink(missing_ok=True)
+    batches = []
+    for activations in shard.compute():
+        batches.append(activations)
+        advance(len(activations))
+    _write_shard(shard.path, np.concatenate(batches))
+
+
+def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
+    try:
+        with written_aside(path) as aside, aside.open("wb") as file:
+            # numpy's format knows no bfloat16: its bits are stored.
+            np.save(file, rows if rows.dtype.kind == "f" else rows.view(np.uint16))
+    except OSError as error:  # such as a disk that somebody else has filled
+        raise NoRoomError(f"{str(path)!r} cannot be written: {error}") from error
 
 
 def _model_digest(model: keras.Model) -> str:
-    """Of everything that a model's numbers follow from: its layers, and its variables' bits."""
+    """Returns the digest of all that decides a model's output: its layers, and its variables' bits."""
     layers = [
         [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k != "trainable"}]
         for layer in model.layers
@@ -259,55 +345,3 @@ def _model_digest(model: keras.Model) -> str:
 
 def _digest(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
-
-
-def _shard_name(shard: int) -> str:
-    return f"{shard:05d}.npy"
-
-
-def _write_shard(path: pathlib.Path, rows: np.ndarray) -> None:
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with aside.open("wb") as file:
-            # numpy's format knows no bfloat16: its bits are stored.
-            np.save(file, rows if rows.dtype.kind == "f" else rows.view(np.uint16))
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _lock(folder: pathlib.Path, shard: int, timeout: float) -> filelock.FileLock:
-    return filelock.FileLock(folder.with_name(f"{folder.name}.{shard:05d}.lock"), timeout)
-
-
-def _is_in_use(folder: pathlib.Path) -> bool:
-    """Whether a process is computing one of its shards."""
-    for path in folder.parent.glob(f"{folder.name}.*.lock"):
-        try:
-            with filelock.FileLock(path, timeout=0):
-                pass
-        except filelock.Timeout:
-            return True
-    return False
-
-
-def _make_entry(folder: pathlib.Path, facts: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MANIFEST).is_file():
-        (folder / MANIFEST).write_text(json.dumps(facts, indent=2) + "\n")
-
-
-def _touch(folder: pathlib.Path) -> bool:
-    """Marks an entry as used now; False where there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(folder)
-        return True
-    return False
-
-
-def _size(folder: pathlib.Path) -> int:
-    sizes = []
-    for path in folder.glob("*.npy"):
-        with contextlib.suppress(FileNotFoundError):
-            sizes.append(path.stat().st_size)
-    return sum(sizes)
