@@ -36,6 +36,7 @@ class BatchSource:
         training: From keyword arguments of `training_batches` to a `tf.data.Dataset`.
         validation: Batches of (inputs, labels); None where there are no validation images.
         predict: From validation batches to logits and labels.
+        close: To be called when the batches are no longer read: others may then take the features' room.
     """
 
     model: keras.Model
@@ -43,6 +44,7 @@ class BatchSource:
     training: Callable[..., tf.data.Dataset]
     validation: Iterable | None
     predict: Predictor
+    close: Callable[[], None] = lambda: None
 
 
 def open_batch_source(
@@ -63,6 +65,8 @@ def open_batch_source(
         reason = str(error)
     if processes.all_agree(cached is not None) and cached is not None:
         return _from_features(experiment, cached, distribute), ()
+    if cached is not None:
+        cached.release()
     note = f"the frozen layers are computed again in every epoch: {reason}"
     return _streamed(experiment, distribute), (note,)
 
@@ -136,6 +140,7 @@ def _from_features(
         predict=experiment.traced.get(
             ("predict", cached.cut.layer), lambda: make_predictor(cached.model, distribute)
         ),
+        close=cached.release,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -95,33 +96,34 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     started = time.monotonic()
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
-    step = _take_step(experiment, source, distribute)
-    moving = set(plan.paths(TRAINED, UPDATED, STATE))
-    with _reported(context.progress, recipe) as report:
-        progress = train(
-            model,
-            step,
-            step.optimizer,
-            moving_variables=[v for v in model.variables if v.path in moving],
-            batches_from=functools.partial(distributed_batches, experiment, source, distribute),
-            schedule=Schedule(
-                hyperparameters.epochs,
-                hyperparameters.steps_per_epoch,
-                recipe.patience,
-                context.checkpoint_seconds,
-            ),
-            validate=_make_validation(experiment, source),
-            folder=context.checkpoints,
-            identity=identity,
-            callbacks=(*context.callbacks, report),
-            processes=processes,
-        )
-    progress.seconds += seconds_of_features
-    verified = verify_plan(model, plan, before)
-    validation = None
-    if source.validation is not None:
-        logits, labels = source.predict(source.validation)
-        validation = classification_metrics(logits, labels, experiment.dataset.class_names)
+    with contextlib.closing(source):
+        step = _take_step(experiment, source, distribute)
+        moving = set(plan.paths(TRAINED, UPDATED, STATE))
+        with _reported(context.progress, recipe) as report:
+            progress = train(
+                model,
+                step,
+                step.optimizer,
+                moving_variables=[v for v in model.variables if v.path in moving],
+                batches_from=functools.partial(distributed_batches, experiment, source, distribute),
+                schedule=Schedule(
+                    hyperparameters.epochs,
+                    hyperparameters.steps_per_epoch,
+                    recipe.patience,
+                    context.checkpoint_seconds,
+                ),
+                validate=_make_validation(experiment, source),
+                folder=context.checkpoints,
+                identity=identity,
+                callbacks=(*context.callbacks, report),
+                processes=processes,
+            )
+        progress.seconds += seconds_of_features
+        verified = verify_plan(model, plan, before)
+        validation = None
+        if source.validation is not None:
+            logits, labels = source.predict(source.validation)
+            validation = classification_metrics(logits, labels, experiment.dataset.class_names)
     notes = (*experiment.notes, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
     return TrainedModel(experiment, progress, validation, verified, devices)
