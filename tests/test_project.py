@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import warnings
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_no_old_name_is_left():
                     if token.type == tokenize.NAME and token.string in OLD_NAMES:
                         found.append(f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}")
     assert found == []
+
+
+def test_warnings_of_our_own_modules_are_errors():
+    warn = "import warnings; warnings.warn('old', DeprecationWarning)"
+    with pytest.raises(DeprecationWarning, match="old"):
+        exec(warn, {"__name__": "tl_toolkit.data.folder"})
+    with warnings.catch_warnings(record=True) as shown:
+        exec(warn, {"__name__": "keras.layers"})
+    assert shown == []
 
 
 def test_no_source_file_holds_two_things():
