@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 
+import tl_toolkit as tl
 from tl_toolkit.cli.app import main
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -74,8 +75,6 @@ def test_no_file_is_over_2_mb():
 
 def test_no_module_at_the_root_has_a_public_name():
     """Importing `tl_toolkit.run` as a module would replace the lazy `tl.run`."""
-    import tl_toolkit as tl
-
     modules = {path.stem for path in (ROOT / "tl_toolkit").iterdir() if path.suffix in (".py", "")}
     assert {"recipe", "experiments"} <= modules
     assert modules & set(tl.__all__) == set()
@@ -115,6 +114,13 @@ def test_links_and_paths_of_the_documents_exist(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_changelog_begins_with_this_version():
+    versions = re.findall(
+        r"^## .*?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert versions[0] == tl.__version__
 
 
 def test_every_command_of_the_documents_is_understood(capsys, monkeypatch):
