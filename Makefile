@@ -27,7 +27,7 @@ test-long: .venv/.installed-test
 
 # Kills runs at 24 moments.
 test-kill: .venv/.installed-test
-	KILL_POINTS=24 $(BIN)/python -m pytest -m "" tests/experiments/test_kill.py
+	$(BIN)/python -m pytest -m "" tests/experiments/test_kill.py
 
 # Style, layers and types.
 check: .venv/.installed-test

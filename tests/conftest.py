@@ -17,14 +17,14 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_script
+import tensorflow as tf
 from PIL import Image
 from ready_python import ready_python
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
-from tl_toolkit.export import saved_model
+from tl_toolkit.export import reload_check, saved_model
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.training import precision
 
@@ -50,10 +50,12 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _quick_checks_of_exports(request, monkeypatch):
-    """Where exports are not what is tested, the process that loads one is not started from nothing."""
+    """Where exports are not what is tested, they are loaded in this process, not in a fresh one."""
 
-    def answer(*words):
-        assert run_script(saved_model.RELOAD_SCRIPT, *words) == 0
+    def answer(*paths):
+        allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+        reload_check.main(*map(str, paths))
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
     if request.path.parent.name != "export":
         monkeypatch.setattr(saved_model, "_answer_in_a_fresh_process", answer)

@@ -114,13 +114,21 @@ assert not [name for name in sys.modules if name.startswith("tl_toolkit")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["new-head", "last-layers", "full-fine-tune"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "full-fine-tune",
+        pytest.param("new-head", marks=pytest.mark.long),
+        pytest.param("last-layers", marks=pytest.mark.long),
+    ],
+)
 def test_photos_go_through_every_strategy_with_the_weights_that_ship(
     command, photos, tmp_path, strategy
 ):
     folder = tmp_path / "run"
     words = ["train", "--data", f"folder:{photos}", "--weights", "digits", "--strategy", strategy]
-    code, _, err = command(*words, "--epochs", 15, "--views", 2, "--output", folder)
+    epochs = 4 if strategy == "full-fine-tune" else 15
+    code, _, err = command(*words, "--epochs", epochs, "--views", 2, "--output", folder)
     assert (code, err) == (0, "")
     assert json.loads((folder / "metrics.json").read_text())["test"]["top1"] >= 0.9
     process = subprocess.run(

@@ -1,50 +1,32 @@
-"""A run that is killed at any moment, and given again, ends as one that was not: `kill -9`, anywhere.
+"""A run that is killed at any moment, and given again, ends as one that was not.
 
-`make test` kills at a few moments, `make test-kill` at many (`KILL_POINTS`).
+Runs are ended just before their K-th write: `make test` tries some, `make test-long` all. One is ended by a real
+`kill -9` in the middle of a step.
 """
 
 import csv
 import json
-import os
+import pathlib
 import signal
+import subprocess
 import time
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
-from fresh_process import WITH_TENSORFLOW
+from killed_run import EXIT_CODE
 
 import tl_toolkit as tl
-from tl_toolkit.experiments.run import SAVED_MODEL, run
-from tl_toolkit.transfer.feature_cache import FeatureCache
+from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.weights.run_folder import MODEL_FILE
 
 pytestmark = pytest.mark.slow
 
-POINTS = int(os.environ.get("KILL_POINTS", "4"))
+SCRIPT = pathlib.Path(__file__).with_name("killed_run.py")
 STRATEGIES = {"last_layers": tl.LastLayers("conv3", bn_mode="adapt"), "all": tl.FullFineTune()}
+TRIED = {"last_layers": 3, "all": 1}  # moments in `make test`, spread over the run
 SECONDS = 120
-
-
-def run_recipe(recipe, folder):
-    """What each process does: the run, its cache beside it, a checkpoint after every step."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    from tl_toolkit.experiments.train_and_validate import Context
-
-    cache = FeatureCache(folder / "cache")
-    run(recipe, folder / "run", context=Context(feature_cache=cache, checkpoint_seconds=0.0))
-
-
-def start(recipe, folder):
-    process = WITH_TENSORFLOW.Process(target=run_recipe, args=(recipe, folder))
-    process.start()
-    return process
-
-
-def finish(process):
-    process.join(SECONDS)
-    assert process.exitcode == 0
 
 
 def outcome(folder):
@@ -70,38 +52,33 @@ def outcome(folder):
 
 
 @pytest.fixture(scope="module", params=STRATEGIES)
-def undisturbed(request, photo_recipe, tmp_path_factory):
-    """The recipe, what it gives, and how long that takes."""
-    recipe = photo_recipe.replace(
+def undisturbed(request, photo_recipe, tmp_path_factory, python):
+    """What the recipe gives, a function that runs it, and how often it writes."""
+    folder = tmp_path_factory.mktemp(request.param)
+    recipe = folder / "recipe.json"
+    photo_recipe.replace(
         strategy=STRATEGIES[request.param],
-        batch_size=8,
-        epochs=6,
-        patience=4,
+        epochs=3,
+        patience=2,
         learning_rate=0.02,
         class_balance="sampling",
-    )
-    folder = tmp_path_factory.mktemp(request.param)
-    started = time.monotonic()
-    finish(start(recipe, folder))
-    return recipe, outcome(folder), time.monotonic() - started
+    ).save(recipe)
+
+    def start(place, *last):
+        return subprocess.Popen([python, SCRIPT, recipe, place, *map(str, last)])
+
+    assert start(folder).wait(SECONDS) == 0
+    writes = (folder / "writes.txt").read_text().split()
+    return request.param, outcome(folder), start, writes
 
 
-@pytest.mark.parametrize("point", range(POINTS // 2))
-def test_a_run_that_is_killed_ends_as_one_that_was_not(point, undisturbed, tmp_path):
-    recipe, (weights, metrics, history, names), seconds = undisturbed
-    share = (point + np.random.default_rng(os.getpid() + point).random()) / (POINTS // 2)
-    process = start(recipe, tmp_path)
-    process.join(share * seconds)
-    if process.is_alive():
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        assert process.exitcode in (-signal.SIGKILL, 0)  # 0: it ended just then
-    where = f"killed after {share:.3f} of {seconds:.1f} s"
-    if (tmp_path / "run").exists():
-        assert (tmp_path / "run" / SAVED_MODEL / "saved_model.pb").exists(), where
+def assert_ends_as(expected, start, folder, where):
+    if (folder / "run").exists():  # it had its name already: it was whole
+        assert (folder / "run" / SAVED_MODEL / "saved_model.pb").exists(), where
     else:
-        finish(start(recipe, tmp_path))
-    again = outcome(tmp_path)
+        assert start(folder).wait(SECONDS) == 0, where
+    weights, metrics, history, names = expected
+    again = outcome(folder)
     assert set(again[0]) == set(weights), where
     different = [name for name in weights if again[0][name].tobytes() != weights[name].tobytes()]
     assert different == [], where
@@ -109,3 +86,44 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(point, undisturbed, tmp_p
     assert set(names) <= set(again[3]), where
     assert len(history) > 1
     assert len(weights) > 10
+
+
+def end_before(moments, undisturbed, tmp_path):
+    _, expected, start, writes = undisturbed
+    for moment in moments:
+        where = f"ended before write {moment} of {len(writes)}, {writes[moment - 1]}"
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        code = start(folder, moment).wait(SECONDS)
+        # The digests of the photos, which all runs share, are written by the first one alone.
+        assert code == EXIT_CODE or (code == 0 and moment > len(writes) - 2), where
+        assert_ends_as(expected, start, folder, where)
+
+
+def test_a_run_that_ends_before_some_of_its_writes_resumes_to_the_same_bits(undisturbed, tmp_path):
+    name, _, _, writes = undisturbed
+    assert {"save", "rename", "replace", "rmtree"} <= set(writes)
+    moments = np.linspace(len(writes) / 3, len(writes) - 2, TRIED[name]).round().astype(int)
+    end_before(moments, undisturbed, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_run_that_ends_before_any_of_its_writes_resumes_to_the_same_bits(undisturbed, tmp_path):
+    end_before(range(1, len(undisturbed[3]) + 1), undisturbed, tmp_path)
+
+
+def test_a_run_that_is_killed_by_a_signal_resumes_to_the_same_bits(undisturbed, tmp_path):
+    name, expected, start, _ = undisturbed
+    if name != "last_layers":
+        pytest.skip("one real kill is enough: the strategies' writes are enumerated")
+    process = start(tmp_path)
+    checkpoints = tmp_path / "run.partial" / "checkpoints"
+    started = time.monotonic()
+    while not list(checkpoints.glob("ckpt-*.index")):
+        assert process.poll() is None
+        assert time.monotonic() - started < SECONDS
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert_ends_as(expected, start, tmp_path, "killed after its first checkpoint")

@@ -234,6 +234,10 @@ def _check_replaceable(folder: pathlib.Path) -> None:
 
 
 def _claim_partial(partial: pathlib.Path, kind: str) -> None:
+    for unfinished in partial.glob(
+        f"{MARKER}.*.partial"
+    ):  # of a process that was killed just there
+        unfinished.unlink()
     if partial.exists() and any(partial.iterdir()):
         found = _read_marker(partial).get("kind")
         if found != kind:

@@ -130,7 +130,7 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
         bn_mode=bn_mode,
         bn_momentum=bn_momentum(steps),
         label_smoothing=recipe.label_smoothing,
-        views=recipe.views or _views(recipe, examples),
+        views=_views(recipe, examples, epochs),
         notes=notes,
     )
 
@@ -160,11 +160,13 @@ def bn_momentum(steps_per_epoch: int) -> float:
     return max(1 - 3 / steps_per_epoch, 0.9)
 
 
-def _views(recipe: Recipe, examples: int) -> int | None:
-    """Returns the views for strategies whose frozen layers run once a view: more of them for few images."""
+def _views(recipe: Recipe, examples: int, epochs: int) -> int | None:
+    """Views for strategies that compute their frozen part once a view: more of few images, one an epoch at most."""
+    if recipe.views is not None:
+        return min(recipe.views, epochs)
     if not isinstance(recipe.strategy, (NewHead, LastLayers)):
         return None
-    return min(max(round(IMAGES_OVER_VIEWS / examples), FEWEST_VIEWS), MOST_VIEWS)
+    return min(max(round(IMAGES_OVER_VIEWS / examples), FEWEST_VIEWS), MOST_VIEWS, epochs)
 
 
 def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]:

@@ -1,0 +1,61 @@
+"""A run that ends just before its K-th write, as by `kill -9`; without K it ends by itself and counts its writes.
+
+    python killed_run.py RECIPE.json FOLDER [K]
+
+FOLDER gets the run, its feature cache, and without K `writes.txt`.
+"""
+
+import functools
+import os
+import pathlib
+import shutil
+import sys
+
+import keras
+import tensorflow as tf
+
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.run import run
+from tl_toolkit.export import reload_check, saved_model
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.transfer.feature_cache import FeatureCache
+
+# Everything by which a run changes what lies on the disk.
+WRITES = (
+    (os, "replace"),
+    (os, "rename"),
+    (shutil, "rmtree"),
+    (pathlib.Path, "write_text"),
+    (tf.train.CheckpointManager, "save"),
+    (tf.saved_model, "save"),
+    (keras.Model, "save"),
+)
+EXIT_CODE = 137  # a shell's for SIGKILL
+
+
+def main(recipe, folder, last=None):
+    names = []
+
+    def counted(name, function):
+        @functools.wraps(function)
+        def call(*arguments, **keywords):
+            names.append(name)
+            if len(names) == last:
+                os._exit(EXIT_CODE)
+            return function(*arguments, **keywords)
+
+        return call
+
+    # What a fresh process says of an export is tested elsewhere.
+    saved_model._answer_in_a_fresh_process = lambda *paths: reload_check.main(*map(str, paths))
+    for owner, name in WRITES:
+        setattr(owner, name, counted(name, getattr(owner, name)))
+    cache = FeatureCache(folder / "cache")
+    context = Context(feature_cache=cache, checkpoint_seconds=0.0)
+    run(Recipe.load(recipe), folder / "run", context=context)
+    if last is None:
+        (folder / "writes.txt").write_bytes("\n".join(names).encode())
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), *map(int, sys.argv[3:]))
