@@ -188,6 +188,9 @@ def _train_all(
                 recipe.replace(seed=seed),
                 dataclasses.replace(context, dataset=dataset, checkpoints=checkpoints),
             )
+            context = dataclasses.replace(
+                context, announce_devices=False
+            )  # they are the same for all
             if seed == 0:
                 first_models[recipe.strategy.name] = trained
                 first_weights[recipe.strategy.name] = weights_of(trained.model)

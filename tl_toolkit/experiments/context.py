@@ -32,6 +32,7 @@ class Context:
         weights: What the recipe's weights stood for in the run that is resumed or repeated; None: the name
             is resolved now.
         progress: Where the training reports what it does.
+        announce_devices: Whether it says, before the first step, what it trains on.
     """
 
     dataset: ImageDataset | None = None
@@ -43,6 +44,7 @@ class Context:
     networks: NetworkPool | None = None
     weights: PinnedWeights | None = None
     progress: Progress = SILENT
+    announce_devices: bool = True
 
     def devices(self, recipe: Recipe) -> tf.distribute.Strategy:
         """Returns what a recipe is trained on."""

@@ -90,7 +90,8 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     identity = run_identity(experiment)
     check_all_train_the_same(experiment, identity, processes)
     devices = describe_devices(distribute, hyperparameters.batch_size)
-    context.progress.message(devices)
+    if context.announce_devices:
+        context.progress.message(devices)
 
     before = fingerprints(model, plan)
     started = time.monotonic()

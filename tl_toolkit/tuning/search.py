@@ -130,7 +130,7 @@ def search(
             f"(--devices one), or leave out {ORACLE_IP}."
         )
     shown = (progress or context.progress) if processes.is_chief else SILENT
-    context = dataclasses.replace(context, progress=shown)
+    context = dataclasses.replace(context, progress=shown, announce_devices=False)
     if distribute.num_replicas_in_sync > 1:
         shown.message(describe_devices(distribute, None))
     reads = inputs_of(recipe)
