@@ -99,12 +99,12 @@ def test_any_text_is_a_label(folder, labels):
         ([(*row, "nan") for row in ROWS], ("file", "label", "weight"), "Line 2 .* weight 'nan'"),
         ([*ROWS, ("bad.png", "cat")], ("file", "label"), "bad.png' cannot be used: not a JPEG"),
         ([*ROWS, ("none.png", "cat")], ("file", "label"), "none.png' cannot be used: No such file"),
-        ([*ROWS, ("0.png", "dog")], ("file", "label"), "the same image is in another class"),
+        ([*ROWS, ("0.png", "dog")], ("file", "label"), "the same image is also in another class"),
         ([*ROWS, ("0\0.png", "dog")], ("file", "label"), "Line 14 .* must have a file"),
         (
             [(*row, "test" if row[1] == "dog" else "train") for row in ROWS],
             ("file", "label", "split"),
-            "Class 'dog' .* has no image to train with",
+            "Class 'dog' .* has no image in the split 'train'",
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_table_that_is_not_as_described_is_refused(rows, columns, message, fol
 def test_bad_images_can_be_left_out(folder):
     source = load_csv(table(folder, [*ROWS, ("bad.png", "cat")]), "skip")
     assert len(source.train) == 12
-    assert source.notes == ("left out bad.png: not a JPEG, PNG, GIF, BMP or WebP image",)
+    assert source.notes == ("skipped bad.png: not a JPEG, PNG, GIF, BMP or WebP image",)
 
 
 def test_bad_images_with_absolute_paths_can_be_left_out(folder, tmp_path_factory):
@@ -126,16 +126,16 @@ def test_bad_images_with_absolute_paths_can_be_left_out(folder, tmp_path_factory
     source = load_csv(table(folder, rows), "skip")
     assert len(source.train) == 12
     assert source.notes == (
-        f"left out {elsewhere}: not a JPEG, PNG, GIF, BMP or WebP image",
-        "left out bad.png: not a JPEG, PNG, GIF, BMP or WebP image",
-        "left out ../none.png: No such file or directory",
+        f"skipped {elsewhere}: not a JPEG, PNG, GIF, BMP or WebP image",
+        "skipped bad.png: not a JPEG, PNG, GIF, BMP or WebP image",
+        "skipped ../none.png: No such file or directory",
     )
 
 
 def test_copies_are_kept_together(folder):
     source = load_csv(table(folder, [*ROWS, ("0.png", "cat")]))
     assert source.groups[0] == source.groups[12]
-    assert source.notes == ("1 images are copies of others: copies are kept in one split",)
+    assert source.notes == ("1 images are copies of others; copies stay in one split",)
 
 
 def test_no_table_is_said(tmp_path):

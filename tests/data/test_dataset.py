@@ -87,7 +87,7 @@ def test_the_summary_counts_classes_and_images(pixels, validation, images):
         test=split.take([3, 4]),
     )
     assert dataset.summary() == (
-        f"toy: 2 classes; 2 images to train on, {images} to validate, 2 to test"
+        f"toy: 2 classes; 2 training, {images} validation and 2 test images"
     )
 
 

@@ -102,7 +102,9 @@ def test_a_class_may_be_called_train(image_folder):
 def test_split_folders_with_others_beside_them_are_refused(image_folder, others):
     root = image_folder({"train/cat": 1, "train/dog": 1} | dict.fromkeys(others, 1))
     found = ", ".join(sorted({"train", *(name.split("/")[0] for name in others)}))
-    with pytest.raises(InputError, match=f"must hold classes, or one folder each.*Found: {found}"):
+    with pytest.raises(
+        InputError, match=f"must hold class folders, or only one folder each.*Found: {found}"
+    ):
         load_folder(str(root))
 
 
@@ -166,7 +168,7 @@ def test_other_files_that_are_not_images_still_stop_it(image_folder, name):
     with pytest.raises(InputError, match=f"{name}' cannot be used: not a JPEG"):
         load_folder(str(root))
     (note,) = load_folder(str(root), "skip").notes
-    assert note == f"left out dog/{name}: not a JPEG, PNG, GIF, BMP or WebP image"
+    assert note == f"skipped dog/{name}: not a JPEG, PNG, GIF, BMP or WebP image"
 
 
 @pytest.mark.parametrize("extension", [".png", ".JPEG", ".dat", ""])
@@ -291,7 +293,7 @@ def test_a_bad_image_can_be_left_out_and_is_listed(image_folder, damage, reason)
     assert names(source.train, root) == ["cat/0.jpg", "cat/1.jpg", "dog/1.jpg"]
     assert source.train.ids.tolist() == [0, 1, 2]
     assert len(source.notes) == 1
-    assert source.notes[0].startswith(f"left out dog/0.jpg: {reason}")
+    assert source.notes[0].startswith(f"skipped dog/0.jpg: {reason}")
 
 
 def test_several_bad_images_are_counted_and_listed(image_folder):
@@ -302,10 +304,10 @@ def test_several_bad_images_are_counted_and_listed(image_folder):
         load_folder(str(root))
     source = load_folder(str(root), on_bad_image="skip")
     assert [note.split(":")[0] for note in source.notes] == [
-        "left out train/cat/1.jpg",
-        "left out train/cat/2.jpg",
-        "left out train/dog/0.jpg",
-        "left out test/cat/0.jpg",
+        "skipped train/cat/1.jpg",
+        "skipped train/cat/2.jpg",
+        "skipped train/dog/0.jpg",
+        "skipped test/cat/0.jpg",
     ]
     assert (len(source.train), len(source.test)) == (2, 2)
 
@@ -329,7 +331,7 @@ def test_the_same_picture_in_two_classes_is_refused_with_both_names(image_folder
     copy(root / "cat/1.jpg", root / "dog/7.jpg")
     with pytest.raises(
         InputError,
-        match=rf"'{root}/cat/1\.jpg' cannot be used: the same image is in another class too: "
+        match=rf"'{root}/cat/1\.jpg' cannot be used: the same image is also in another class: "
         rf"{root}/dog/7\.jpg\. And 1 more",
     ):
         load_folder(str(root))
@@ -339,11 +341,11 @@ def test_every_copy_of_a_picture_in_two_classes_is_left_out(image_folder):
     root = image_folder({"cat": 2, "dog": 2, "fox": 2})
     copy(root / "cat/1.jpg", root / "cat/2.jpg", root / "dog/7.jpg")
     source = load_folder(str(root), on_bad_image="skip")
-    reason = "the same image is in another class too"
+    reason = "the same image is also in another class"
     assert source.notes == (
-        f"left out cat/1.jpg: {reason}: {root}/dog/7.jpg",
-        f"left out cat/2.jpg: {reason}: {root}/dog/7.jpg",
-        f"left out dog/7.jpg: {reason}: {root}/cat/1.jpg",
+        f"skipped cat/1.jpg: {reason}: {root}/dog/7.jpg",
+        f"skipped cat/2.jpg: {reason}: {root}/dog/7.jpg",
+        f"skipped dog/7.jpg: {reason}: {root}/cat/1.jpg",
     )
     assert np.bincount(source.train.labels).tolist() == [1, 2, 2]
 
@@ -356,7 +358,7 @@ def test_copies_in_one_class_are_one_group_and_are_noted(image_folder):
     copies = [paths.index(name) for name in ("cat/0.jpg", "cat/again.jpg", "cat/old/0.jpg")]
     assert len(set(source.groups[copies])) == 1
     assert len(set(source.groups)) == 5
-    assert source.notes == ("2 images are copies of others: copies are kept in one split",)
+    assert source.notes == ("2 images are copies of others; copies stay in one split",)
 
 
 @pytest.mark.parametrize("split_seed", range(5))
@@ -371,7 +373,7 @@ def test_copies_of_one_file_never_part(image_folder, split_seed):
     ]
     assert [len(files) for files in contents] == [6, 2, 4]
     assert len(set.union(*contents)) == 12
-    assert dataset.notes == ("10 images are copies of others: copies are kept in one split",)
+    assert dataset.notes == ("10 images are copies of others; copies stay in one split",)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -381,7 +383,7 @@ def test_images_of_another_split_that_are_trained_on_too_are_noted(image_folder,
     copy(root / "train/dog/0.jpg", root / f"{split}/dog/7.jpg", root / f"{split}/cat/8.jpg")
     (root / f"{split}/cat/8.jpg").unlink()
     assert load_folder(str(root)).notes == (
-        f"2 {split} images are training images too: figures flatter",
+        f"2 {split} images are also training images: their figures will be too high",
     )
 
 
@@ -433,7 +435,7 @@ def test_a_name_that_is_not_utf8_is_no_obstacle_for_a_photo_and_refused_for_a_cl
     with pytest.raises(InputError, match=r"caf\\udce9\.jpg' cannot be used: not a JPEG"):
         load_folder(str(root))
     (note,) = load_folder(str(root), "skip").notes
-    assert note == r"left out dog/caf\xe9.jpg: not a JPEG, PNG, GIF, BMP or WebP image"
+    assert note == r"skipped dog/caf\xe9.jpg: not a JPEG, PNG, GIF, BMP or WebP image"
 
     os.rename(root / "cat", os.path.join(os.fsencode(root), b"caf\xe9"))
     with pytest.raises(InputError, match=r"caf\\+xe9' has a name that is not UTF-8 text: rename"):

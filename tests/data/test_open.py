@@ -182,7 +182,7 @@ def test_few_labels_leave_a_sources_own_validation_unused_and_note_it(trees, fra
     dataset = open_dataset("trees", labels_per_class=4, validation_fraction=fraction)
     assert dataset.notes == (
         "a note",
-        "labels_per_class covers validation too: the source's own split is not used",
+        "labels_per_class covers validation too: the source's own validation split is not used",
     )
     assert len(ids(dataset.validation)) == images
     assert len(ids(dataset.train) | ids(dataset.validation)) == 12

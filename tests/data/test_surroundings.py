@@ -87,12 +87,12 @@ def test_neither_the_locale_nor_missing_docstrings_matter(tmp_path, photo, encod
     assert found == {
         "docstring": None,
         "classes": ["Bär", "Fuß"],
-        "notes": [r"left out Fuß/schlecht-\xfc.png: not a JPEG, PNG, GIF, BMP or WebP image"],
-        "summary": f"folder:{tmp_path}/photos: 2 classes; 2 images to train on, 1 to validate, 4 to test",
+        "notes": [r"skipped Fuß/schlecht-\xfc.png: not a JPEG, PNG, GIF, BMP or WebP image"],
+        "summary": f"folder:{tmp_path}/photos: 2 classes; 2 training, 1 validation and 4 test images",
         "digests": 6,
         "seen": True,
         "labels": ["Bär", "Fuß"],
-        "table": [2, 4, r"left out photos/Bär/fehlt-ü.png: No such file or directory"],
+        "table": [2, 4, r"skipped photos/Bär/fehlt-ü.png: No such file or directory"],
         "pixels": 13,
         "outputs": 2,
     }

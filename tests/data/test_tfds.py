@@ -198,9 +198,9 @@ def test_a_test_split_without_labels_is_left_out_and_noted():
         ("toy_two_labels", r"must have exactly one ClassLabel.* are image, label, parity\."),
         ("toy_test_only", r"'toy_test_only' has no split 'train' with.*It has: test, extra\."),
         ("toy_secret_train", r"has no split 'train' with a label for every image\."),
-        ("toy_shape", r"knows no data set 'toy_shape'.*Did you mean: toy_shape -> toy_shapes"),
-        ("toy_shapes:coloured", r"knows no data set 'toy_shapes:coloured'.*coloured not found"),
-        ("toy shapes", r"knows no data set 'toy shapes'"),
+        ("toy_shape", r"has no data set 'toy_shape'.*Did you mean: toy_shape -> toy_shapes"),
+        ("toy_shapes:coloured", r"has no data set 'toy_shapes:coloured'.*coloured not found"),
+        ("toy shapes", r"has no data set 'toy shapes'"),
     ],
 )
 def test_what_cannot_be_classified_is_refused_with_the_reason(name, message):

@@ -97,7 +97,7 @@ CATALOG: dict[str, WeightSpec] = {
 
 
 def list_weights(architecture: str | None = None) -> tuple[WeightSpec, ...]:
-    """Returns the weight sets that can be named, of one architecture such as `"resnet18"` or of all."""
+    """Returns the weight sets of the catalogue: all, or those of one architecture such as `"resnet18"`."""
     if architecture is not None and architecture not in BLOCK_COUNTS:
         raise unknown_name("backbone", architecture, BLOCK_COUNTS)
     return tuple(

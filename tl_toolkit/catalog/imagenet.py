@@ -1,4 +1,4 @@
-"""The published ImageNet-1k weights of ResNets: where they are, how they see images, how good they are.
+"""The published ImageNet-1k weights of ResNets: where to get them, their preprocessing, their accuracy.
 
 Sources of the facts: the pretrained configurations of timm 1.0.31 and the accuracy table of its model
 cards; the weights' metadata of torchvision 0.29; the table on keras.io/api/applications. Top-1 is at the

@@ -73,7 +73,7 @@ class Architecture:
     def name(self) -> str:
         """`"resnet50"` for a network of the paper, else by its layers, such as `"resnet1202"`.
 
-        One of as many layers as a network of the paper has its block counts in the name too.
+        Where a network of the paper has as many layers, the block counts follow.
         """
         for name, spec in BLOCK_COUNTS.items():
             if spec == (self.block, self.block_counts):
@@ -118,7 +118,7 @@ class Preprocessing:
 
     Attributes:
         channel_order: `"rgb"` or `"bgr"`.
-        scale: Factor on the pixels before the mean is taken off.
+        scale: Factor on the pixels, applied before the mean is subtracted.
         mean: One value a channel.
         std: One value a channel.
         image_size: Side of the square image at evaluation, in pixels.
@@ -178,7 +178,7 @@ class WeightSpec:
     """One set of weights: the network that it fits, its preprocessing, and where it comes from.
 
     Attributes:
-        name: The catalogue name, or the path that it was read from.
+        name: Its name in the catalogue, or the path that it was read from.
         architecture: The network that the weights fit.
         preprocessing: How images must be prepared, or None where the source does not say.
         class_names: Labels of the original head, in order; empty where it has none or they are unknown.
@@ -187,7 +187,7 @@ class WeightSpec:
         top1: Published top-1 accuracy on the data it was trained for, from 0 to 1.
         licence: Of the weights.
         sha256: Of the file, where it is fixed.
-        source: Where it is had from: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
+        source: Where to get it: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
             `"npm:…"`; empty for a file.
         filename: Of the file as its authors publish it.
     """

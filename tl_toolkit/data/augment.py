@@ -12,7 +12,7 @@ from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_
 
 
 def coarse_from(augmentation: Augmentation | None, image_size: int) -> float:
-    """Returns the shorter side, in pixels, from which on a view of a JPEG may be decoded coarsely."""
+    """Returns the shorter side, in pixels, from which coarse decoding of a JPEG may be enough for a view."""
     if augmentation is None:
         return 2.0 * image_size
     return 2 * image_size * augmentation.resolution / max(1.0, math.sqrt(augmentation.area[1]))
@@ -26,7 +26,7 @@ def augment_and_resize(
     image_id: tf.Tensor,
     view: tf.Tensor,
 ) -> tf.Tensor:
-    """One random view of an image.
+    """Returns one random view of an image.
 
     Args:
         image: A `LazyImage`, or uint8[height, width, 3].

@@ -1,4 +1,4 @@
-"""Images told by their contents. A file that has its size and time of change is not read again for that."""
+"""Images identified by their contents. A file of unchanged size and time is not read again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECKED = "checked"  # stands behind a file's digest
 
 
 def content_digests(split: Split | None) -> np.ndarray:
-    """Returns str[n], a digest of what identifies each image: its file's contents, or its pixels; empty for None."""
+    """Returns str[n], digests of the images' files, or of their pixels; empty for None."""
     if split is None or not len(split):
         return np.array([], str)
     images = split.images

@@ -63,7 +63,7 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
         missing = set(range(len(class_names))) - {file.label for _, file in members}
         if missing:
             raise InputError(
-                f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image to {name} with."
+                f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         weights = np.array([row[WEIGHT] for row, _ in members], np.float32)
         splits[name] = Split.of(

@@ -1,4 +1,4 @@
-"""What a data set is here: images, labels and ids of three splits, and what to know about them."""
+"""A data set: images, labels and ids of three splits, and what the user should know about them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tl_toolkit.catalog import AugmentationName
+from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
 from tl_toolkit.fields import check_fields
 
 
 class Images(Protocol):
-    """Pictures that can be taken by number, without reading all of them."""
+    """Images that are read one at a time, by number."""
 
     def __len__(self) -> int: ...
 
     def take(self, indices: np.ndarray) -> Images:
-        """Returns those pictures."""
+        """Returns the images at those positions."""
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         """Returns a function from int64[] (a number) to the image, by TensorFlow operations alone."""
@@ -110,7 +111,7 @@ class Split:
     """Some images of a data set.
 
     Attributes:
-        images: The pictures.
+        images: As files, files' contents or pixels.
         labels: int64[n], numbers of classes.
         ids: int64[n], each image's number in the whole data set, whatever split it is in.
         weights: float32[n], how much each image counts in the loss; None: all alike.
@@ -147,7 +148,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """What a source hands over before missing splits are made.
+    """What a source returns, before missing splits are made.
 
     Attributes:
         class_names: In the order of the labels.
@@ -158,7 +159,7 @@ class ImageSource:
             of one file), or None where there are none.
         licence: Of the images.
         augmentation: Preset that suits these images.
-        notes: What the user should know: files left out, copies found.
+        notes: What the user should know: files skipped, copies found.
     """
 
     class_names: tuple[str, ...]
@@ -186,7 +187,7 @@ class ImageDataset:
         test: To look at once, at the end.
         licence: Of the images.
         augmentation: Preset that suits these images.
-        notes: What the user should know: files left out, copies found, a split that is not used.
+        notes: What the user should know: files skipped, copies found, a split that is not used.
     """
 
     uri: str
@@ -205,6 +206,6 @@ class ImageDataset:
         """One line: classes and images of each split."""
         validation = len(self.validation) if self.validation is not None else 0
         return (
-            f"{self.uri}: {len(self.class_names)} classes; {len(self.train)} images to train on, "
-            f"{validation} to validate, {len(self.test)} to test"
+            f"{printable(self.uri)}: {len(self.class_names)} classes; {len(self.train)} training, "
+            f"{validation} validation and {len(self.test)} test images"
         )

@@ -1,4 +1,4 @@
-"""Encoded image to pixels, by TensorFlow operations alone: training and the exported graph share it."""
+"""Encoded images to pixels, by TensorFlow operations alone: training and the exported graph share them."""
 
 from __future__ import annotations
 
@@ -46,17 +46,19 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: Not one of the formats, or damaged.
     """
     encoded = tf.convert_to_tensor(encoded)
-    return tf.cond(is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: decode_no_jpeg(encoded))
+    return tf.cond(
+        is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: decode_non_jpeg(encoded)
+    )
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """bool[], whether a file's contents begin as a JPEG's do."""
+    """Returns bool[], whether a file's contents begin as a JPEG's do."""
     return tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
 
 
 @_once_traced
-def decode_no_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """As `decode_image`, of the other formats."""
+def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """As `decode_image`, for all formats but JPEG."""
     # Padded, so that a file of a few bytes can be asked for its twelfth.
     header = tf.strings.join([tf.strings.substr(encoded, 0, 12), b"\0" * 12])
 
@@ -71,7 +73,7 @@ def decode_no_jpeg(encoded: tf.Tensor) -> tf.Tensor:
             (starts_with(BMP_MAGIC), lambda: _decode_bmp(encoded)),
             (is_webp, lambda: _to_rgb(tf.io.decode_webp(_with_alpha_if_animated(encoded))[0])),
         ],
-        # Not an image that is known: this operation's error says so.
+        # No known format: this operation's error says so.
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
         exclusive=False,
     )
@@ -261,5 +263,5 @@ def check_image(encoded: bytes) -> None:
         tf.io.decode_jpeg(encoded, channels=3, ratio=8)
     else:
         with _TRACING:
-            decode = decode_no_jpeg.get_concrete_function()
+            decode = decode_non_jpeg.get_concrete_function()
         decode(tf.constant(encoded))

@@ -41,7 +41,7 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
             in folders of their own if need be; or they are `train` with `validation` (`val`, `valid`),
             `test` or both beside it, each with the classes' folders. What systems and tools leave
             behind, such as `Thumbs.db` and names that start with a dot, is ignored; a note counts it.
-        on_bad_image: `"error"`, or `"skip"` to leave out damaged files, files that are not images, and
+        on_bad_image: `"error"`, or `"skip"` to skip damaged files, files that are not images, and
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
 
@@ -100,8 +100,8 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     # One class may well be called "train"; two such names are no coincidence.
     if TRAIN in splits and len(named) > 1:
         raise InputError(
-            f"{str(root)!r} must hold classes, or one folder each for training, validation and test "
-            f"and no others. Found: {', '.join(child.name for child in children)}."
+            f"{str(root)!r} must hold class folders, or only one folder each for training, validation "
+            f"and test. Found: {', '.join(child.name for child in children)}."
         )
     return {TRAIN: root}
 
@@ -112,7 +112,7 @@ def _entries(folder: pathlib.Path) -> list[pathlib.Path]:
     except OSError as error:
         raise InputError(
             f"Cannot read the folder {str(folder)!r}: {error.strerror}. "
-            "Expected a folder with one folder of images a class."
+            "Expected a folder that holds one folder of images per class."
         ) from error
 
 
@@ -214,7 +214,7 @@ def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
             return file.fault
         ends = (first[file.digest], contradicted[file.digest])
         other = ends[0] if ends[0].label != file.label else ends[1]
-        return f"the same image is in another class too: {printable(other.path)}"
+        return f"the same image is also in another class: {printable(other.path)}"
 
     return [dataclasses.replace(file, fault=fault(file)) for file in files]
 
@@ -225,9 +225,9 @@ def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
             f"{str(bad[0].path)!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
-            "the files, or leave them out with on_bad_image='skip'."
+            "the files, or skip them with on_bad_image='skip'."
         )
-    return [f"left out {_below(root, file.path)}: {file.fault}" for file in bad]
+    return [f"skipped {_below(root, file.path)}: {file.fault}" for file in bad]
 
 
 def _below(root: pathlib.Path, path: pathlib.Path) -> str:
@@ -259,10 +259,12 @@ def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list
     notes = []
     copies = len(groups) - len(np.unique(groups))
     if copies:
-        notes.append(f"{copies} images are copies of others: copies are kept in one split")
+        notes.append(f"{copies} images are copies of others; copies stay in one split")
     train = {file.digest for file in files[TRAIN]}
     for split in (VALIDATION, TEST):
         shared = sum(file.digest in train for file in files.get(split, ()))
         if shared:
-            notes.append(f"{shared} {split} images are training images too: figures flatter")
+            notes.append(
+                f"{shared} {split} images are also training images: their figures will be too high"
+            )
     return groups, notes

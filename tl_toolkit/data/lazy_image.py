@@ -1,4 +1,4 @@
-"""An image whose pixels are decoded once it is known which of them are wanted, and how finely."""
+"""Images whose pixels are decoded only when it is known which are needed, and how finely."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tl_toolkit.data.decode import (
     apply_orientation,
     decode_image,
     decode_jpeg_window,
-    decode_no_jpeg,
+    decode_non_jpeg,
     exif_orientation,
     is_jpeg,
     stored_window,
@@ -31,7 +31,7 @@ COLOUR_REACH = 4
 
 
 class DecodedImage:
-    """An image that is decoded: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
+    """A decoded image: uint8 or float32[height, width, 3]; its `is_jpeg` is False."""
 
     def __init__(self, pixels: tf.Tensor) -> None:
         self._pixels = pixels
@@ -58,9 +58,9 @@ class DecodedImage:
 
 
 class EncodedLazyImage:
-    """A file's contents. Of a JPEG a window alone is decoded, no finer than the size that is asked for.
+    """An image file's contents. Of a JPEG only the window that is needed is decoded, no finer than needed.
 
-    A JPEG that is cut short behind the window is not noticed by `region`; `check_image` reads to the end.
+    `region` does not notice a JPEG that is cut short behind the window; `check_image` reads to the end.
 
     Args:
         contents: string[].
@@ -86,7 +86,7 @@ class EncodedLazyImage:
         return decode_image(self._contents)
 
     def region(self, window: Window, size: int | tf.Tensor) -> tuple[tf.Tensor, Window]:
-        """As `DecodedImage.region`; of a JPEG at the coarsest of its scales that still has `size` pixels."""
+        """As `DecodedImage.region`; a JPEG at the coarsest of its scales that still has `size` pixels."""
         pixels, window_in_them = _region(
             self._contents,
             self.is_jpeg,
@@ -107,7 +107,7 @@ _PIXELS = tf.TensorSpec([None, None, 3], tf.uint8)
 
 @tf.function(input_signature=[_CONTENTS], autograph=False)
 def _open(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns whether it is a JPEG, the pixels of another format, (height, width) upright, and EXIF's turn."""
+    """Returns whether it is a JPEG, other formats' pixels, upright (height, width), EXIF's orientation."""
 
     def read_header() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shape = tf.io.extract_jpeg_shape(contents)
@@ -116,7 +116,7 @@ def _open(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tens
         return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
 
     def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels = decode_no_jpeg(contents)
+        pixels = decode_non_jpeg(contents)
         return pixels, tf.shape(pixels)[:2], tf.constant(1)
 
     jpeg = is_jpeg(contents)
@@ -197,5 +197,5 @@ LazyImage = DecodedImage | EncodedLazyImage
 
 
 def lazy_image_of(image: LazyImage | tf.Tensor) -> LazyImage:
-    """Returns an image as it is, and of pixels the image."""
+    """Returns a `LazyImage` as it is, and pixels as a `DecodedImage`."""
     return image if isinstance(image, LazyImage) else DecodedImage(image)

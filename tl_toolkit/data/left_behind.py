@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from tl_toolkit.data.file_names import printable
 
-# In lower case. Names that begin with a dot (.DS_Store, ._*, .ipynb_checkpoints, .thumbnails) go without saying.
+# In lower case. Names that begin with a dot (.DS_Store, ._*, .ipynb_checkpoints) are left out here.
 FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"}
 SUFFIXES = (

@@ -55,14 +55,14 @@ def open_dataset(
         uri: `"folder:PATH"`, `"csv:PATH"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
             `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
-            together; all else that is not test data goes unused. None: use all.
+            together; the rest, test data aside, goes unused. None: use all.
         test_fraction: Of all images, where the source has no test split.
         validation_fraction: Of the images left after that, where the source has no validation split;
             0 for none. None: 0.2, or 0 with `labels_per_class`.
         seed: Chooses the images of `labels_per_class`.
         split_seed: Chooses the test and validation images.
-        on_bad_image: For folders: `"error"`, or `"skip"` to leave files out and list them in `notes`.
-        progress: Shows how far reading and checking is.
+        on_bad_image: For folders and tables: `"error"`, or `"skip"` to skip bad files and list them in `notes`.
+        progress: Shows how far downloading, reading and checking are.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -81,7 +81,9 @@ def open_dataset(
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
     if few_shot and source.validation is not None:
-        notes.append("labels_per_class covers validation too: the source's own split is not used")
+        notes.append(
+            "labels_per_class covers validation too: the source's own validation split is not used"
+        )
     makes_validation = validation_fraction > 0 and (few_shot or source.validation is None)
     sides = ["train"]
     sides += ["validate"] if makes_validation else []

@@ -20,12 +20,12 @@ Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Batches that an epoch takes: every example once, in batches of `batch_size` at the most."""
+    """Returns the batches of an epoch: every example once, `batch_size` at most in a batch."""
     return -(-examples // batch_size)
 
 
 def batch_sizes(examples: int, batch_size: int) -> list[int]:
-    """Sizes of an epoch's batches, as even as can be: 50 examples by 32 are 25 and 25.
+    """Returns the sizes of an epoch's batches, as even as possible: 50 examples by 32 are 25 and 25.
 
     A remainder of two or three images as a batch of its own would spoil batch normalisation's
     statistics; dropping it would drop images.
@@ -36,7 +36,7 @@ def batch_sizes(examples: int, batch_size: int) -> list[int]:
 
 
 def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool = False) -> np.ndarray:
-    """Positions of an epoch's examples in the order that they are trained on.
+    """Returns the positions of an epoch's examples in training order.
 
     Args:
         labels: int64[n].
@@ -58,7 +58,7 @@ def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool = Fals
 
 
 def examples_per_epoch(labels: np.ndarray, balanced: bool = False) -> int:
-    """How many examples `epoch_order` puts in an epoch."""
+    """Returns how many examples `epoch_order` puts in an epoch."""
     if not balanced:
         return len(labels)
     counts = np.unique(labels, return_counts=True)[1]
@@ -66,13 +66,13 @@ def examples_per_epoch(labels: np.ndarray, balanced: bool = False) -> int:
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """float32[classes], n / (classes x size of the class): every class weighs the same in the loss."""
+    """Returns float32[classes], n / (classes x size of the class): classes weigh the same in the loss."""
     counts = np.bincount(labels, minlength=classes)
     return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def example_weights(split: Split, class_weights: np.ndarray | None) -> np.ndarray:
-    """float32[n], how much each image counts in the loss: its own weight times that of its class."""
+    """Returns float32[n], each image's weight in the loss: its own times that of its class."""
     weights = np.ones(len(split), np.float32) if split.weights is None else split.weights
     return weights if class_weights is None else weights * class_weights[split.labels]
 
@@ -93,12 +93,12 @@ class ReplicaShares:
 
     @classmethod
     def of(cls, process: tf.distribute.InputContext) -> ReplicaShares:
-        """The one of a process that a strategy asks for its data."""
+        """Returns the replicas of the process that a strategy builds an input pipeline for."""
         count = process.num_replicas_in_sync // process.num_input_pipelines
         return cls(process.num_replicas_in_sync, process.input_pipeline_id * count, count)
 
     def of_batch(self, positions: np.ndarray) -> list[np.ndarray]:
-        """Returns a batch's examples for each replica of this process: as even as can be, none twice."""
+        """Returns a batch's examples for each replica of this process: as even as possible, none twice."""
         return np.array_split(positions, self.replicas)[self.first : self.first + self.count]
 
 
@@ -134,14 +134,14 @@ def epoch_shares(
 
 
 def batch_positions(labels: np.ndarray, **batches: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, positions of an element's examples): the elements of `training_batches`."""
+    """Yields (epoch, positions of the examples) for every element of `training_batches`."""
     for epoch, shares in epoch_shares(labels, **batches):
         for share in shares:
             yield epoch, share
 
 
 def training_signature(preprocessing: Preprocessing) -> tuple[tf.TensorSpec, ...]:
-    """What a batch of `training_batches` is, whatever its size."""
+    """Returns the types and shapes of a batch of `training_batches`, whatever its size."""
     side = preprocessing.image_size
     return (
         tf.TensorSpec((None, side, side, 3), tf.float32),
@@ -166,7 +166,7 @@ def training_batches(
     replica_shares: ReplicaShares | None = None,
     progress: Progress = SILENT,
 ) -> tf.data.Dataset:
-    """All batches of a training run, from any point of it on.
+    """Returns all batches of a training run from any point of it.
 
     Args:
         split: The examples.
@@ -178,7 +178,7 @@ def training_batches(
         first_epoch: Where to start.
         first_step: Where to start in that epoch.
         balanced: See `epoch_order`.
-        views: How many views an image has; epoch e shows the view e % views. None: each epoch another.
+        views: How many views an image has; epoch e shows the view e % views. None: a new one each epoch.
         class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
             default.
         replica_shares: Whose shares of the batches; None: whole batches.
@@ -279,7 +279,7 @@ def view_reader(
 def evaluation_batches(
     split: Split, preprocessing: Preprocessing, batch_size: int
 ) -> tf.data.Dataset:
-    """The examples in order, without augmentation.
+    """Returns the examples in order, without augmentation.
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels); the last batch

@@ -1,4 +1,4 @@
-"""Pixels to the square that a network takes: one resampling for evaluation, training and serving."""
+"""Resizing to the square that a network takes: one resampling for training, evaluation and serving."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def resample_window(
 def view_window(
     lazy_image: LazyImage, window: Window, size: int | tf.Tensor, interpolation: str
 ) -> tf.Tensor:
-    """As `resample_window`, of an image that may still be to be decoded.
+    """As `resample_window`, for an image that may not be decoded yet.
 
-    Where a JPEG is much larger than the result it is decoded at a half, a quarter or an eighth of its size,
-    whichever still has enough pixels: by its own transform, which is close to resampling, and much cheaper.
+    A JPEG much larger than the result is decoded at a half, a quarter or an eighth of its size, whichever
+    still has enough pixels: by its own transform, which is close to resampling and much cheaper.
     """
     pixels, window = lazy_image.region(window, size)
     return resample_window(pixels, window, size, interpolation)
@@ -77,7 +77,7 @@ def evaluation_window(height: tf.Tensor, width: tf.Tensor, preprocessing: Prepro
 
 
 def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """An image to float32[size, size, 3], 0-255, without randomness.
+    """Turns an image into float32[size, size, 3], 0-255, without randomness.
 
     Args:
         image: A `LazyImage`, or raw pixels [height, width, 3], 0-255.
@@ -90,5 +90,5 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
 
 
 def decode_and_resize(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """A file's contents, string[], to float32[size, size, 3], RGB, 0-255."""
+    """Turns a file's contents, string[], into float32[size, size, 3], RGB, 0-255."""
     return resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)

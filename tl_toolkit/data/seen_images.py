@@ -1,6 +1,6 @@
-"""Which images a model learned from or was selected by, so that they are never taken for test images.
+"""Which images a model was trained or selected on, so that none of them is ever taken for a test image.
 
-They are told by their contents: a copy, another path or a folder that grew make no difference.
+They are identified by their contents: copies, other paths and folders that grew make no difference.
 """
 
 from __future__ import annotations

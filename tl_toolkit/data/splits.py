@@ -1,4 +1,4 @@
-"""Which image is trained on, validated on, tested on: stratified, seeded, copies kept together.
+"""Chooses training, validation and test images: stratified, seeded, copies kept together.
 
 scikit-learn's splitters are not used: they neither promise every class an image on both sides nor
 keep copies of one file together while they stratify.
@@ -79,7 +79,7 @@ def check_class_sizes(
     sides: Sequence[str],
     groups: np.ndarray | None = None,
 ) -> None:
-    """Raises `InputError` where a class has too few distinct images to stand in every one of `sides`."""
+    """Raises `InputError` where a class has too few distinct images for one on each of `sides`."""
     groups = np.arange(len(labels)) if groups is None else groups
     for label, name in enumerate(class_names):
         distinct = len(np.unique(groups[labels == label]))

@@ -32,7 +32,7 @@ def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
         reason, *others = str(error).splitlines()
         nearest = [line for line in others if line.startswith("Did you mean")]
         raise InputError(
-            " ".join([f"TensorFlow Datasets knows no data set {name!r}:", reason, *nearest])
+            " ".join([f"TensorFlow Datasets has no data set {name!r}:", reason, *nearest])
         ) from error
     image_key = _only_key(builder.info, tfds.features.Image, name)
     label_key = _only_key(builder.info, tfds.features.ClassLabel, name)
@@ -104,7 +104,7 @@ def _only_key(info: Any, kind: type, name: str) -> str:
     keys = [key for key in info.supervised_keys or () if key in keys] or keys
     if len(keys) != 1:
         raise InputError(
-            f"The data set {name!r} must have exactly one {kind.__name__} feature to be classified; "
+            f"The data set {name!r} must have exactly one {kind.__name__} feature; "
             f"its features are {', '.join(features)}."
         )
     return keys[0]

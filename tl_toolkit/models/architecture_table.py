@@ -79,7 +79,7 @@ def stage_rows(architecture: Architecture, classes: int = 1000, side: int = 224)
 
 
 def parameters(model: keras.Model) -> int:
-    """Counts the parameters that are learned; batch normalisation's statistics are not among them."""
+    """Counts the learned parameters, which leaves out batch normalisation's statistics."""
     return sum(
         math.prod(weight.shape)
         for layer in model.layers
@@ -102,14 +102,14 @@ def multiply_adds(model: keras.Model) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a network holds and takes.
+    """What a network costs.
 
     Attributes:
         name: Of the architecture.
         variant: `"v1"` or `"v1.5"`.
         parameters: Learned ones, the 1000-way head included.
         multiply_adds: For one image.
-        paper: Multiply-adds that the paper gives; None for a network that it has not.
+        paper: Multiply-adds that the paper gives; None where it gives none.
     """
 
     name: str

@@ -27,7 +27,7 @@ _COUNTING = threading.local()  # a strategy traces its replicas in threads
 def counted_examples(count: tf.Tensor) -> Iterator[None]:
     """Within it the first `count` images of a replica's batch make up its share of the statistics.
 
-    For replicas that have no share of a batch, and compute on an image that stands for none.
+    For replicas without a share of a batch, which compute on a placeholder image.
     """
     _COUNTING.count = count
     try:
@@ -147,7 +147,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if size is None or size < SMALLEST_BATCH_FOR_STATISTICS:
             warnings.warn(
                 f"{self.name!r} learns statistics on each of {replicas} replicas alone, from "
-                f"{size or 'an unknown number of'} images: they drift apart. Use synchronized=True, mode="
+                f"{size or 'an unknown number of'} images: the statistics drift apart. Use synchronized=True, mode="
                 f"'affine', or at least {SMALLEST_BATCH_FOR_STATISTICS} images on each.",
                 stacklevel=3,
             )

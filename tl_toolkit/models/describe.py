@@ -1,4 +1,4 @@
-"""What a ResNet is, read off its layers: the architecture, the preprocessing, the head."""
+"""Reads a ResNet's architecture and preprocessing off its layers."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def describe_architecture(config: dict[str, Any]) -> Architecture:
 def architecture_of_tensors(
     shapes: dict[str, tuple[int, ...]], source: str, *, variant: str, bn_epsilon: float
 ) -> Architecture:
-    """Reads the architecture off the shapes of named tensors, which show neither strides nor ε.
+    """Reads the architecture off the shapes of named tensors, which tell neither strides nor ε.
 
     Args:
         shapes: By `layer/variable` name.
         source: For the error.
-        variant: Known otherwise.
-        bn_epsilon: Known otherwise.
+        variant: As the source says.
+        bn_epsilon: As the source says.
 
     Raises:
         InputError: The layers are not those of a ResNet with this toolkit's names.

@@ -1,4 +1,4 @@
-"""The network as it is computed when nothing of it learns: normalisation folded in, weights as constants."""
+"""Networks for inference alone: normalisation folded into convolutions, weights as constants."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ ENGINE_PRECISIONS = ("float32", "bfloat16")
 
 @keras.saving.register_keras_serializable(package="tl_toolkit")
 class FoldedConvolution(keras.layers.Conv2D):
-    """A convolution with the batch normalisation that followed it inside: its bias is added by an operation
-    that TensorFlow fuses into the convolution."""
+    """A convolution that the batch normalisation behind it is folded into.
+
+    Its bias is added by an operation that TensorFlow fuses into the convolution.
+    """
 
     def call(self, inputs: Any) -> tf.Tensor:
         outputs = tf.convert_to_tensor(self.convolution_op(inputs, self.kernel))
@@ -28,11 +30,10 @@ class FoldedConvolution(keras.layers.Conv2D):
 def inference_engine(
     model: keras.Model, precision: str | None = None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function that computes a model's outputs at inference, and needs no variables for it.
+    """Returns a function that computes a model's outputs at inference, without variables.
 
-    Batch normalisation is folded into the convolutions, and what is left of the variables is constant: the
-    function keeps the values of now, whatever becomes of the model. float32 outputs differ from the model's
-    by rounding alone.
+    Batch normalisation is folded into the convolutions, and all other variables become constants: later
+    changes of the model do not reach the function. float32 outputs differ from the model's only by rounding.
 
     Args:
         model: Functional, such as `assemble_classifier` or `cut_model` makes it.
@@ -40,10 +41,10 @@ def inference_engine(
             float32. None: that of the model's layers.
 
     Returns:
-        From a batch of the model's input to its output; to be called from within a `tf.function`.
+        A function from a batch of the model's input to its output; call it within a `tf.function`.
 
     Raises:
-        InputError: There is no such precision.
+        InputError: The precision is unknown.
     """
     folded = fold_batch_norm(model, precision)
     values = [
@@ -75,7 +76,7 @@ def fold_batch_norm(model: keras.Model, precision: str | None = None) -> keras.M
 
 
 def copy_in(model: keras.Model, precision: str) -> keras.Model:
-    """Returns a copy of a functional model, layer by layer, that computes in that precision."""
+    """Returns a copy of a functional model that computes in that precision."""
     return _copy(model, precision, {})
 
 

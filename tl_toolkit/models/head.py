@@ -30,7 +30,7 @@ def assemble_classifier(
 
     Args:
         architecture: The backbone.
-        preprocessing: What its weights want.
+        preprocessing: What its weights need.
         classes: Outputs of the new dense head.
         on: `"features"`, the head replaces the original last layer and sits on the pooled features; or
             `"logits"`, it sits on the original last layer's output before the softmax.

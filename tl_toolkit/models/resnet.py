@@ -1,7 +1,7 @@
 """The ResNet family: two blocks and one builder.
 
 Layer names are those of keras.applications. No convolution has a bias: batch normalisation, between
-convolution and activation, takes any constant off again and has β of its own.
+convolution and activation, would subtract it again, and has its own β.
 
 Reference: He et al. 2015, "Deep Residual Learning for Image Recognition".
 """
@@ -227,7 +227,7 @@ def build_resnet(
 
 
 def logits_dtype() -> str:
-    """That of the last layer: float32 under any dtype policy that computes in less."""
+    """Returns the last layer's dtype: float32 under any policy that computes in less."""
     return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
 
 
