@@ -40,5 +40,7 @@ def left_behind_note(ignored: Iterable[pathlib.Path]) -> list[str]:
     shown = [f"{n} ({counts[n]})" if counts[n] > 1 else n for n in ranked[:NAMES_SHOWN]]
     others = len(ranked) - len(shown)
     more = f" and {others} other name{'s' if others > 1 else ''}" if others else ""
-    entries = "files and folders" if counts.total() > 1 else "file or folder"
-    return [f"ignored {counts.total()} {entries} that are not photos: {', '.join(shown)}{more}"]
+    entries = (
+        "files and folders that are not photos" if counts.total() > 1 else "file or folder that is not a photo"
+    )
+    return [f"ignored {counts.total()} {entries}: {', '.join(shown)}{more}"]
