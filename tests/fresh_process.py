@@ -1,4 +1,4 @@
-"""ProcessGroup for tests, with nothing in them but TensorFlow: it is imported once, and they start from there."""
+"""Runs scripts in fresh processes that have imported TensorFlow already, which takes most of their start."""
 
 import multiprocessing
 import runpy

@@ -1,4 +1,4 @@
-"""ProcessGroup of this machine: started together, told apart in their output, and ended together."""
+"""Processes of this machine: started together, told apart by a prefix of their output, ended together."""
 
 from __future__ import annotations
 
