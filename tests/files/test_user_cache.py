@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from tl_toolkit import user_cache
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.user_cache import UnavailableError, fetch_once, file_digest
+from tl_toolkit.files.user_cache import UnavailableError, cache_folder, fetch_once, file_digest
 
 
 def check(path):
@@ -80,7 +79,7 @@ folder = pathlib.Path(sys.argv[1])
 def fetch(aside):
     with (folder / "calls.txt").open("a") as file:
         file.write("x")
-    time.sleep(1.0)
+    time.sleep(0.3)
     (aside / "fetched").write_text("whole")
     return aside / "fetched"
 def check(path):
@@ -107,4 +106,4 @@ def test_the_digest_is_that_of_the_contents(tmp_path):
 
 def test_the_cache_is_where_the_system_has_caches(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert user_cache.cache_folder() == pathlib.Path(tmp_path, "tl_toolkit")
+    assert cache_folder() == pathlib.Path(tmp_path, "tl_toolkit")

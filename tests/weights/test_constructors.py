@@ -1,8 +1,10 @@
 """`tl.ResNet50` takes what keras.applications takes, and builds what the weights need."""
 
+import ast
 import dataclasses
 import importlib
 import inspect
+import pathlib
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ import tl_toolkit as tl
 from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.describe import describe_architecture
+from tl_toolkit.weights import constructors
 
 DEPTHS = {"resnet18": 18, "resnet34": 34, "resnet50": 50, "resnet101": 101, "resnet152": 152}
 SMALL = {"block_counts": (1, 1), "block": "bottleneck", "width": 4, "stem": "cifar", "classes": 5}
@@ -128,18 +131,24 @@ def test_an_argument_that_is_none_of_ours_is_refused():
 
 
 def test_every_public_name_is_what_its_module_holds():
-    assert len(tl.__all__) == len(set(tl.__all__)) == 1 + len(tl._MODULE_OF)
-    for name, module in tl._MODULE_OF.items():
-        assert getattr(tl, name) is getattr(importlib.import_module(module), name)
+    stub = pathlib.Path(tl.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name: node for node in imports for alias in node.names}
+    names = set(tl.__all__) - {"__version__"}
+    assert len(tl.__all__) == len(names) + 1
+    for name in names:
+        relative = f"{'.' * modules[name].level}{modules[name].module}"
+        module = importlib.import_module(relative, "tl_toolkit")
+        assert getattr(tl, name) is getattr(module, name)
         assert getattr(tl, name).__doc__
-    assert set(tl.__all__) <= set(dir(tl))
+    assert names <= set(dir(tl))
     assert dir(tl) == sorted(set(dir(tl)))
 
 
 def test_dir_lists_the_public_names_before_any_is_loaded():
     probe = (
         "import sys, tl_toolkit as tl; names = set(dir(tl)); "
-        "print(set(tl.__all__) <= names, 'keras' in sys.modules, 'ResNet50' in vars(tl))"
+        "print(set(tl.__all__) - {'__version__'} <= names, 'keras' in sys.modules, 'ResNet50' in vars(tl))"
     )
     printed = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
@@ -148,7 +157,18 @@ def test_dir_lists_the_public_names_before_any_is_loaded():
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'tl_toolkit' has no attribute 'ResNet19'"):
+    with pytest.raises(AttributeError, match="No tl_toolkit attribute ResNet19"):
         tl.ResNet19  # noqa: B018
     with pytest.raises(ImportError, match="ResNet19"):
         from tl_toolkit import ResNet19  # noqa: F401
+
+
+def test_without_docstrings_the_constructors_are_there():
+    """As `python -OO` runs them."""
+    source = pathlib.Path(constructors.__file__)
+    code = compile(source.read_text(encoding="utf-8"), str(source), "exec", optimize=2)
+    names = {"__name__": "without_docstrings"}
+    exec(code, names)
+    assert names["ResNet"].__doc__ is None
+    assert names["ResNet18"].__name__ == "ResNet18"
+    assert "Args:" in constructors.ResNet18.__doc__

@@ -1,6 +1,7 @@
 """Which weights a name means, and what happens where they cannot be had."""
 
 import dataclasses
+import os
 import types
 
 import pytest
@@ -142,3 +143,23 @@ def test_every_record_has_a_place_to_fetch_from():
     for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"):
         free = [s for s in list_weights(name) if not s.forbids_commercial_use]
         assert sum(spec.trained_on == "ImageNet-1k" for spec in free) >= 5, name
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x" * 300, "cannot be looked for: .*too long"),
+        ("~nobody-of-this-name/x.safetensors", "cannot be looked for: .*home"),
+        ("a\0b.safetensors", "unknown weights|Unknown weights"),
+        ("", "No converter reads"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_an_error_in_our_words(name, reason):
+    with pytest.raises(InputError, match=reason):
+        open_weights(name)
+
+
+def test_a_file_name_that_is_not_utf8_is_read(tmp_path):
+    path = write_safetensors(tmp_path / "tiny.safetensors", network())
+    odd = path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/b\xe4r.safetensors"))
+    assert len(open_weights(odd).read_tensors()) == len(open_weights(str(odd)).read_tensors()) > 10

@@ -36,14 +36,14 @@ def open_recipe_weights(
 
 
 def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
-    """Decides the architecture and the preprocessing: what the weights say, and else the recipe.
+    """Decides the architecture and the preprocessing: the weights', else the recipe's.
 
     Args:
-        recipe: What it says must agree with the weights.
+        recipe: Must agree with the weights where both say something.
         weights: The source, opened; None from scratch.
 
     Raises:
-        InputError: Recipe and weights disagree, or neither says what is needed.
+        InputError: Recipe and weights disagree, or both leave something open.
     """
     stated = weights.spec if weights is not None else None
     changes = {
@@ -70,21 +70,20 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
 
 
 def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
+    own = stated.preprocessing if stated is not None else None
     if recipe.preprocessing is not None:
         preprocessing = PREPROCESSING[recipe.preprocessing]
-        own = stated.preprocessing if stated else None
-        preprocessing = (
-            dataclasses.replace(preprocessing, image_size=own.image_size) if own else preprocessing
-        )
-        if own is not None and own != preprocessing:
-            raise InputError(
-                f"The weights {stated.name!r} were trained with another preprocessing than "
-                f"{recipe.preprocessing!r}: leave `preprocessing` out. Theirs is {own}."
-            )
+        if own is not None:
+            preprocessing = dataclasses.replace(preprocessing, image_size=own.image_size)
+            if own != preprocessing:
+                raise InputError(
+                    f"The weights {recipe.start!r} were trained with another preprocessing than "
+                    f"{recipe.preprocessing!r}: leave `preprocessing` out. Theirs is {own}."
+                )
     elif isinstance(recipe.strategy, FromScratch):
         preprocessing = PREPROCESSING["rescale"]
-    elif stated is not None and stated.preprocessing is not None:
-        preprocessing = stated.preprocessing
+    elif own is not None:
+        preprocessing = own
     else:
         raise InputError(
             f"The weights {recipe.start!r} do not say how their images were preprocessed, and a guess "
@@ -115,6 +114,8 @@ def build_network(
             f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
             "none: use on='features'."
         )
+    if spec.preprocessing is None:  # `choose_network` has refused such weights
+        raise RuntimeError(f"The weights {spec.name!r} have no preprocessing.")
     from_scratch = weights is None
     model = assemble_classifier(
         spec.architecture,

@@ -199,7 +199,7 @@ def _stage(layer_name: str) -> str:
     return "head" if layer_name in (*HEADS, "avg_pool") else "stem"
 
 
-def _role(layer: keras.Layer, variable, trained: bool, bn_mode: str | None) -> str:
+def _role(layer: keras.Layer, variable: keras.Variable, trained: bool, bn_mode: str | None) -> str:
     if not any(variable is weight for weight in layer.weights):
         return STATE
     if bn_mode is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -17,7 +18,7 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
     block: str,
     include_top: bool = True,
     weights: str | None = None,
-    input_tensor=None,
+    input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
     pooling: str | None = None,
     classes: int = 1000,
@@ -68,7 +69,7 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
     usual = source.spec.architecture if source is not None and source.spec is not None else known
     architecture = Architecture(
         block,
-        block_counts,
+        tuple(block_counts),
         variant=usual.variant if variant is None else variant,
         width=width,
         stem=stem,
@@ -96,13 +97,13 @@ def _constructor(name: str, public_name: str) -> Callable[..., keras.Model]:
     def constructor(
         include_top: bool = True,
         weights: str | None = None,
-        input_tensor=None,
+        input_tensor: Any = None,
         input_shape: tuple[int | None, int | None, int] | None = None,
         pooling: str | None = None,
         classes: int = 1000,
         classifier_activation: str | None = "softmax",
         name: str | None = None,
-        **options,
+        **options: Any,
     ) -> keras.Model:
         return ResNet(
             block_counts,
@@ -122,7 +123,7 @@ def _constructor(name: str, public_name: str) -> Callable[..., keras.Model]:
     constructor.__doc__ = (
         f"Builds {public_name.replace('ResNet', 'ResNet-')}: {block} blocks, {block_counts} of them. "
         "All arguments are those of `tl.ResNet`, without `block_counts` and `block`.\n\n"
-        + ResNet.__doc__.partition("\n\n")[2]
+        + (ResNet.__doc__ or "").partition("\n\n")[2]  # `python -OO` leaves docstrings out
     )
     return constructor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 import ssl
@@ -24,16 +25,21 @@ from tl_toolkit.files.user_cache import UnavailableError
 SCHEME = "hf://"
 URI = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?")
 FILES = ("config.json", "model.safetensors")
+SNAPSHOTS = (
+    "snapshots"  # the folder of huggingface_hub's cache whose folders are named after commits
+)
 TIMEOUT = 10.0  # seconds until the hub counts as out of reach
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the weights in huggingface_hub's cache, where both files are there."""
     repository, revision = _parsed(spec.source)
-    paths = [
-        huggingface_hub.try_to_load_from_cache(repository, f, revision=revision) for f in FILES
-    ]
-    return pathlib.Path(paths[-1]) if all(isinstance(path, str) for path in paths) else None
+    look_up = functools.partial(
+        huggingface_hub.try_to_load_from_cache, repository, revision=revision
+    )
+    # None, or a mark that the hub has no such file, is not a path.
+    paths = [path for file in FILES if isinstance(path := look_up(file), str)]
+    return pathlib.Path(paths[-1]) if len(paths) == len(FILES) else None
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
@@ -72,6 +78,13 @@ def fetch_uri(uri: str) -> pathlib.Path:
     except Exception as error:  # huggingface_hub passes on what its HTTP library raises
         raise UnavailableError(f"the Hugging Face Hub fails: {error}") from error
     return pathlib.Path(paths[-1])
+
+
+def resolved_uri(uri: str, path: pathlib.Path) -> str:
+    """Returns the URI with the commit that a file in huggingface_hub's cache is of; as it is if unknown."""
+    repository, _ = _parsed(uri)
+    is_known = path.parent.parent.name == SNAPSHOTS
+    return f"{SCHEME}{repository}@{path.parent.name}" if is_known else uri
 
 
 def _is_reachable() -> bool:

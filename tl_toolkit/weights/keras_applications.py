@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 import keras
 
@@ -33,10 +35,12 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
     """
 
     def download(folder: pathlib.Path) -> pathlib.Path:
+        name = _place(spec).name
         try:
-            path = keras.utils.get_file(
-                spec.filename, BASE_URL + spec.filename, cache_subdir=str(folder.absolute())
-            )
+            with _keras_is_silent():
+                path = keras.utils.get_file(
+                    name, BASE_URL + name, cache_subdir=str(folder.absolute())
+                )
         except Exception as error:  # `get_file` raises a bare Exception for each network error
             raise UnavailableError(f"Keras cannot download it: {error}") from error
         return pathlib.Path(path)
@@ -55,6 +59,18 @@ def check_file(path: pathlib.Path) -> None:
         )
 
 
+@contextlib.contextmanager
+def _keras_is_silent() -> Iterator[None]:
+    """Keeps Keras' own progress bar off standard output, which belongs to whoever called."""
+    was_talking = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if was_talking:
+            keras.config.enable_interactive_logging()
+
+
 def _place(spec: WeightSpec) -> pathlib.Path:
     home = os.environ.get("KERAS_HOME") or "~/.keras"  # as Keras documents it
-    return pathlib.Path(home).expanduser() / "models" / spec.filename
+    return pathlib.Path(home).expanduser() / "models" / str(spec.filename)

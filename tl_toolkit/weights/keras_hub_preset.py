@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pathlib
+from types import ModuleType
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def fetch_preset(uri: str) -> pathlib.Path:
         raise UnavailableError(f"KerasHub cannot download {preset!r}: {error}") from error
 
 
-def _keras_hub():
+def _keras_hub() -> ModuleType:
     try:
         import keras_hub
     except ImportError as error:

@@ -40,7 +40,10 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     with tarfile.open(path) as archive:
 
         def read(name: str) -> bytes:
-            return archive.extractfile(f"{FOLDER}/{name}").read()
+            member = archive.extractfile(f"{FOLDER}/{name}")
+            if member is None:
+                raise InputError(f"{name!r} in {str(path)!r} is not a file.")
+            return member.read()
 
         (group,) = json.loads(read("model.json"))["weightsManifest"]
         values = np.frombuffer(b"".join(read(part) for part in group["paths"]), "<f4")
@@ -65,6 +68,7 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
     """
 
     def pack(folder: pathlib.Path) -> pathlib.Path:
+        archive = folder / _place(spec).name
         npm = shutil.which("npm")
         if npm is None:
             raise UnavailableError("npm, which comes with Node.js, is not installed")
@@ -80,16 +84,16 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
             )
         except subprocess.TimeoutExpired as error:
             raise UnavailableError(f"npm took over {SECONDS} seconds") from error
-        if process.returncode or not (folder / spec.filename).is_file():
+        if process.returncode or not archive.is_file():
             reason = [line for line in process.stderr.splitlines() if "error" in line.lower()]
             raise UnavailableError(f"npm failed: {'; '.join(reason[:2]) or process.stderr[-300:]}")
-        return folder / spec.filename
+        return archive
 
     return fetch_once(_place(spec), pack, _check)
 
 
 def _place(spec: WeightSpec) -> pathlib.Path:
-    return cache_folder() / "weights" / spec.filename
+    return cache_folder() / "weights" / str(spec.filename)
 
 
 def _check(path: pathlib.Path) -> None:

@@ -1,15 +1,18 @@
-"""Which weights a name stood for, so that the same recipe starts from the same numbers another day."""
+"""Which weights a name stood for, so that the same recipe starts from the same weights another day."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 from typing import Any
 
+from tl_toolkit.catalog import CATALOG
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.user_cache import file_digest
-from tl_toolkit.weights.resolve import WeightSource, open_weights
+from tl_toolkit.weights import hugging_face, keras_hub_preset, run_folder
+from tl_toolkit.weights.resolve import IMAGENET, WeightSource, open_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +21,8 @@ class PinnedWeights:
 
     Attributes:
         asked: What the recipe says, such as `"imagenet"`.
-        name: What it stood for, such as `"resnet50.npm_in1k"`, or a path.
-        sha256: Of the file; of a folder, of its files' names and digests.
+        name: What it stood for, such as `"resnet50.npm_in1k"`, `"hf://OWNER/NAME@COMMIT"` or an absolute path.
+        sha256: See `contents_digest`.
     """
 
     asked: str
@@ -32,9 +35,17 @@ class PinnedWeights:
 
 
 def pin_weights(asked: str, found: WeightSource) -> PinnedWeights:
-    """Returns the pin of weights that were found under the name that a recipe gives."""
-    is_named = found.spec is not None and found.spec.source
-    name = found.spec.name if is_named and found.spec else str(found.path.absolute())
+    """Returns the pin of weights that were found under the name that a recipe gives.
+
+    What the source says of itself is not the name: a run's folder knows which weights the run started from.
+    """
+    name = asked
+    if asked.startswith(hugging_face.SCHEME):
+        name = hugging_face.resolved_uri(asked, found.path)
+    elif asked == IMAGENET and found.spec is not None:
+        name = found.spec.name
+    elif asked not in CATALOG and not asked.startswith(keras_hub_preset.SCHEME):
+        name = str(found.path.absolute())
     return PinnedWeights(asked, name, contents_digest(found.path))
 
 
@@ -42,7 +53,7 @@ def open_pinned(pin: PinnedWeights, architecture: str | None = None) -> WeightSo
     """Opens the weights of a pin.
 
     Raises:
-        InputError: They cannot be had any more, or their contents have changed.
+        InputError: They are no longer available, or their contents have changed.
     """
     try:
         found = open_weights(pin.name, architecture)
@@ -62,10 +73,18 @@ def open_pinned(pin: PinnedWeights, architecture: str | None = None) -> WeightSo
 
 
 def contents_digest(path: pathlib.Path) -> str:
-    """Returns the sha256 of a file, or of a folder's file names and contents; checkpoints left out."""
+    """Returns the sha256 of a file; of a folder, that of the names and digests of the files that are read.
+
+    Of a run's folder its model and its spec are read; of any other folder every file counts.
+    """
     if path.is_file():
         return file_digest(path)
+    if run_folder.accepts(path):
+        files = [path / name for name in run_folder.FILES]
+    else:
+        files = sorted(file for file in path.rglob("*") if file.is_file())
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {file_digest(file)}\n".encode())
+    for file in files:
+        digest.update(os.fsencode(file.relative_to(path).as_posix()))
+        digest.update(f" {file_digest(file)}\n".encode())
     return digest.hexdigest()

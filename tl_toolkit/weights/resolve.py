@@ -108,8 +108,15 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
                 raise InputError(f"The weights {name!r} cannot be had: {error}.") from error
             spec = found.spec and dataclasses.replace(found.spec, name=name, source=name)
             return dataclasses.replace(found, spec=spec)
-    path = pathlib.Path(source).expanduser()
-    if not path.exists():
+    try:
+        path = pathlib.Path(source).expanduser()
+        is_there = path.exists()
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # a name that is too long, a folder that is closed, no such user
+        raise InputError(f"The weights {name!r} cannot be looked for: {error}") from error
+    if not is_there:
         hint = "A file or a finished run's folder can be given too; there is none of that name."
         raise unknown_name("weights", name, [IMAGENET, *CATALOG], hint)
     return _open_path(path)

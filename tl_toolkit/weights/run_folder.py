@@ -11,11 +11,12 @@ from tl_toolkit.weights import keras_file, safetensors_file
 
 MODEL_FILE = "model.keras"
 SPEC_FILE = "weights.json"
+FILES = (MODEL_FILE, SPEC_FILE)
 
 
 def accepts(path: pathlib.Path) -> bool:
     """Whether this is a run's folder."""
-    return path.is_dir() and (path / MODEL_FILE).is_file() and (path / SPEC_FILE).is_file()
+    return path.is_dir() and all((path / name).is_file() for name in FILES)
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec:

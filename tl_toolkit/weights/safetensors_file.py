@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.atomic import written_aside
 
 SPEC_KEY = "tl_toolkit.weight_spec"
 
@@ -45,19 +46,15 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) -> None:
-    """Writes the file aside and moves it into place, so that it is whole or absent."""
-    aside = path.with_name(path.name + ".partial")
+    """Writes a file that is whole or absent."""
     metadata = {SPEC_KEY: json.dumps(spec.to_json())}
     # The library writes the memory of an array as it lies, whatever its strides.
     in_c_order = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    try:
+    with written_aside(path) as aside:
         safetensors.numpy.save_file(in_c_order, aside, metadata)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
-def open_safetensors(path: pathlib.Path):
+def open_safetensors(path: pathlib.Path) -> Any:
     """Opens any safetensors file; raises `InputError` where it is damaged or cut short."""
     try:
         return safetensors.safe_open(path, "numpy")

@@ -17,7 +17,7 @@ FOLDERS = (
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the file, or None where it is missing."""
-    places = [folder / spec.filename for folder in FOLDERS]
+    places = [folder / str(spec.filename) for folder in FOLDERS]
     return next((place for place in places if place.is_file()), None)
 
 
