@@ -19,6 +19,7 @@ from tl_toolkit.data.pipeline import (
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.progress import Progress
 from tl_toolkit.training.step import Predictor, make_predictor
 from tl_toolkit.transfer.cached_batches import CachedBatches, cache_features
 from tl_toolkit.transfer.feature_cache import STORAGE, NoRoomError
@@ -58,7 +59,7 @@ def open_batch_source(
     cached, reason = None, "another process has no room for them"
     distribute = context.devices(experiment.recipe)
     if experiment.plan.cut is None or not experiment.recipe.cache:
-        return _streamed(experiment, distribute), ()
+        return _streamed(experiment, distribute, context.progress), ()
     try:
         cached = _compute_features(experiment, experiment.plan.cut, context)
     except NoRoomError as error:
@@ -68,7 +69,7 @@ def open_batch_source(
     if cached is not None:
         cached.release()
     note = f"the frozen layers are computed again in every epoch: {reason}"
-    return _streamed(experiment, distribute), (note,)
+    return _streamed(experiment, distribute, context.progress), (note,)
 
 
 def distributed_batches(
@@ -98,7 +99,9 @@ def distributed_batches(
     )
 
 
-def _streamed(experiment: Experiment, distribute: tf.distribute.Strategy) -> BatchSource:
+def _streamed(
+    experiment: Experiment, distribute: tf.distribute.Strategy, progress: Progress
+) -> BatchSource:
     preprocessing, dataset = experiment.preprocessing, experiment.dataset
 
     def training(**batches: Any) -> tf.data.Dataset:
@@ -107,13 +110,14 @@ def _streamed(experiment: Experiment, distribute: tf.distribute.Strategy) -> Bat
             preprocessing,
             experiment.augmentation,
             views=experiment.hyperparameters.views,
+            progress=progress,
             **batches,
         )
 
     validation = None
     if dataset.validation is not None:
         validation = decoded_evaluation_batches(
-            dataset.validation, preprocessing, EVALUATION_BATCH_SIZE
+            dataset.validation, preprocessing, EVALUATION_BATCH_SIZE, progress
         )
     is_shared = distribute.num_replicas_in_sync > 1
     return BatchSource(
