@@ -69,6 +69,56 @@ def test_a_cache_limit_that_is_none_is_refused(command, words):
     assert (code, "at least 0 bytes" in err) == (2, True)
 
 
+TWO_COMMANDS = """
+import sys
+from tl_toolkit.cli import app
+
+words = sys.argv[1:]
+for command in (words[: words.index("then")], words[words.index("then") + 1 :]):
+    sys.argv = ["tl-toolkit", *command]
+    app.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [[], pytest.param(["-OO"], marks=pytest.mark.long)],  # python compiles all of TensorFlow anew
+    ids=["", "without docstrings"],
+)
+def test_neither_odd_names_nor_the_locale_matter(flags, photos, tiny_weights, tmp_path):
+    root = tmp_path / "photos"
+    for name in ("red", "blue"):
+        shutil.copytree(photos / name, root / f"{name} é [b]")
+    odd = os.path.join(os.fsencode(root / "red é [b]"), b"\xff\xe9.jpg")  # not UTF-8
+    shutil.copyfile(photos / "red" / "0.jpg", odd)
+    words = ["train", "--data", f"folder:{root}", "--strategy", "new-head", "--epochs", "1"]
+    words += ["--weights", str(tiny_weights), "--output", str(tmp_path / "run")]
+    words += ["then", "predict", str(tmp_path / "run"), odd]
+    process = subprocess.run(
+        [sys.executable, *flags, "-c", TWO_COMMANDS, *words],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr.decode(errors="replace")
+    assert process.stderr == b""
+    assert b"red" in process.stdout.splitlines()[-2]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["test"]["classes"]) == {"red é [b]", "blue é [b]"}
+
+
+@pytest.mark.parametrize("words", ["train --help", "weights resnet18"])
+def test_help_and_lists_need_no_docstrings(words):
+    process = subprocess.run(
+        [sys.executable, "-OO", "-m", "tl_toolkit.cli", *words.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--learning-rate" in process.stdout or "resnet18.a1_in1k" in process.stdout
+
+
 @pytest.mark.slow
 def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_path):
     folder = tmp_path / "run"

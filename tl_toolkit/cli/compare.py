@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
+from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.tables import print_comparison
 from tl_toolkit.cli.terminal import terminal
 from tl_toolkit.recipe import DIGITS
@@ -59,7 +59,6 @@ def compare(
     given = {name: value for name, value in fields.items() if value is not None}
     if data == DIGITS:
         given = {**FEW_SHOT, **given}
-    require_tensorflow_backend()
     with terminal(verbose) as progress:
         from tl_toolkit.experiments.compare import compare as compare_recipes
         from tl_toolkit.experiments.compare import comparison_recipes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tyro
 
-from tl_toolkit.cli.backend import require_tensorflow_backend
 from tl_toolkit.cli.tables import metrics_table, print_json
 from tl_toolkit.cli.terminal import drawn, terminal
 
@@ -27,7 +26,6 @@ def evaluate(
         json: Print JSON.
         verbose: Show TensorFlow's own messages.
     """
-    require_tensorflow_backend()
     with terminal(verbose) as progress:
         from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 

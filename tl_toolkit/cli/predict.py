@@ -6,7 +6,6 @@ import dataclasses
 
 import tyro
 
-from tl_toolkit.cli.backend import require_tensorflow_backend
 from tl_toolkit.cli.tables import predictions_table, print_json
 from tl_toolkit.cli.terminal import drawn, terminal
 from tl_toolkit.errors import InputError
@@ -33,7 +32,6 @@ def predict(
         raise InputError("Name at least one image file.")
     if top < 1:
         raise InputError(f"--top must be at least 1. Received: {top}")
-    require_tensorflow_backend()
     with terminal(verbose) as progress:
         from tl_toolkit.export.classifier import load_classifier
 

@@ -7,7 +7,7 @@ import sys
 
 import tyro
 
-from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
+from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import print_search
 from tl_toolkit.cli.terminal import terminal
@@ -54,7 +54,6 @@ def search(
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)
-    require_tensorflow_backend()
     with terminal(verbose) as progress:
         from tl_toolkit.experiments.context import Context
         from tl_toolkit.tuning.search import is_one_of_several

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import pathlib
 import threading
 import time
@@ -24,10 +25,14 @@ SECONDS_BETWEEN_LINES = 30.0
 def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
     """Shows progress in the terminal, and keeps TensorFlow's own messages out of it.
 
-    Enter it before TensorFlow is imported; `import tl_toolkit` does not import it.
+    It imports TensorFlow: only messages of a TensorFlow that was not imported before are kept out from the
+    first one on. `import tl_toolkit` does not import it.
 
     Args:
         verbose: Leave TensorFlow's messages in the terminal.
+
+    Raises:
+        InputError: Keras' backend is not TensorFlow.
 
     Yields:
         For the argument `progress` of `tl.run` and `tl.search`.
@@ -36,11 +41,12 @@ def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
         >>> with tl.terminal() as progress:
         ...     tl.run(tl.Recipe(data="folder:photos", strategy=tl.NewHead()), progress=progress)
     """
-    if verbose:
-        yield TerminalProgress(Console())
-        return
-    with quiet_tensorflow() as log:
-        yield TerminalProgress(Console(), log)
+    with contextlib.nullcontext(None) if verbose else quiet_tensorflow() as log:
+        progress = TerminalProgress(Console(), log)
+        with progress.stage("Loading TensorFlow"):
+            # Refuses another Keras backend, in this toolkit's words, before Keras is imported.
+            importlib.import_module("tl_toolkit.models")
+        yield progress
 
 
 class TerminalProgress(Progress):

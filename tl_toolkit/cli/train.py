@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from tl_toolkit.cli.backend import feature_cache, require_tensorflow_backend
+from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
@@ -45,7 +45,6 @@ def train(
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)
-    require_tensorflow_backend()
     with terminal(verbose) as progress:
         from tl_toolkit.experiments.context import Context
         from tl_toolkit.experiments.run import run

@@ -1,17 +1,11 @@
-"""What commands do before they import Keras."""
+"""The flag `--cache-limit`."""
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tl_toolkit.transfer.feature_cache import FeatureCache
-
-
-def require_tensorflow_backend() -> None:
-    """Refuses another Keras backend, in this toolkit's words, before Keras is imported."""
-    importlib.import_module("tl_toolkit.models")
 
 
 def feature_cache(gigabytes: float | None) -> FeatureCache:
