@@ -9,6 +9,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Packages are compiled when they are first imported, which takes a third of the time of compiling all of them. Without
 # files to keep the bytecode in, every process would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Tests and benchmarks use PyTorch on the processor: its build for GPUs is gigabytes larger.
+export UV_TORCH_BACKEND ?= cpu
 
 .PHONY: demo test test-fast test-kill test-long check format bench gpu-check clean
 
@@ -51,7 +53,7 @@ gpu-check: .venv/.installed-gpu
 define install
 	@{ [ -n "$(UV)" ] && $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv \
 	  && $(UV) pip install --quiet --python $(BIN)/python --editable '$(1)'; } \
-	|| { $(PYTHON) -m venv .venv \
+	|| { [ -z "$(UV)" ] || echo "uv could not install it: trying pip"; $(PYTHON) -m venv .venv \
 	  && $(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip \
 	  && $(BIN)/python -m pip install -qq --no-compile --editable '$(1)'; }
 	@touch .venv/.installed $@
