@@ -9,17 +9,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from tl_toolkit.catalog import (
     BLOCK_COUNTS,
+    FEATURES,
     PREPROCESSING,
     STEMS,
     VARIANTS,
     AugmentationName,
     BNMode,
+    On,
     OnBadImage,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
 
-On = Literal["features", "logits"]
 ClassBalance = Literal["none", "weights", "sampling"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -46,7 +47,7 @@ class FullFineTune:
     """
 
     name: ClassVar[str] = "full_fine_tune"
-    on: On = "features"
+    on: On = FEATURES
     bn_mode: BNMode | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class LastLayers:
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
-    on: On = "features"
+    on: On = FEATURES
     bn_mode: BNMode | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class NewHead:
     """
 
     name: ClassVar[str] = "new_head"
-    on: On = "features"
+    on: On = FEATURES
 
     def __post_init__(self) -> None:
         check_fields(self)

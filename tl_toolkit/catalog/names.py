@@ -11,6 +11,10 @@ IMAGENET_STEM, CIFAR_STEM = STEMS = ("imagenet", "cifar")
 BNMode = Literal["adapt", "affine", "frozen"]  # see models.batch_norm.BatchNormalization
 ADAPT, AFFINE, FROZEN = BN_MODES = get_args(BNMode)
 
+# What a new head sits on: the pooled features, or the original network's logits.
+On = Literal["features", "logits"]
+FEATURES, LOGITS = HEAD_PLACES = get_args(On)
+
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 # What folders, tables and TensorFlow Datasets call a split, in lower case.
 SPLIT_ALIASES = {

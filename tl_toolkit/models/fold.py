@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from tl_toolkit.errors import unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
+from tl_toolkit.recipe import ServePrecision
 
-ENGINE_PRECISIONS = ("float32", "bfloat16")
+ENGINE_PRECISIONS = get_args(ServePrecision)
 
 
 @keras.saving.register_keras_serializable(package="tl_toolkit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tl_toolkit.catalog import Architecture, Preprocessing
+from tl_toolkit.catalog import FEATURES, HEAD_PLACES, LOGITS, Architecture, Preprocessing
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.models.preprocessing import ImagePreprocessing
@@ -20,7 +20,7 @@ def assemble_classifier(
     preprocessing: Preprocessing,
     classes: int,
     *,
-    on: str = "features",
+    on: str = FEATURES,
     original_classes: int = 0,
     zero_init_head: bool = True,
     zero_init_residual: bool = False,
@@ -51,7 +51,7 @@ def assemble_classifier(
     images = keras.Input((None, None, 3), name="image")
     x = ImagePreprocessing(preprocessing, name="preprocessing")(images)
     initializer = "zeros" if zero_init_head else "glorot_uniform"
-    if on == "logits":
+    if on == LOGITS:
         backbone = build_resnet(
             architecture,
             input_tensor=x,
@@ -71,7 +71,7 @@ def assemble_classifier(
         classes,
         kernel_initializer=initializer,
         dtype=logits_dtype(),
-        name=LOGITS_HEAD if on == "logits" else FEATURES_HEAD,
+        name=LOGITS_HEAD if on == LOGITS else FEATURES_HEAD,
     )(backbone.output)
     with recursion_room(sum(architecture.block_counts)):
         return keras.Model(images, logits, name=name or architecture.name)
@@ -83,11 +83,11 @@ def new_head(model: keras.Model) -> keras.layers.Dense:
 
 
 def _check_arguments(classes: int, on: str, original_classes: int) -> None:
-    if on not in ("features", "logits"):
-        raise unknown_name("place of the head", on, ("features", "logits"))
+    if on not in HEAD_PLACES:
+        raise unknown_name("place of the head", on, HEAD_PLACES)
     if classes < 1:
         raise InputError(f"`classes` must be at least 1. Received: {classes}")
-    if on == "logits" and original_classes < 1:
+    if on == LOGITS and original_classes < 1:
         raise InputError(
             "`original_classes` must be the outputs of the original last layer, at least 1, where the "
             f"head sits on its logits. Received: {original_classes}"
