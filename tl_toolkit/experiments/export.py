@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.catalog import FEATURES, LOGITS, WeightSpec
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
@@ -98,7 +98,7 @@ def _spec_of_result(experiment: Experiment) -> WeightSpec:
         ("weights", experiment.spec.licence),
         ("images", experiment.dataset.licence),
     )
-    on_logits = getattr(experiment.recipe.strategy, "on", "features") == "logits"
+    on_logits = getattr(experiment.recipe.strategy, "on", FEATURES) == LOGITS
     names = experiment.spec.class_names if on_logits else experiment.dataset.class_names
     return dataclasses.replace(
         experiment.spec,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from tl_toolkit.catalog import ADAPT, AFFINE, FROZEN
 from tl_toolkit.data.pipeline import batch_sizes, steps_per_epoch
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
@@ -177,14 +178,14 @@ def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]
         f"statistics (under {SMALLEST_BATCH_FOR_STATISTICS})"
     )
     if isinstance(strategy, NewHead):
-        return "frozen", ()
-    chosen = "adapt" if isinstance(strategy, FromScratch) else strategy.bn_mode
+        return FROZEN, ()
+    chosen = ADAPT if isinstance(strategy, FromScratch) else strategy.bn_mode
     if chosen is None:
-        chosen = "affine"
+        chosen = AFFINE
         if isinstance(strategy, FullFineTune) and not too_small:
-            chosen = "adapt"
+            chosen = ADAPT
         elif isinstance(strategy, FullFineTune):
             return chosen, (f"{problem}: the pretrained ones are kept (affine mode)",)
-    if chosen == "adapt" and too_small:
+    if chosen == ADAPT and too_small:
         return chosen, (f"{problem}: a larger batch_size helps, or bn_mode='affine' with weights",)
     return chosen, ()

@@ -6,7 +6,14 @@ import dataclasses
 
 import keras
 
-from tl_toolkit.catalog import PREPROCESSING, Architecture, Preprocessing, WeightSpec
+from tl_toolkit.catalog import (
+    FEATURES,
+    LOGITS,
+    PREPROCESSING,
+    Architecture,
+    Preprocessing,
+    WeightSpec,
+)
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
 from tl_toolkit.progress import SILENT, Progress
@@ -108,8 +115,8 @@ def build_network(
     Raises:
         InputError: The weights do not fit, or hold no head for `on="logits"`.
     """
-    on = getattr(recipe.strategy, "on", "features")
-    if on == "logits" and not spec.classes:
+    on = getattr(recipe.strategy, "on", FEATURES)
+    if on == LOGITS and not spec.classes:
         raise InputError(
             f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
             "none: use on='features'."

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tl_toolkit.catalog import ADAPT
+from tl_toolkit.catalog import FROZEN as FROZEN_MODE
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.describe import block_of
@@ -90,7 +92,7 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
     for layer in model.layers:
         trained = layer.name in trained_layers
         if isinstance(layer, BatchNormalization):
-            bn_modes[layer.name] = bn_mode if trained else "frozen"
+            bn_modes[layer.name] = bn_mode if trained else FROZEN_MODE
         layer_roles = {
             variable.path: _role(layer, variable, trained, bn_modes.get(layer.name))
             for variable in layer.variables
@@ -129,7 +131,7 @@ def apply_plan(model: keras.Model, plan: FreezePlan, bn_momentum: float | None =
         if isinstance(layer, BatchNormalization):
             layer.mode = plan.bn_modes[layer.name]
             layer.synchronized = replicas > 1  # else the replicas' moving averages drift apart
-            if layer.mode == "adapt" and bn_momentum is not None:
+            if layer.mode == ADAPT and bn_momentum is not None:
                 layer.momentum = bn_momentum
         else:
             layer.trainable = any(plan.roles[v.path] == TRAINED for v in layer.variables)
@@ -204,6 +206,6 @@ def _role(layer: keras.Layer, variable: keras.Variable, trained: bool, bn_mode: 
         return STATE
     if bn_mode is not None:
         if variable is layer.moving_mean or variable is layer.moving_variance:
-            return UPDATED if bn_mode == "adapt" else FIXED
-        return FROZEN if bn_mode == "frozen" else TRAINED
+            return UPDATED if bn_mode == ADAPT else FIXED
+        return FROZEN if bn_mode == FROZEN_MODE else TRAINED
     return TRAINED if trained else FROZEN
