@@ -150,9 +150,9 @@ class Recipe:
             size, and where all is trained another view each epoch.
         cache: Whether what is frozen before the first trained layer is computed once and kept on disk; the
             result is the same, to rounding.
-        precision: What is trained in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where
-            the hardware multiplies in it, else float32.
-        devices: What it is trained on: `"one"` device; `"mirrored"`, all GPUs of the machine, or without any
+        precision: What training computes in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where
+            the hardware supports it, else float32.
+        devices: What training runs on: `"one"` device; `"mirrored"`, all GPUs of the machine, or without any
             all logical processors; `"multi_worker"`, the cluster that `TF_CONFIG` or SLURM describes; or
             `"auto"`: the cluster, else all GPUs, else one device. The result is the same, to rounding.
         serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that have

@@ -65,7 +65,7 @@ def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
 
 
 def pin_of(recipe: Recipe, path: pathlib.Path | None) -> PinnedWeights | None:
-    """Returns what the weights of a recipe's file stood for, where its run left that beside it.
+    """Returns what the weights of a recipe's file stood for, if its run recorded that next to it.
 
     Weights named by a flag are used as they are named.
     """

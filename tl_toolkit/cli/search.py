@@ -35,7 +35,7 @@ def search(
 
     Args:
         flags: The recipe's fields: everything that no axis says.
-        recipe: A recipe.json to start from; flags given beside it win.
+        recipe: A recipe.json to start from; flags override it.
         axis: What is searched, such as batch_size=8,16,32 learning_rate=1e-4..1e-1 augmentation=photo,none:
             values, or for learning_rate and weight_decay the ends of a range. A learning rate is that of a
             batch of 32 images. Batch size and learning rate are searched in any case. Also: strategy,

@@ -50,7 +50,7 @@ def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
 
 
 class TerminalProgress(Progress):
-    """Bars with the time left; where the console is no terminal, a line every half a minute.
+    """Bars with the time left; if the console is not a terminal, a line every half a minute.
 
     Args:
         console: Where to.

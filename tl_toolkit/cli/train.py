@@ -34,8 +34,8 @@ def train(
 
     Args:
         flags: The recipe's fields.
-        recipe: A recipe.json to start from; flags given beside it win. With the weights' record that a run
-            leaves beside it, the run is repeated with the same weights.
+        recipe: A recipe.json to start from; flags override it. If the run's recipe.weights.json is next to it,
+            the same weights are used.
         output: The run's folder; by default one under saved_models/.
         overwrite: Replace a finished run of that name.
         plan: Print what would be trained and what frozen, and stop.

@@ -40,7 +40,7 @@ def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
         table.add_row(spec.name, side, top1, licence, place)
     console.print(table)
     console.print(
-        f"{len(specs)} sets. 'imagenet' means the best one that can be had for a network: first what is in "
-        "a cache, then in this order; never one whose licence forbids commercial use.",
+        f"{len(specs)} sets. 'imagenet' means the best available one for a network: first what is in a "
+        "cache, then in this order; never one whose licence forbids commercial use.",
         soft_wrap=True,
     )

@@ -41,6 +41,8 @@ def left_behind_note(ignored: Iterable[pathlib.Path]) -> list[str]:
     others = len(ranked) - len(shown)
     more = f" and {others} other name{'s' if others > 1 else ''}" if others else ""
     entries = (
-        "files and folders that are not photos" if counts.total() > 1 else "file or folder that is not a photo"
+        "files and folders that are not photos"
+        if counts.total() > 1
+        else "file or folder that is not a photo"
     )
     return [f"ignored {counts.total()} {entries}: {', '.join(shown)}{more}"]

@@ -37,7 +37,7 @@ class BatchSource:
         training: From keyword arguments of `training_batches` to a `tf.data.Dataset`.
         validation: Batches of (inputs, labels); None where there are no validation images.
         predict: From validation batches to logits and labels.
-        close: To be called when the batches are no longer read: others may then take the features' room.
+        close: Call it when the batches are no longer read; the features may then be evicted.
     """
 
     model: keras.Model

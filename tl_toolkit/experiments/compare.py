@@ -74,7 +74,7 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: Where everything lies.
+        folder: The comparison's folder.
         title: Of the table: images, weights and labels.
         results: One a strategy, in the order of the recipes.
         best: The strategy that was chosen without the test set.
@@ -171,7 +171,7 @@ def _train_all(
 ) -> tuple[list[StrategyResult], StrategyResult, TrainedModel]:
     """Returns all results, the best one, and its first seed's model.
 
-    All processes of a cluster train together; each measures for itself, and the chief keeps its folder.
+    On a cluster all processes train together; each computes the figures, and only the chief keeps a folder.
     """
     datasets = [
         open_recipe_data(recipes[0].replace(seed=seed), context.progress) for seed in range(seeds)
@@ -259,8 +259,8 @@ def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
     spec = open_weights(weights, fields.get("backbone")).spec
     if spec is None:
         raise InputError(
-            f"The weights {weights!r} do not say which network they are for, so none can be trained from "
-            "scratch beside them. Give a catalogue name or a finished run's folder."
+            f"The weights {weights!r} do not say which network they are for, so there is nothing to train "
+            "from scratch in comparison. Give a catalogue name or a finished run's folder."
         )
     network = spec.architecture
     return {

@@ -30,7 +30,7 @@ def evaluate_exported(
     Args:
         model: What `load_classifier` takes.
         data: What `open_dataset` takes. Images that the model learned from, or was selected by, are left
-            out, whatever path they lie under: they are told by their contents.
+            out; they are recognised by their contents, under any path.
         on_bad_image: As in `open_dataset`.
         progress: Shows what is done.
 

@@ -45,7 +45,7 @@ class RunResult:
     """A finished run.
 
     Attributes:
-        folder: Where everything lies.
+        folder: The run's folder.
         recipe: What was done.
         test: `classification_metrics` on the test images.
         validation: The same on the validation images; None where there are none.
@@ -160,7 +160,7 @@ def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
 
 
 def _seen_by_the_weights(recipe: Recipe) -> set[str]:
-    """Images that an earlier run, whose weights these are, learned from; told by their contents."""
+    """Digests of the images that the run behind these weights learned from or was selected by."""
     if recipe.weights is None:
         return set()
     path = pathlib.Path(recipe.weights).expanduser()

@@ -98,7 +98,7 @@ def shared_output(
         reads: As for `check_output`.
 
     Raises:
-        InputError: As `check_output`; another process writes the folder; or what lies unfinished there is of
+        InputError: As `check_output`; another process writes the folder; or an unfinished output of
             another kind.
         LostWorkerError: Another process is gone, and what the chief writes is not finished.
     """
@@ -157,14 +157,14 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
 
 
 def write_pin(pin: PinnedWeights | None, recipe_file: pathlib.Path) -> None:
-    """Writes, beside a recipe's file, what its weights stood for; nothing for a recipe from scratch."""
+    """Writes what a recipe's weights stood for, next to the recipe's file; nothing for a recipe from scratch."""
     if pin is not None:
         recipe_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(pin_file(recipe_file), pin.to_json())
 
 
 def read_pin(recipe_file: pathlib.Path) -> PinnedWeights | None:
-    """Returns what `write_pin` wrote beside a recipe's file; None where there is nothing.
+    """Returns what `write_pin` wrote next to a recipe's file; None if there is nothing.
 
     Raises:
         InputError: The file is damaged.
@@ -177,7 +177,7 @@ def read_pin(recipe_file: pathlib.Path) -> PinnedWeights | None:
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{str(path)!r} is damaged: {error}. It says which weights the recipe ran with. Remove it to let "
-            "the recipe choose its weights anew."
+            "the recipe choose its weights again."
         ) from error
 
 

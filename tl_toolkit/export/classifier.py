@@ -40,7 +40,7 @@ class Classifier:
 
     Attributes:
         path: The SavedModel's folder; None for weights with their original head.
-        card: What is known of the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
+        card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
             `preprocessing` and `test` too.
     """
 
@@ -111,7 +111,7 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
 
     Args:
         path: A run's folder, or the SavedModel in it; or `"resnet18"` to `"resnet152"` for ImageNet's
-            classes with the best weights that can be had, or the name of weights.
+            classes with the best available weights, or the name of weights.
 
     Raises:
         InputError: There is none, or the weights classify nothing.

@@ -25,14 +25,14 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
     """Builds the classifier that the weights were published as.
 
     Args:
-        name: `"resnet50"` for the best ImageNet weights of that network that can be had, or what
+        name: `"resnet50"` for the best available ImageNet weights of that network, or what
             `open_weights` takes.
 
     Returns:
         Its endpoints, as those of a SavedModel, and its card.
 
     Raises:
-        InputError: The weights cannot be had, have no head, or do not name their classes or preprocessing.
+        InputError: The weights are not available, have no head, or do not name their classes or preprocessing.
     """
     source = open_weights(IMAGENET, name) if name in BLOCK_COUNTS else open_weights(name)
     spec = source.spec

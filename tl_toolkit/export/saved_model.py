@@ -44,7 +44,7 @@ def export_saved_model(
         folder: Where to; must not exist.
         preprocessing: Gives the image size and the crop.
         class_names: In the order of the logits.
-        card: What to know of the model, plain JSON values; lies beside it as `assets.extra/`.
+        card: Facts about the model, plain JSON values; stored with it in `assets.extra/`.
     """
     signatures = {
         name: tf.function(function, input_signature=[spec]).get_concrete_function()

@@ -1,4 +1,4 @@
-"""What a run has to remember to go on: variables and a few plain values, saved whole or not at all."""
+"""What a run needs to resume: variables and a few plain values, saved whole or not at all."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tl_toolkit.training.step import StepResult, TrainingStep
 
 
 class DivergedError(InputError):
-    """The loss is no longer a number."""
+    """The loss is not finite."""
 
 
 # What a process may be asked to stop by, in the order in which a step tells the others.
