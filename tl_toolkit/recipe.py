@@ -42,8 +42,8 @@ class FullFineTune:
 
     Attributes:
         on: What the new head sits on: the pooled `"features"`, or the original network's `"logits"`.
-        bn_mode: Of all batch normalisations; None: `"adapt"` where a batch has 16 images or more over all
-            replicas together, whose statistics are synchronised, else `"affine"`.
+        bn_mode: Mode of all batch normalisations. None: `"adapt"` if a batch has at least 16 images over all
+            replicas together, since their statistics are synchronised; else `"affine"`.
     """
 
     name: ClassVar[str] = "full_fine_tune"
@@ -59,10 +59,10 @@ class LastLayers:
     """Load the weights, put a new head on, train only the last layers and the head.
 
     Attributes:
-        trainable_from: First block that is trained, such as `"conv5_block1"`; a stage such as
-            `"conv5"` means its first block.
+        trainable_from: The first block to train, such as `"conv5_block1"`; a stage such as `"conv5"` means
+            its first block.
         on: As in `FullFineTune`.
-        bn_mode: Of the trained blocks' batch normalisations; None: `"affine"`.
+        bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
     """
 
     name: ClassVar[str] = "last_layers"
@@ -120,52 +120,54 @@ def strategy_named(name: str, **options: Any) -> Strategy:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Every choice of a run. None means: the default, which depends on the weights or on the data.
+    """Every choice of a run. A field that is None gets a default that depends on the weights or the data.
 
     Attributes:
-        data: What `open_dataset` takes, such as `"folder:photos"`.
+        data: Where the images are, such as `"folder:photos"`; see `open_dataset`.
         strategy: What is trained.
-        weights: What to start from: `"imagenet"`, a name that `tl-toolkit weights` lists, `"hf://…"`,
-            `"keras-hub:…"`, a file, or a finished run's folder; None: what suits the data, `"digits"` for the
-            data `"digits"` and `"imagenet"` for everything else; nothing from scratch.
-        backbone: `"resnet18"` to `"resnet152"`; None: what the weights are for, resnet50 for
+        weights: Weights to start from: `"imagenet"`, a name that `tl-toolkit weights` lists, `"hf://…"`,
+            `"keras-hub:…"`, a file, or the folder of a finished run. None: `"digits"` for the data
+            `"digits"`, `"imagenet"` for any other, no weights when training from scratch.
+        backbone: `"resnet18"` to `"resnet152"`. None: the network that the weights are for; resnet50 for
             `"imagenet"`.
-        variant: `"v1"` or `"v1.5"`; None: what the weights are for, else v1.5.
-        width: Filters of the first stage; None: what the weights are for, else 64.
-        stem: `"imagenet"` or `"cifar"`; None: what the weights are for, else imagenet.
-        bn_epsilon: ε of batch normalisation; None: what the weights are for, else 1e-5.
-        preprocessing: A name in `catalog.PREPROCESSING`; None: the weights' own, or `"rescale"` from
-            scratch.
-        image_size: Side of the square image in pixels; None: the weights' own.
-        crop_fraction: At evaluation, side of the centre crop over the image's shorter side; None: the
-            weights' own, for photos of things with something around them. 1 where all of it matters.
-        labels_per_class: Few-shot: images of each class for training and validation together.
-        test_fraction: Share of the images to test on, where the source has no test split.
-        validation_fraction: Share of the rest to validate on; None: 0.2, or 0 with labels_per_class.
-        split_seed: Chooses the test and validation images.
-        on_bad_image: `"error"` or `"skip"`.
+        variant: `"v1"` or `"v1.5"`. None: that of the weights, else v1.5.
+        width: Filters of the first stage. None: that of the weights, else 64.
+        stem: `"imagenet"` or `"cifar"`. None: that of the weights, else imagenet.
+        bn_epsilon: ε of batch normalisation. None: that of the weights, else 1e-5.
+        preprocessing: `"rescale"`, `"imagenet"` or `"caffe"`. None: that of the weights; `"rescale"` when
+            training from scratch.
+        image_size: Side of the square input image in pixels, at least 8. None: that of the weights.
+        crop_fraction: Side of the centre crop at evaluation, as a fraction of the image's shorter side. None:
+            that of the weights, which suits photos with some background. 1 if everything in the image matters.
+        labels_per_class: Few-shot: images of each class for training and validation together. None: all.
+        test_fraction: Share of the images used for testing, if the data has no test split.
+        validation_fraction: Share of the remaining images used for validation, if the data has no validation
+            split. None: 0.2, or 0 with `labels_per_class`.
+        split_seed: Seed that chooses the test and validation images.
+        on_bad_image: What an unreadable image does: `"error"` stops the run, `"skip"` leaves it out and lists it.
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.
-        augmentation: A preset of `data.augment`; None: the one that suits the data.
-        views: Augmented views of an image, seen in turn, epoch after epoch; None: by strategy and data
-            size, and where all is trained another view each epoch.
-        cache: Whether what is frozen before the first trained layer is computed once and kept on disk; the
-            result is the same, to rounding.
-        precision: What training computes in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 where
+        augmentation: `"none"`, `"photo"`, `"shift"`, `"surface"` or `"zoom"`. None: what suits the data.
+        views: Augmented views of each image, used in turn, one an epoch. None: by strategy and data size; a
+            new view every epoch when everything is trained.
+        cache: Whether the frozen layers' features are computed once and kept on disk. The result is the same, to
+            rounding.
+        precision: What training computes in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 if
             the hardware supports it, else float32.
-        devices: What training runs on: `"one"` device; `"mirrored"`, all GPUs of the machine, or without any
-            all logical processors; `"multi_worker"`, the cluster that `TF_CONFIG` or SLURM describes; or
-            `"auto"`: the cluster, else all GPUs, else one device. The result is the same, to rounding.
-        serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that have
+        devices: What training runs on: `"one"` device; `"mirrored"`, all GPUs of the machine, or all logical
+            CPUs if there are none; `"multi_worker"`, the cluster that `TF_CONFIG` or SLURM describes; or
+            `"auto"`, the first of these that there is: cluster, several GPUs, one device. The result is the
+            same, to rounding.
+        serve_precision: What the SavedModel computes in: `"float32"`, or `"bfloat16"` for servers that support
             it.
-        optimizer: `"adamw"` or `"sgd"`; None: by strategy.
-        learning_rate: Peak of the schedule; None: the strategy's, scaled to the batch size (see
-            `transfer.defaults.scaled_learning_rate`).
-        weight_decay: Decoupled, not on batch normalisation and biases; None: by strategy.
-        batch_size: Largest batch, over all replicas together; None: by strategy and data size.
-        epochs: None: by strategy and data size.
-        label_smoothing: From 0 to under 1.
-        patience: Epochs without a better validation before training stops; None: never.
-        seed: Of everything random but the test and validation split.
+        optimizer: `"adamw"` or `"sgd"`. None: by strategy.
+        learning_rate: Peak of the schedule. None: by strategy, scaled with the batch size: its square root for
+            AdamW, linearly for SGD, relative to a batch of 32.
+        weight_decay: Decoupled; not applied to batch normalisation and biases. None: by strategy.
+        batch_size: Largest batch, over all devices together. None: by strategy and data size.
+        epochs: Passes over the training images. None: by strategy and data size.
+        label_smoothing: From 0 to less than 1.
+        patience: Epochs without a better validation result before training stops. None: never.
+        seed: Seed of everything random except the test and validation split.
     """
 
     data: str
