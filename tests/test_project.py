@@ -116,6 +116,14 @@ def test_links_and_paths_of_the_documents_exist(name):
         assert (ROOT / target).exists(), target
 
 
+def test_contributing_says_what_every_folder_and_file_at_the_root_is_for():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2]
+    tracked = {path.relative_to(ROOT).parts for path in files()}
+    names = {parts[1] + "/" * (len(parts) > 2) for parts in tracked if parts[0] == "tl_toolkit"}
+    assert {"recipe.py", "cli/"} <= names
+    assert {name for name in names - {"py.typed"} if f"`{name}`" not in table} == set()
+
+
 def test_the_changelog_begins_with_this_version():
     versions = re.findall(
         r"^## .*?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
