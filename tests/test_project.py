@@ -3,6 +3,7 @@
 import collections
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 import tokenize
@@ -150,7 +151,21 @@ def test_every_command_of_the_documents_is_understood(capsys, monkeypatch):
         assert flags[name] <= shown, name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.py")), ids=lambda p: p.name)
+RECIPES = sorted((ROOT / "recipes").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
+def test_what_a_recipe_imports_and_asks_for_exists(path):
+    """Its choices are checked when it is imported; what it trains is not started."""
+    names = runpy.run_path(str(path), run_name="imported")
+    recipes = [names[name] for name in ("RECIPE", "BASE") if name in names]
+    assert all(isinstance(recipe, tl.Recipe) for recipe in recipes)
+    assert recipes or path.name == "compare.py"
+    for name in re.findall(r"\btl\.(\w+)", path.read_text()):
+        assert name in tl.__all__
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_every_recipe_opens_with_its_command_and_its_result(path):
     opening = path.read_text().split('"""')[1]
     assert f"python recipes/{path.name}" in opening
