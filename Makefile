@@ -23,9 +23,9 @@ test: .venv/.installed-test
 test-fast: .venv/.installed-test
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not long"
 
-# All tests, those that `make test` leaves out as well, and more of each: 24 kills, a hundred trials, 200 examples.
+# All tests, also those that `make test` leaves out, with more examples, trials and losses.
 test-long: .venv/.installed-test
-	HYPOTHESIS_PROFILE=long KILL_POINTS=24 MEMORY_TRIALS=100 $(BIN)/python -m pytest $(WORKERS) -m ""
+	HYPOTHESIS_PROFILE=long MEMORY_TRIALS=100 LOSE_EACH_WORKER=1 $(BIN)/python -m pytest $(WORKERS) -m ""
 
 # Kills runs at 24 moments.
 test-kill: .venv/.installed-test

@@ -23,7 +23,7 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "several_devices.md"
 BLOCKS = re.findall(r"```(?:bash|yaml)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 LAUNCH, FIRST_HOST, SECOND_HOST, SLURM, KUBERNETES = BLOCKS
 SECONDS = 180
-LOST = (0, 1) if "KILL_POINTS" in os.environ else (0,)  # `make test-long`: each in turn
+LOST = (0, 1) if "LOSE_EACH_WORKER" in os.environ else (0,)  # `make test-long`: each in turn
 
 
 @pytest.fixture
