@@ -142,7 +142,8 @@ class Recipe:
         labels_per_class: Few-shot: images of each class for training and validation together. None: all.
         test_fraction: Share of the images used for testing, if the data has no test split.
         validation_fraction: Share of the remaining images used for validation, if the data has no validation
-            split. None: 0.2, or 0 with `labels_per_class`.
+            split. 0: none, and the data's own validation split is trained on. None: 0.2, or 0 with
+            `labels_per_class`.
         split_seed: Seed that chooses the test and validation images.
         on_bad_image: What an unreadable image does: `"error"` stops the run, `"skip"` leaves it out and lists it.
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.

@@ -1,5 +1,7 @@
 """`open_dataset` makes the splits that a source lacks, and none of them leaks into another."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -209,6 +211,23 @@ def test_a_class_too_small_for_its_splits_is_refused(trees, class_sizes, options
     trees(class_sizes)
     with pytest.raises(InputError, match=message):
         open_dataset("trees", **options)
+
+
+def test_without_validation_the_sources_own_split_is_trained_on(trees):
+    own, heavy = split_of((2, 1, 3), first_id=100), np.float32([2, 2, 2, 3, 3, 3])
+    trees(validation=dataclasses.replace(own, weights=heavy))
+    kept = open_dataset("trees")
+    dataset = open_dataset("trees", validation_fraction=0)
+    assert dataset.validation is None
+    assert counts(dataset.train) == [
+        n + m for n, m in zip(counts(kept.train), (2, 1, 3), strict=True)
+    ]
+    assert ids(dataset.train) == ids(kept.train) | ids(own)
+    assert ids(dataset.test) == ids(kept.test)
+    assert dataset.train.weights.tolist() == [1] * len(kept.train) + heavy.tolist()
+    pixels = [split.images.encoded(len(split) - 1) for split in (dataset.train, own)]
+    assert pixels[0] == pixels[1]
+    assert any("own validation images are trained on" in note for note in dataset.notes)
 
 
 def test_the_way_out_for_two_images_works(trees):

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ class Images(Protocol):
 
     def take(self, indices: np.ndarray) -> Images:
         """Returns the images at those positions."""
+
+    def joined(self, other: Self) -> Self:
+        """Returns these images and then the others, of the same source."""
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         """Returns a function from int64[] (a number) to the image, by TensorFlow operations alone."""
@@ -47,6 +50,9 @@ class FileImages:
 
     def take(self, indices: np.ndarray) -> FileImages:
         return FileImages(self.paths[indices])
+
+    def joined(self, other: FileImages) -> FileImages:
+        return FileImages(np.concatenate([self.paths, other.paths]))
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         paths = tf.constant([os.fsencode(str(path)) for path in self.paths], tf.string)
@@ -71,6 +77,9 @@ class EncodedImages:
     def take(self, indices: np.ndarray) -> EncodedImages:
         return EncodedImages(self.contents[indices])
 
+    def joined(self, other: EncodedImages) -> EncodedImages:
+        return EncodedImages(np.concatenate([self.contents, other.contents]))
+
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         contents = tf.constant(self.contents, tf.string)
         return lambda index: EncodedLazyImage(contents[index])
@@ -93,6 +102,9 @@ class ArrayImages:
 
     def take(self, indices: np.ndarray) -> ArrayImages:
         return ArrayImages(self.pixels[indices])
+
+    def joined(self, other: ArrayImages) -> ArrayImages:
+        return ArrayImages(np.concatenate([self.pixels, other.pixels]))
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         pixels = tf.constant(self.pixels, tf.uint8)
@@ -130,6 +142,19 @@ class Split:
         indices = np.asarray(indices, np.int64)
         weights = None if self.weights is None else self.weights[indices]
         return Split(self.images.take(indices), self.labels[indices], self.ids[indices], weights)
+
+    def joined(self, other: Split) -> Split:
+        """Returns the images of this split and then those of another one of the same source."""
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            both = [(split.weights, len(split)) for split in (self, other)]
+            weights = np.concatenate([np.ones(n, np.float32) if w is None else w for w, n in both])
+        return Split(
+            self.images.joined(other.images),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.ids, other.ids]),
+            weights,
+        )
 
     @classmethod
     def of(

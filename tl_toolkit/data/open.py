@@ -58,7 +58,7 @@ def open_dataset(
             together; the rest, test data aside, goes unused. None: use all.
         test_fraction: Of all images, where the source has no test split.
         validation_fraction: Of the images left after that, where the source has no validation split;
-            0 for none. None: 0.2, or 0 with `labels_per_class`.
+            0 for none, the source's own then being trained on. None: 0.2, or 0 with `labels_per_class`.
         seed: Chooses the images of `labels_per_class`.
         split_seed: Chooses the test and validation images.
         on_bad_image: For folders and tables: `"error"`, or `"skip"` to skip bad files and list them in `notes`.
@@ -106,6 +106,9 @@ def open_dataset(
     validation = None if few_shot else source.validation
     if makes_validation:
         validation, pool, _ = _part(pool, groups, validation_fraction, (split_seed, 1))
+    elif validation is not None and validation_fraction == 0:
+        pool, validation = pool.joined(validation), None
+        notes.append("validation_fraction=0: the source's own validation images are trained on")
     return ImageDataset(
         uri=uri,
         class_names=source.class_names,
