@@ -128,7 +128,7 @@ def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, on_many):
 def test_processes_that_would_not_train_the_same_are_refused(results_on):
     messages = [result["unlike"]["message"] for result in results_on(2, 1)[0]]
     assert messages[0] == messages[1]
-    assert "would not train the same: they differ in recipe." in messages[0]
+    assert "would not train the same model: they differ in recipe." in messages[0]
 
 
 @pytest.mark.parametrize("processes", [1, 2])

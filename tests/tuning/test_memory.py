@@ -1,23 +1,22 @@
 """Trial after trial leaves memory flat, in a process that does nothing else.
 
-`make test` runs half of a hundred trials, `make test-long` all (`MEMORY_TRIALS`).
+`make test` runs 30 trials, `make test-long` a hundred (`MEMORY_TRIALS`).
 """
 
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-TRIALS = int(os.environ.get("MEMORY_TRIALS", "50"))
+TRIALS = int(os.environ.get("MEMORY_TRIALS", "30"))
 
 SCRIPT = """
 import json, pathlib, resource, sys
 import tl_toolkit as tl
 import keras
-from tl_toolkit.experiments.train_and_validate import Context
+from tl_toolkit.experiments.context import Context
 
 resident = []
 
@@ -33,10 +32,10 @@ print(json.dumps(resident))
 
 
 @pytest.mark.slow
-def test_trials_leave_memory_flat(photo_recipe, tmp_path):
+def test_trials_leave_memory_flat(python, photo_recipe, tmp_path):
     recipe = tmp_path / "recipe.json"
     photo_recipe.replace(epochs=1, batch_size=None, learning_rate=None).save(recipe)
-    words = [sys.executable, "-c", SCRIPT, str(recipe), str(tmp_path / "search"), str(TRIALS)]
+    words = [python, "-c", SCRIPT, str(recipe), str(tmp_path / "search"), str(TRIALS)]
     process = subprocess.run(words, check=True, capture_output=True, text=True)
     resident = json.loads(process.stdout.splitlines()[-1])
     assert len(resident) == TRIALS

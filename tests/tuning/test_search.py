@@ -1,8 +1,8 @@
 """A search: what its trials share, what they may read, how they fail, and what is left behind."""
 
+import contextlib
 import csv
 import dataclasses
-import io
 import json
 import types
 
@@ -10,27 +10,28 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from rich.console import Console
+from pretended import figures
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tl_toolkit as tl
-from tl_toolkit import preparation
-from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiments.train_and_validate import Context, train_and_validate
+from tl_toolkit.experiments import prepare
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.progress import Progress, Stage
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.feature_cache import FeatureCache
 from tl_toolkit.tuning import hypermodel, tuner
 from tl_toolkit.tuning.hypermodel import figures_of
 from tl_toolkit.tuning.trials import COMPLETED, INFEASIBLE, read_trials
 
-pytestmark = pytest.mark.slow
-
 FILES = {
     "best_recipe.json",
+    "best_recipe.weights.json",
     "parallel_coordinates.png",
     "search.json",
     "search_map.png",
     "tensorboard",
+    "tl_toolkit.json",
     "trials",
     "trials.csv",
 }
@@ -52,103 +53,61 @@ class Steps(keras.callbacks.Callback):
         self.counts[-1] += 1
 
 
-def test_the_best_recipe_gives_its_trials_figures_again(quick_search, tmp_path):
-    result = quick_search(trials=4)
+class Forbidden:
+    """Stands where the test images are."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"a trial read the test images: {name}")
+
+    def __len__(self):  # how many there are is part of a checkpoint's identity
+        return 12
+
+
+@pytest.mark.slow
+def test_a_whole_search(quick_search, photo_dataset, tmp_path, monkeypatch):
+    guarded, counts, opened = dataclasses.replace(photo_dataset), [], []
+    object.__setattr__(guarded, "test", Forbidden())
+    original = prepare.open_recipe_weights
+    monkeypatch.setattr(
+        prepare, "open_recipe_weights", lambda *a, **k: opened.append(a) or original(*a, **k)
+    )
+    context = Context(
+        dataset=guarded,
+        callbacks=(Steps(counts),),
+        feature_cache=FeatureCache(tmp_path / "cache"),
+    )
+    space = {"batch_size": [4, 16, 32], "learning_rate": [0.01]}
+    result = quick_search(space=space, tuner="grid", trials=None, context=context)
     assert {path.name for path in (tmp_path / "search").iterdir()} == FILES
-    assert [trial.status for trial in result.trials] == [COMPLETED] * 4
-    again = train_and_validate(tl.Recipe.load(result.folder / "best_recipe.json"))
+    assert [trial.status for trial in result.trials] == [COMPLETED] * 3
+
+    # The batch size reaches the pipeline.
+    images = len(photo_dataset.train)
+    assert [t.recipe.batch_size for t in result.trials] == [4, 16, 32]
+    assert counts == [3 * -(-images // size) for size in (4, 16, 32)]
+
+    # The best recipe gives its trial's figures again, from the features that the trials left.
+    assert len(opened) == 1
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
+    again = train_and_validate(
+        tl.Recipe.load(result.folder / "best_recipe.json"),
+        dataclasses.replace(context, callbacks=()),
+    )
     assert figures_of(again) == result.best.figures
     scores = [trial.figures["val_loss"] for trial in result.trials]
     assert result.best.figures["val_loss"] == min(scores)
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
+    assert len(times) >= 2
 
 
-def test_another_seed_draws_other_points(quick_search, tmp_path):
+def test_another_seed_draws_other_points(quick_search, trained, tmp_path):
     first, other = (
         quick_search(trials=1, seed=seed, output=tmp_path / str(seed)) for seed in (0, 1)
     )
     assert first.best.recipe.learning_rate != other.best.recipe.learning_rate
 
 
-def test_the_batch_size_reaches_the_pipeline(quick_search):
-    counts = []
-    space = {"batch_size": [4, 16, 32], "learning_rate": [0.01]}
-    result = quick_search(
-        space=space, tuner="grid", trials=None, context=Context(callbacks=(Steps(counts),))
-    )
-    images = 38  # of 60, less 12 test images, less a fifth for validation
-    assert [t.recipe.batch_size for t in result.trials] == [4, 16, 32]
-    assert counts == [3 * -(-images // size) for size in (4, 16, 32)]
-
-
-def test_trials_share_weights_data_and_frozen_features(quick_search, monkeypatch, tmp_path):
-    opened = []
-    for module, name in ((preparation, "open_recipe_weights"), (hypermodel, "open_recipe_data")):
-        original = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda r, name=name, original=original: opened.append(name) or original(r)
-        )
-    cache = FeatureCache(tmp_path / "cache")
-    result = quick_search(trials=3, context=Context(feature_cache=cache))
-    assert sorted(opened) == ["open_recipe_data", "open_recipe_weights"]
-    written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    # Once more, into the same cache: no file is added or written again.
-    times = {path: path.stat().st_mtime_ns for path in written if path.suffix == ".npy"}
-    quick_search(trials=1, context=Context(feature_cache=cache), output=tmp_path / "again")
-    assert times == {path: path.stat().st_mtime_ns for path in times}
-    assert len(result.trials) == 3
-
-
-def test_no_trial_reads_test_images(quick_search, photo_recipe, monkeypatch):
-    recipe = photo_recipe.replace(epochs=3, batch_size=None, learning_rate=None)
-    dataset = open_recipe_data(recipe)
-
-    class Forbidden:
-        def __getattr__(self, name):
-            raise AssertionError(f"a trial read the test images: {name}")
-
-        def __len__(self):
-            raise AssertionError("a trial counted the test images")
-
-    guarded = dataclasses.replace(dataset)
-    object.__setattr__(guarded, "test", Forbidden())
-    result = quick_search(context=Context(dataset=guarded))
-    assert all(trial.status == COMPLETED for trial in result.trials)
-
-
-def test_larger_batches_are_not_tried_where_memory_did_not_suffice(quick_search, monkeypatch):
-    tried = []
-    train = hypermodel.train_and_validate
-
-    def small_memory(recipe, context):
-        tried.append(recipe.batch_size)
-        if recipe.batch_size >= 16:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-        return train(recipe, context)
-
-    monkeypatch.setattr(hypermodel, "train_and_validate", small_memory)
-    space = {"batch_size": [8, 16, 32], "learning_rate": [0.01, 0.1]}
-    result = quick_search(space=space, tuner="grid", trials=None)
-    assert tried == [8, 8, 16]
-    status = [(t.recipe.batch_size, t.status) for t in result.trials]
-    assert status == [(8, COMPLETED)] * 2 + [(16, INFEASIBLE)] * 2 + [(32, INFEASIBLE)] * 2
-    messages = [t.message.splitlines()[0] for t in result.trials if t.status == INFEASIBLE]
-    assert "memory did not suffice for batches of 16" in messages[0]
-    assert messages[1:] == ["not tried: memory did not suffice for batches of 16 images"] * 3
-
-
-def test_a_diverged_trial_is_recorded_and_the_search_goes_on(quick_search, monkeypatch):
-    space = {"batch_size": [8], "learning_rate": [0.01, 1e30]}
-    result = quick_search(recipe={"optimizer": "sgd"}, space=space, tuner="grid", trials=None)
-    assert [trial.status for trial in result.trials] == [COMPLETED, "diverged"]
-    assert result.trials[0].message == ""
-    with (result.folder / "trials.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["status"] for row in rows] == ["completed", "diverged"]
-    assert "learning rate is most likely too high" in rows[1]["message"]
-    assert float(rows[0]["val_top1"]) == result.trials[0].figures["val_top1"]
-
-
-def test_the_table_has_the_axes_of_every_strategy(quick_search):
+def test_the_table_has_the_axes_of_every_strategy(quick_search, trained):
     space = {
         "strategy": ["new_head", "last_layers"],
         "trainable_from": ["conv3"],
@@ -217,25 +176,15 @@ def test_wrong_arguments_are_refused(quick_search, arguments, message):
         quick_search(**arguments)
 
 
-def test_bayesian_search_tries_no_point_twice(quick_search):
+def test_bayesian_search_tries_no_point_twice(quick_search, trained):
     # The best rate of four is at the end of the range, where the predicted optimum stays.
     space = {"batch_size": [8], "learning_rate": (1e-4, 1e-1)}
-    result = quick_search(recipe={"epochs": 1}, space=space, tuner="bayesian", trials=12)
+    result = quick_search(recipe={"epochs": 1}, space=space, tuner="bayesian", trials=6)
     rates = [trial.recipe.learning_rate for trial in result.trials]
-    assert len(set(rates)) == 12
+    assert len(set(rates)) == 6
 
 
-def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search):
-    result = quick_search(trials=1, executions=2)
-    for trial in result.trials:
-        seeds = [trial.recipe.seed, trial.recipe.seed + 1]
-        alone = [figures_of(train_and_validate(trial.recipe.replace(seed=s))) for s in seeds]
-        assert list(trial.executions) == alone
-        mean = np.mean([figures["val_loss"] for figures in alone])
-        assert trial.figures["val_loss"] == pytest.approx(mean, rel=1e-12)
-
-
-def test_another_search_is_not_gone_on_with(quick_search, monkeypatch, tmp_path):
+def test_another_search_is_not_resumed(quick_search, trained, monkeypatch, tmp_path):
     def stop(*arguments):
         raise KeyboardInterrupt
 
@@ -243,7 +192,7 @@ def test_another_search_is_not_gone_on_with(quick_search, monkeypatch, tmp_path)
         patch.setattr(tuner.RecipeTuner, "run_trial", stop)
         with pytest.raises(KeyboardInterrupt):
             quick_search()
-    with pytest.raises(tl.InputError, match="unfinished search that differs in seed"):
+    with pytest.raises(tl.InputError, match="unfinished search that differs in: seed"):
         quick_search(seed=5)
     assert len(quick_search(seed=5, overwrite=True).trials) == 3
     with pytest.raises(tl.InputError, match="exists"):
@@ -251,8 +200,8 @@ def test_another_search_is_not_gone_on_with(quick_search, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["random", "grid", "bayesian", "hyperband"])
-def test_every_tuner_searches_the_space_and_goes_on_where_it_was_stopped(
-    quick_search, monkeypatch, name, tmp_path
+def test_every_tuner_searches_the_space_and_resumes_where_it_was_stopped(
+    quick_search, trained, monkeypatch, name, tmp_path
 ):
     space = {"batch_size": [8, 16], "learning_rate": [0.01, 0.1]}
     trials = {"grid": None, "hyperband": None}.get(name, 4)
@@ -294,26 +243,114 @@ def test_every_tuner_searches_the_space_and_goes_on_where_it_was_stopped(
     assert [t.figures for t in again.trials] == [t.figures for t in whole.trials]
 
 
-def test_the_winner_is_trained_again_on_all_and_tested_once(quick_search, photo_recipe):
-    result = quick_search(trials=2, retrain=1)
-    (final,) = result.retrained
-    assert final.recipe.validation_fraction == 0.0
-    assert final.recipe.learning_rate == result.best.recipe.learning_rate
-    assert final.test["examples"] == 12
-    assert final.validation is None
-    assert (final.folder / "saved_model").is_dir()
-    assert final.folder == result.folder / "retrained" / "seed_3"
+def test_one_trial_a_process_and_one_for_all_processes_exclude_each_other(
+    photo_recipe, tmp_path, monkeypatch
+):
+    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": ["127.0.0.1:1", "127.0.0.1:2"]}),
+        task_type="worker",
+        task_id=1,
+    )
+    distribute = types.SimpleNamespace(cluster_resolver=cluster, num_replicas_in_sync=2)
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(tl.InputError, match=r"choose one\. Give devices='one'"):
+        tl.search(photo_recipe, output=tmp_path / "s", context=Context(distribute=distribute))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_shown_and_left_for_other_tools(quick_search):
-    screen = io.StringIO()
-    result = quick_search(trials=2, console=Console(file=screen, width=300))
-    lines = screen.getvalue().splitlines()
-    assert len(lines) == 2
-    assert "batch_size" in lines[0]
-    assert "1 of 2 trials, best val_loss" in lines[0]
-    assert "left" in lines[0]
-    assert "left" not in lines[1]
+def test_larger_batches_are_not_tried_where_memory_did_not_suffice(
+    quick_search, trained, monkeypatch
+):
+    tried, pretend = [], hypermodel.train_and_validate
+
+    def small_memory(recipe, context):
+        tried.append((recipe.strategy.name, recipe.batch_size))
+        if recipe.strategy.name == "full_fine_tune" and recipe.batch_size >= 16:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return pretend(recipe, context)
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", small_memory)
+    space = {
+        "strategy": ["full_fine_tune", "new_head"],
+        "batch_size": [8, 16, 32],
+        "learning_rate": [0.01, 0.1],
+    }
+    result = quick_search(space=space, tuner="grid", trials=None)
+    # Another strategy takes other memory: its large batches are tried.
+    assert tried == [("full_fine_tune", size) for size in (8, 8, 16)] + [
+        ("new_head", size) for size in (8, 8, 16, 16, 32, 32)
+    ]
+    failed = [t for t in result.trials if t.status == INFEASIBLE]
+    assert [t.recipe.batch_size for t in failed] == [16, 16, 32, 32]
+    messages = [t.message.splitlines()[0] for t in failed]
+    assert "not enough memory for batches of 16" in messages[0]
+    assert messages[1:] == ["not tried: not enough memory for batches of 16 images"] * 3
+
+
+def test_a_diverged_trial_is_recorded_and_the_search_continues(quick_search, trained):
+    space = {"batch_size": [8], "learning_rate": [0.01, 1e30]}
+    result = quick_search(space=space, tuner="grid", trials=None)
+    assert [trial.status for trial in result.trials] == [COMPLETED, "diverged"]
+    assert result.trials[0].message == ""
+    with (result.folder / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["completed", "diverged"]
+    assert "learning rate is most likely too high" in rows[1]["message"]
+    assert float(rows[0]["val_top1"]) == result.trials[0].figures["val_top1"]
+
+
+def test_executions_differ_in_the_seed_and_their_mean_counts(quick_search, trained):
+    result = quick_search(trials=1, executions=3)
+    assert [recipe.seed for recipe, _ in trained] == [3, 4, 5]
+    (trial,) = result.trials
+    alone = [figures(recipe) for recipe, _ in trained]
+    assert list(trial.executions) == alone
+    mean = np.mean([found["val_loss"] for found in alone])
+    assert trial.figures["val_loss"] == pytest.approx(mean, rel=1e-12)
+
+
+class Lines(Progress):
+    """Keeps what is reported, where there is no terminal."""
+
+    def __init__(self):
+        self.lines, self.stages = [], []
+
+    @contextlib.contextmanager
+    def stage(self, title, total=None, done=0):
+        self.stages.append([title, total, done])
+        stage = self.stages[-1]
+
+        class Counted(Stage):
+            def advance(self, count=1):
+                stage[2] += count
+
+        yield Counted()
+
+    def message(self, text):
+        self.lines.append(text)
+
+    def show(self, table, line=""):
+        self.lines.append(line)
+
+
+def test_what_is_shown_and_left_for_other_tools(quick_search, trained, monkeypatch):
+    pretend = hypermodel.train_and_validate
+
+    def chatty(recipe, context):
+        context.progress.message("one CPU, batches of at most 16 images")
+        with context.progress.stage("Training"):
+            return pretend(recipe, context)
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", chatty)
+    shown = Lines()
+    result = quick_search(trials=2, progress=shown)
+    assert len(shown.lines) == 2  # a line a trial, and nothing of what every training says
+    assert "batch_size" in shown.lines[0]
+    assert "1 of 2 trials, best val_loss" in shown.lines[0]
+    assert "left" in shown.lines[0]
+    assert "left" not in shown.lines[1]
+    assert ["Searching", 2, 2] in shown.stages
+    assert [title for title, *_ in shown.stages].count("Training") == 2
 
     identity = json.loads((result.folder / "search.json").read_text())
     assert identity["tuner"] == "random"
@@ -325,18 +362,3 @@ def test_what_is_shown_and_left_for_other_tools(quick_search):
     value = tf.make_ndarray(events.Tensors("val_top1")[0].tensor_proto)
     assert value == pytest.approx(result.trials[1].figures["val_top1"])
     assert "_hparams_/session_start_info" in events.summary_metadata
-
-
-def test_a_trial_a_process_and_all_processes_a_trial_are_not_both_had(
-    photo_recipe, tmp_path, monkeypatch
-):
-    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": ["127.0.0.1:1", "127.0.0.1:2"]}),
-        task_type="worker",
-        task_id=1,
-    )
-    distribute = types.SimpleNamespace(cluster_resolver=cluster, num_replicas_in_sync=2)
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    with pytest.raises(tl.InputError, match=r"both are asked for\. Give devices='one'"):
-        tl.search(photo_recipe, output=tmp_path / "s", context=Context(distribute=distribute))
-    assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,7 @@ def test_the_recipes_own_options_stay():
         ({"augmentation": ["foto"]}, "photo"),
         ({"strategy": ["head"]}, "new_head"),
         ({"trainable_from": ["conv5"]}, "No strategy of this search has an option"),
-        ({"views": [0]}, "`views` must be over 0"),
+        ({"views": [0]}, "`views` must be at least 1"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(axes, message):

@@ -13,14 +13,12 @@ import pytest
 from tl_toolkit.tuning.trials import COMPLETED, read_trials
 from tl_toolkit.tuning.workers import run_workers
 
-pytestmark = pytest.mark.slow
-
 # A search whose epochs take their time, and which writes down its process and where trainings begin.
 SCRIPT = """
 import json, os, pathlib, sys, time
 import tl_toolkit as tl
 import keras
-from tl_toolkit.experiments.train_and_validate import Context
+from tl_toolkit.experiments.context import Context
 from tl_toolkit.training import precision
 precision.CPU_INFO = pathlib.Path(os.devnull)
 
@@ -51,8 +49,8 @@ def prepared(folder, recipe):
     return folder
 
 
-def command(folder, pause):
-    words = [sys.executable, folder / "script.py", folder, folder / "recipe.json", pause]
+def command(python, folder, pause):
+    words = [python, folder / "script.py", folder, folder / "recipe.json", pause]
     return [str(word) for word in words]
 
 
@@ -73,16 +71,19 @@ def results(folder):
     return [(trial.recipe, trial.figures) for trial in trials]
 
 
-def test_a_search_goes_on_after_kill_9_alone_and_as_chief_and_workers(photo_recipe, tmp_path):
+@pytest.mark.slow
+def test_a_search_resumes_after_kill_9_alone_and_as_chief_and_workers(
+    python, photo_recipe, tmp_path
+):
     alone = prepared(tmp_path / "alone", photo_recipe)
     log = alone / "alone.log"
-    process = subprocess.Popen(command(alone, 0.4), stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(python, alone, 0.4), stderr=subprocess.PIPE)
     # In the second trial, three of its epochs being done.
     wait_until(lambda: len(lines(log)) >= 1 + 6 + 1 + 3)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(int((alone / "alone.pid").read_text()), signal.SIGKILL)
     process.communicate()
     killed_after = len(lines(log))
-    subprocess.run(command(alone, 0), check=True, capture_output=True)
+    subprocess.run(command(python, alone, 0), check=True, capture_output=True)
     begun = [line["begun_after"] for line in lines(log)[killed_after:] if "begun_after" in line]
     assert len(begun) == 3
     assert begun[0] >= 2
@@ -91,7 +92,9 @@ def test_a_search_goes_on_after_kill_9_alone_and_as_chief_and_workers(photo_reci
     # The same search by a chief and two workers, one of which is killed in its first trial.
     shared = prepared(tmp_path / "shared", photo_recipe)
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(run_workers(command(shared, 0.4), 2)))
+    thread = threading.Thread(
+        target=lambda: codes.append(run_workers(command(python, shared, 0.4), 2))
+    )
     thread.start()
     victim = shared / "worker1.log"
     wait_until(lambda: len(lines(victim)) >= 3)
@@ -100,7 +103,7 @@ def test_a_search_goes_on_after_kill_9_alone_and_as_chief_and_workers(photo_reci
     assert codes == [0]
     begun = [line["begun_after"] for line in lines(victim) if "begun_after" in line]
     assert begun[0] == 0
-    assert begun[1] >= 1, "the worker did not go on with its trial"
+    assert begun[1] >= 1, "the worker did not resume its trial"
     assert lines(shared / "worker0.log"), "one worker did it all"
     assert results(shared) == results(alone)
 

@@ -1,4 +1,4 @@
-"""A cluster of processes on this machine, made for one command."""
+"""A cluster of processes on this machine, for one command."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from tl_toolkit.devices.local_processes import (
     end_all,
     exit_code,
     free_ports,
-    say,
+    print_line,
     wait_for_exit,
 )
 from tl_toolkit.errors import InputError, LostWorkerError, PreemptedError, StoppedError
 
 
 def launch(command: Sequence[str], workers: int, restarts: int = 0) -> int:
-    """Runs a command as the workers of a cluster, and returns the exit code of the whole.
+    """Runs a command as the workers of a cluster, and returns one exit code for all.
 
-    Every process has its `TF_CONFIG`; they talk over the loopback, and their output is told apart by
-    prefix. One that fails ends all, unless the first, which writes what comes of it, is done. SIGTERM and
-    Ctrl-C are passed on, and the end of the workers' checkpoint is waited for; a second one ends them.
+    Every process gets its `TF_CONFIG`; they talk over the loopback interface, and every line of output begins
+    with its process's name. A failure of one ends all, unless the first, which writes the results, is done.
+    SIGTERM and Ctrl-C are passed on, and the workers have the time to write a checkpoint; a second signal
+    ends them.
 
     Args:
         command: Of every worker.
-        workers: How many.
-        restarts: How often all are started again after one was lost (a signal ended it); they go on from
+        workers: Number of workers.
+        restarts: How often all are started again after one was lost (ended by a signal); they resume from
             their checkpoint.
 
     Raises:
-        InputError: Under 1 worker, or under 0 restarts.
+        InputError: `workers` is under 1, or `restarts` under 0.
     """
     if workers < 1 or restarts < 0:
         raise InputError(
@@ -43,13 +44,13 @@ def launch(command: Sequence[str], workers: int, restarts: int = 0) -> int:
         code = _run(command, workers)
         if not _is_lost(code) or left == 0:
             return exit_code(code)
-        say("launch", f"starting all again, {left} times at the most")
+        print_line("launch", f"starting all again, {left} times at the most")
     raise AssertionError("unreachable")
 
 
 def _run(command: Sequence[str], workers: int) -> int:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-    asked = []
+    asked: list[int] = []
     handlers = {
         signum: signal.signal(signum, lambda number, frame: asked.append(number))
         for signum in (signal.SIGINT, signal.SIGTERM)
@@ -73,12 +74,12 @@ def _watch(processes: list[LocalProcess], asked: list[int]) -> int:
         codes = [process.poll() for process in processes]
         for process, code in zip(processes, codes, strict=True):
             if code not in (None, 0):
-                say("launch", f"{process.name} {describe_end(code)}")
+                print_line("launch", f"{process.name} {describe_end(code)}")
                 if code in (
                     InputError.exit_code,
                     StoppedError.exit_code,
                     PreemptedError.exit_code,
-                ):  # the others end in the same way
+                ):  # the others end the same way
                     wait_for_exit(processes)
                 end_all(processes)
                 return 0 if _is_lost(code) and processes[0].poll() == 0 else code
@@ -90,7 +91,7 @@ def _watch(processes: list[LocalProcess], asked: list[int]) -> int:
 
 
 def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
-    """Waits for the ends of workers that were asked for it, however long their checkpoint takes."""
+    """Waits until workers that were asked to stop have ended, however long their checkpoint takes."""
     expected = PreemptedError.exit_code if asked[0] == signal.SIGTERM else StoppedError.exit_code
     if expected == PreemptedError.exit_code:  # a terminal sends Ctrl-C to all by itself
         for process in processes:
@@ -98,7 +99,7 @@ def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
     while len(asked) == 1 and None in [process.poll() for process in processes]:
         time.sleep(0.1)
     end_all(processes)
-    # A defect first: then nobody is told that there is a checkpoint.
+    # An error first: then there may be no checkpoint to resume from.
     codes = [process.poll() for process in processes]
     others = [code for code in codes if code not in (0, expected)]
     return others[0] if others else max(codes)

@@ -1,4 +1,4 @@
-"""Processes of this machine: started together, told apart by a prefix of their output, ended together."""
+"""Processes on this machine that start together, prefix their output, and end together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SECONDS_TO_END = 30.0  # longer than it takes to notice that another process is 
 
 
 class LocalProcess:
-    """A process whose output is passed on line by line behind its name.
+    """A process whose output is printed line by line, each line after the process's name.
 
     Args:
-        command: Its words.
-        name: Before its lines.
-        environment: Beside that of this process.
+        command: The program and its arguments.
+        name: Printed before its lines.
+        environment: Variables added to those of this process.
     """
 
     def __init__(self, command: Sequence[str], name: str, environment: Mapping[str, str]) -> None:
@@ -33,12 +33,14 @@ class LocalProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader = threading.Thread(target=self._print_output, daemon=True)
         self._reader.start()
 
-    def _pass_on(self) -> None:
-        for line in self._process.stdout:
-            say(self.name, line.rstrip("\n"))
+    def _print_output(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                print_line(self.name, line.rstrip("\n"))
 
     @property
     def pid(self) -> int:
@@ -49,12 +51,12 @@ class LocalProcess:
         return self._process.poll()
 
     def terminate(self) -> None:
-        """Asks it to end, if it runs."""
+        """Sends it SIGTERM if it is running."""
         if self.poll() is None:
             self._process.terminate()
 
     def wait_until(self, moment: float) -> None:
-        """Waits for its end, and kills it at that moment of `time.monotonic`."""
+        """Waits until it ends; kills it at `moment`, a time of `time.monotonic`."""
         try:
             self._process.wait(max(moment - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
@@ -64,28 +66,28 @@ class LocalProcess:
 
 
 def wait_for_exit(processes: Iterable[LocalProcess]) -> None:
-    """Gives them some time to end by themselves."""
+    """Waits for processes to end, and kills those that take longer than `SECONDS_TO_END`."""
     moment = time.monotonic() + SECONDS_TO_END
     for process in processes:
         process.wait_until(moment)
 
 
 def end_all(processes: Iterable[LocalProcess]) -> None:
-    """Asks all to end, and waits for it."""
+    """Sends SIGTERM to all, and waits until they have ended."""
     processes = list(processes)
     for process in processes:
         process.terminate()
     wait_for_exit(processes)
 
 
-def say(name: str, line: str) -> None:
-    """Prints a line of a process."""
+def print_line(name: str, line: str) -> None:
+    """Prints a line of a process's output, after its name."""
     sys.stdout.write(f"[{name}] {line}\n")
     sys.stdout.flush()
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns ports of the loopback that nobody listens on now."""
+    """Returns ports of the loopback interface that nothing listens on now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -97,10 +99,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def exit_code(code: int) -> int:
-    """That of a shell: 128 and the signal's number for a process that a signal ended."""
+    """Returns the exit code that a shell reports: 128 plus the signal's number if a signal ended a process."""
     return code if code >= 0 else 128 - code
 
 
 def describe_end(code: int) -> str:
-    """How a process ended, in words."""
+    """Returns how a process ended, in words."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

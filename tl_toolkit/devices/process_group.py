@@ -1,4 +1,4 @@
-"""What the processes of a run agree on: who is the chief, and what the chief says."""
+"""The processes of a run: which one is the chief, what they agree on, and what the chief tells the others."""
 
 from __future__ import annotations
 
@@ -25,44 +25,43 @@ class ProcessGroup:
         distribute: The strategy that they share.
 
     Attributes:
-        count: How many there are.
-        is_chief: Whether this is the one that reads checkpoints and writes files.
+        count: Number of processes.
+        is_chief: Whether this process reads checkpoints and writes files.
     """
 
     def __init__(self, distribute: tf.distribute.Strategy) -> None:
         self._distribute = distribute
-        # In a graph: outside of one, TensorFlow traces a function every time.
+        # In a graph: outside one, TensorFlow traces a function at every call.
         self._reduce = tf.function(
             lambda values: distribute.reduce("SUM", values, axis=None), reduce_retracing=True
         )
         cluster = distribute.cluster_resolver
         self.count, self.is_chief = 1, True
-        if (
-            cluster is not None and count_workers(cluster) > 1
-        ):  # a strategy of one has an empty cluster
+        # A strategy for one process has an empty cluster.
+        if cluster is not None and count_workers(cluster) > 1:
             self.count = count_workers(cluster)
             first = "chief" if "chief" in cluster.cluster_spec().jobs else "worker"
             self.is_chief = (cluster.task_type, cluster.task_id) == (first, 0)
 
     def all_agree(self, yes: bool) -> bool:
-        """Whether all of them say yes."""
+        """Whether `yes` is true on all of them."""
         if self.count == 1:
             return yes
         return int(self._sum(np.array([0 if yes else 1], np.int64))[0]) == 0
 
     def differences(self, values: Mapping[str, Any]) -> list[str]:
-        """Returns the names of those values, plain JSON ones, that are not the same on all of them."""
+        """Returns the names of the plain JSON values that are not equal on all of them."""
         texts = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
         digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         of_chief = json.loads(self.broadcast_text(json.dumps(digests)))
         return [name for name in digests if not self.all_agree(digests[name] == of_chief[name])]
 
     def barrier(self) -> None:
-        """Returns when all of them have called it."""
+        """Returns once all of them have called it."""
         self.all_agree(True)
 
     def broadcast_text(self, text: str) -> str:
-        """Returns what the chief gave, whatever the others did."""
+        """Returns the text that the chief passed, whatever the others passed."""
         if self.count == 1:
             return text
         data = np.frombuffer(text.encode(), np.uint8) if self.is_chief else np.empty(0, np.uint8)
@@ -73,7 +72,7 @@ class ProcessGroup:
         return self._sum(mine.astype(np.int64)).astype(np.uint8).tobytes().decode()
 
     def broadcast_variables(self, variables: Sequence[keras.Variable]) -> None:
-        """Gives the variables the values that they have on the chief, to the last bit."""
+        """Sets the variables to the values that they have on the chief, to the last bit."""
         if self.count == 1:
             return
         values = [variable.numpy() for variable in variables]
@@ -88,7 +87,7 @@ class ProcessGroup:
             start = end
 
     def broadcast_text_files(self, folder: pathlib.Path, pattern: str) -> None:
-        """Writes the files that match on the chief into the folder of the same meaning elsewhere."""
+        """Copies the chief's text files that match a pattern into the other processes' folders."""
         files = {}
         if self.is_chief:
             files = {
@@ -126,13 +125,13 @@ def count_workers(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> in
 
 @contextlib.contextmanager
 def explain_lost_workers(processes: ProcessGroup) -> Iterator[None]:
-    """Says in plain words what TensorFlow's errors mean when another process is gone."""
+    """Raises `LostWorkerError` in place of TensorFlow's errors when another process is gone."""
     try:
         yield
     except LOST as error:
         if processes.count == 1:
             raise
         raise LostWorkerError(
-            f"Another of the {processes.count} processes is gone. Start all of them again: the run goes on "
+            f"Another of the {processes.count} processes is gone. Start all of them again: the run resumes "
             "from its last checkpoint."
         ) from error

@@ -21,9 +21,9 @@ TF_CONFIG, SLURM_TASKS, SLURM_HOST = "TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURM
 
 
 def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
-    """Returns the strategy of a word, or the one in whose scope the call is made.
+    """Returns the strategy that a word stands for, or the one whose scope is active.
 
-    On a cluster it is to be called before TensorFlow computes anything, once on every worker.
+    On a cluster, call it on every worker before TensorFlow computes anything.
 
     Args:
         devices: `"one"` device; `"mirrored"`, all GPUs of this machine, or without any all logical
@@ -31,8 +31,8 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
             cluster where one is described, else all GPUs where there are several, else one device.
 
     Raises:
-        InputError: There is no such word, no cluster is described, TensorFlow has computed already, or the call
-            is made in the scope of a cluster's strategy.
+        InputError: The word is unknown, no cluster is described, TensorFlow has computed already, or the scope
+            of a cluster's strategy is active.
     """
     check_value("devices", devices, Devices)
     if tf.distribute.has_strategy():
@@ -47,7 +47,7 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
 
 
 def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None) -> str:
-    """What is trained on, and how a batch is shared out, in words."""
+    """Returns what is trained on, and how a batch is divided, in words."""
     replicas = distribute.num_replicas_in_sync
     batches = f", batches of at most {batch_size} images" if batch_size is not None else ""
     if replicas == 1:

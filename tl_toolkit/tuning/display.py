@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tl_toolkit.progress import Progress, Table
+from tl_toolkit.progress import Progress, Stage, Table
 from tl_toolkit.tuning.trials import COMPLETED, Trial, best_trial
 
 ROWS = 12  # trials shown: the best ones
+
+
+class StagesOnly(Progress):
+    """Shows the stages of trials, and not the lines that every trial would repeat."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.log_file = progress.log_file
+
+    def stage(
+        self, title: str, total: int | None = None, done: int = 0
+    ) -> contextlib.AbstractContextManager[Stage]:
+        return self._progress.stage(title, total, done)
 
 
 class SearchDisplay:
@@ -18,8 +32,8 @@ class SearchDisplay:
     Args:
         progress: Where it is shown.
         objective: The figure by which trials are compared.
-        total: Trials of the search; None where it is not known.
-        ended: Trials of an earlier start.
+        total: Number of trials; None if it is not known.
+        ended: Trials that ended before the search was resumed.
     """
 
     def __init__(
@@ -38,7 +52,7 @@ class SearchDisplay:
         self._progress.show(table, line)
 
     def summary(self) -> str:
-        """The best so far, how many are done, and the time left."""
+        """Returns how many trials are done, the best so far, and the time left."""
         trials = list(self._trials.values())
         best = best_trial(trials, self._objective)
         words = [f"{len(trials)}{f' of {self._total}' if self._total else ''} trials"]
@@ -55,7 +69,7 @@ class SearchDisplay:
 def trials_table(
     trials: Sequence[Trial], objective: str, rows: int = ROWS, caption: str = ""
 ) -> Table:
-    """The best trials as a table, the best one first."""
+    """Returns a table of the best trials, the best one first."""
     axes = trials[0].axes if trials else ()
     best = sorted(
         (trial for trial in trials if trial.status == COMPLETED),

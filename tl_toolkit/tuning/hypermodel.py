@@ -23,31 +23,32 @@ from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.tuning.space import Axis, make_space
+from tl_toolkit.weights.pinned import PinnedWeights
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
 class SearchError(InputError, FatalError):
-    """A mistake that ends the search of any tuner, where another error would fail a trial in passing."""
+    """An error that ends the search of any tuner; other errors fail one trial only."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
     """Batch size, learning rate and other axes of a recipe.
 
-    The data, the network and what its frozen layers make of the images are shared by all trials: a model
-    that `build` returns is the one of the trial before, put back to its first weights.
+    All trials share the data, the network and the features of its frozen layers: `build` returns the model of
+    the trial before, with its initial weights restored.
 
-    `fit` takes no data: they are the recipe's. It always trains from the first weights, for Hyperband too,
-    whose longer trials go on from a shorter one elsewhere: the schedule of the learning rate depends on the
-    number of epochs, and the recipe of a trial has to give the trial's figures again.
+    `fit` takes no data: it trains on the recipe's. It always starts from the initial weights, even under
+    Hyperband, whose longer trials usually continue a shorter one: the learning rate's schedule depends on the
+    number of epochs, and the recipe of a trial must reproduce the trial's figures.
 
     Args:
-        recipe: Says all that no axis says.
-        axes: As `make_space` takes them.
+        recipe: Gives every value that no axis gives.
+        axes: As for `make_space`.
         context: What trainings share.
 
     Raises:
-        InputError: The recipe, the data or the space is not right.
+        InputError: The recipe, the data or the space is invalid.
     """
 
     def __init__(
@@ -76,13 +77,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     @property
     def spans_processes(self) -> bool:
-        """Whether several processes train a trial together: one that is out of memory cannot go on alone."""
+        """Whether several processes train a trial together: one that is out of memory then ends the search."""
         return ProcessGroup(self._built_under).count > 1
 
-    def check_blocks(self) -> None:
-        """Raises `InputError` where an axis names a block that the network does not have.
+    def use_weights(self, pin: PinnedWeights | None) -> None:
+        """Makes every training start from what the recipe's weights stand for."""
+        self.context = dataclasses.replace(self.context, weights=pin)
 
-        The network is built for it, and kept for the first trial.
+    def check_blocks(self) -> None:
+        """Raises `InputError` if an axis names a block that the network does not have.
+
+        This builds the network, and keeps it for the first trial.
         """
         for block in self.space.choices.get("trainable_from", ()):
             recipe = self.space.recipe_at({"strategy": "last_layers", "trainable_from": block})
@@ -103,7 +108,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Returns the model of a trial, images to logits, in the `tf.distribute` scope that is active.
 
         Raises:
-            SearchError: The recipe, the data or the weights are not right.
+            SearchError: The recipe, the data or the weights are invalid.
         """
         self.declare_hyperparameters(hp)
         recipe = self.recipe_at(hp)
@@ -130,19 +135,19 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             hp: Values of the axes.
             model: What `build` returned.
             epochs: In place of the recipe's.
-            initial_epoch: Not heeded, see above.
-            verbose: Not heeded.
+            initial_epoch: Ignored, see above.
+            verbose: Ignored.
             context: Fields of `Context`, such as `callbacks` and `checkpoints`.
 
         Raises:
-            FailedTrialError: Memory did not suffice, or the loss diverged: the search goes on.
-            SearchError: The recipe, the data or the weights are not right: the search ends.
+            FailedTrialError: Out of memory, or the loss diverged: the search continues.
+            SearchError: The recipe, the data or the weights are invalid: the search ends.
         """
         known = [field.name for field in dataclasses.fields(Context)]
         unknown = sorted(set(context) - set(known))
         if unknown:
             raise SearchError(
-                f"`fit` of a recipe takes its data and its numbers from the recipe, and no {unknown[0]!r}."
+                f"`fit` takes data and hyperparameters from the recipe, and no argument {unknown[0]!r}."
             )
         changes = {"epochs": epochs} if epochs else {}
         try:
@@ -156,7 +161,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         except InputError as error:
             raise SearchError(str(error)) from error
         if trained.model is not model:
-            raise SearchError("The model is not the one that `build` returned last.")
+            raise SearchError(
+                "`fit` was given a model that is not the last one that `build` returned."
+            )
         return figures_of(trained)
 
     def train(self, recipe: Recipe, **context: Any) -> TrainedModel:
@@ -170,7 +177,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
 
 def figures_of(trained: TrainedModel) -> dict[str, float]:
-    """A trial's validation figures, under the names that the history has for them."""
+    """Returns a trial's validation figures, named as in the history."""
     return {
         "val_top1": trained.validation["top1"],
         "val_balanced_accuracy": trained.validation["balanced_accuracy"],

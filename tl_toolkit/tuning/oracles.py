@@ -1,10 +1,8 @@
-"""keras-tuner's oracles, written to disk whole or not at all, so that a killed search goes on."""
+"""keras-tuner's oracles, with state files that are always whole, so that a killed search resumes."""
 
 from __future__ import annotations
 
 import functools
-import json
-import os
 import pathlib
 from typing import Any
 
@@ -13,19 +11,17 @@ from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
 from tl_toolkit.errors import unknown_name
+from tl_toolkit.files.atomic import write_json, written_aside
 
 TUNERS = ("bayesian", "random", "grid", "hyperband")
 NO_LIMIT = 10**9
 
 
 class _WrittenWhole:
-    """Writes the oracle's and the trials' files aside and renames them; keras-tuner writes in place."""
+    """Writes the oracle's and the trials' files whole; keras-tuner writes them in place."""
 
     def save(self) -> None:
-        name = pathlib.Path(self._get_oracle_fname())
-        part = name.with_suffix(".part")
-        part.write_text(json.dumps(self.get_state()))
-        os.replace(part, name)
+        write_json(pathlib.Path(self._get_oracle_fname()), self.get_state())
 
     def set_state(self, state: dict[str, Any]) -> None:
         # A trial whose start was not written down has to be drawn again.
@@ -34,9 +30,10 @@ class _WrittenWhole:
         super().set_state(state)
 
     def _save_trial(self, trial: Any) -> None:
-        folder = self._get_trial_dir(trial.trial_id)
-        trial.save(os.path.join(folder, "trial.part"))
-        os.replace(os.path.join(folder, "trial.part"), os.path.join(folder, "trial.json"))
+        with written_aside(
+            pathlib.Path(self._get_trial_dir(trial.trial_id), "trial.json")
+        ) as aside:
+            trial.save(str(aside))
 
 
 class _Random(_WrittenWhole, oracles.RandomSearchOracle):
@@ -45,7 +42,7 @@ class _Random(_WrittenWhole, oracles.RandomSearchOracle):
 
 class _Bayesian(_WrittenWhole, oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Draws a point; at random where the predicted optimum was tried, since trials are repeatable."""
+        """Draws a point: a random one if the predicted optimum was tried, since trials are repeatable."""
         drawn = super().populate_space(trial_id)
         if drawn["status"] != TrialStatus.RUNNING or not self._duplicate(drawn["values"]):
             return drawn
@@ -60,7 +57,7 @@ class _Hyperband(_WrittenWhole, oracles.HyperbandOracle):
 
 class _Grid(_WrittenWhole, oracles.GridSearchOracle):
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores, beside the rest, where in the grid the search is, which keras-tuner forgets."""
+        """Restores the position in the grid too, which keras-tuner forgets."""
         super().set_state(state)
 
         def compare(one: str, other: str) -> int:
@@ -83,9 +80,9 @@ def make_oracle(
         tuner: One of `TUNERS`.
         objective: The figure by which trials are compared.
         direction: `"max"` or `"min"`.
-        trials: Most trials; None for as many as a grid or Hyperband has.
-        epochs: Of Hyperband's longest trials.
-        seed: Of what is drawn; over 0, since keras-tuner draws one of its own for 0.
+        trials: Maximum number of trials; None: all of a grid or of Hyperband.
+        epochs: Length of Hyperband's longest trials.
+        seed: Of the random draws; over 0, since for 0 keras-tuner chooses one itself.
     """
     common = {
         "objective": keras_tuner.Objective(objective, direction),

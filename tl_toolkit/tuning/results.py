@@ -1,4 +1,4 @@
-"""What a search leaves behind: the best recipe, a table, two pictures, TensorBoard's HParams."""
+"""What a search leaves behind: the best recipe, a table, two plots, TensorBoard's HParams."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from tl_toolkit.report.search_plots import plot_parallel_coordinates, plot_searc
 from tl_toolkit.tuning.trials import COMPLETED, Trial, write_table
 
 TENSORBOARD = "tensorboard"
+BEST_RECIPE = "best_recipe.json"
 
 
 def write_results(trials: list[Trial], best: Trial, objective: str, folder: pathlib.Path) -> None:
-    """Writes everything but the trials' own files."""
-    best.recipe.save(folder / "best_recipe.json")
+    """Writes everything but the trials' records."""
+    best.recipe.save(folder / BEST_RECIPE)
     write_table(trials, folder / "trials.csv")
     plot_search_map(
         [trial.recipe.batch_size for trial in trials],

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +15,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.run import RunResult, inputs_of, run
+from tl_toolkit.experiments.run import RunResult, inputs_of
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
     SEARCH,
@@ -25,28 +23,31 @@ from tl_toolkit.experiments.run_folder import (
     finish_output,
     partial_folder,
     shared_output,
+    write_pin,
 )
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.network_pool import NetworkPool
-from tl_toolkit.tuning.display import SearchDisplay
+from tl_toolkit.tuning.display import SearchDisplay, StagesOnly
 from tl_toolkit.tuning.hypermodel import RecipeHyperModel
 from tl_toolkit.tuning.oracles import TUNERS, make_oracle
-from tl_toolkit.tuning.results import write_results
+from tl_toolkit.tuning.results import BEST_RECIPE, write_results
+from tl_toolkit.tuning.retrain import retrain as train_again
+from tl_toolkit.tuning.search_file import (
+    ORACLE_IP,
+    TUNER_ID,
+    WEIGHTS,
+    claim,
+    pin_in,
+    resolve_weights,
+    wait_for_chief,
+)
 from tl_toolkit.tuning.space import Axis
 from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
 from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner
 
-SEARCH_FILE = "search.json"
 RETRAINED = "retrained"
-SECONDS_TO_WAIT_FOR_CHIEF = 600
-# keras-tuner's environment variables: the same command with them is the chief or a worker of a search.
-TUNER_ID, ORACLE_IP, ORACLE_PORT = (
-    "KERASTUNER_TUNER_ID",
-    "KERASTUNER_ORACLE_IP",
-    "KERASTUNER_ORACLE_PORT",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +55,11 @@ class SearchResult:
     """A finished search.
 
     Attributes:
-        folder: Where everything lies.
-        trials: All of them, in the order of their starts.
+        folder: Holds everything.
+        trials: All of them, in the order in which they started.
         objective: The figure by which they were compared.
         best: The best one by validation images.
-        retrained: Runs of the best recipe on training and validation images together, a seed each.
+        retrained: Runs of the best recipe on training and validation images together, one a seed.
     """
 
     folder: pathlib.Path
@@ -85,15 +86,17 @@ def search(
 ) -> SearchResult | None:
     """Searches batch size, learning rate and more by validation images; test images are never read.
 
-    Frozen layers are computed once for all trials that freeze the same. Until it ends the folder is called
-    `NAME.partial`; the same call goes on from what is in it, the running trial from its last checkpoint.
-    Finished it holds `best_recipe.json` (to run), `trials.csv`, `trials/`, `search_map.png`,
-    `parallel_coordinates.png`, `tensorboard/` (HParams), and `retrained/` if asked for.
+    Frozen layers are computed once for all trials that freeze the same layers. While it runs, the folder is
+    called `NAME.partial`, and the same call resumes it, the running trial from its last checkpoint. Finished,
+    it holds `best_recipe.json` (to run) and `best_recipe.weights.json` (what its weights stood for),
+    `trials.csv`, `trials/`, `search_map.png`, `parallel_coordinates.png`, `tensorboard/` (HParams), and
+    `retrained/` if asked for. The weights' name is resolved once, at the start: all trials start from the
+    same weights.
 
     With keras-tuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
     `KERASTUNER_ORACLE_PORT` the call is one process of several that share the folder: the one whose id
-    begins with "chief" hands out the trials and ends the search, and the others run them and return None. A
-    worker that died is to be started again with its id: it goes on with its trial.
+    begins with "chief" hands out the trials and finishes the search; the others run trials and return None.
+    Start a worker that died again with its id: it resumes its trial.
 
     On a cluster (`devices`) all processes train every trial together; the chief writes, and the others return
     None.
@@ -102,22 +105,22 @@ def search(
         recipe: Says all that no axis says.
         space: Axes by name, as `tl_toolkit.tuning.space.make_space` takes them.
         tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
-        trials: Most trials; None for as many as a grid or Hyperband has.
-        executions: Trainings of a trial, with seeds from the recipe's on; their mean counts.
-        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. Of few validation images the loss
+        trials: Maximum number of trials; None: all of a grid or of Hyperband.
+        executions: Trainings of a trial, with the recipe's seed and those after it; their mean counts.
+        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. With few validation images the loss
             tells more than the accuracy, in which many trials are equal.
-        seed: Of what the tuner draws.
-        retrain: Seeds with which the best recipe is trained again, without validation images, exported and
-            tested once.
+        seed: Of the tuner's random draws.
+        retrain: Number of seeds with which the best recipe is trained again, on training and validation
+            images, exported, and tested once.
         output: The folder, NAME.
         overwrite: Replace a finished search, once this one is finished, and drop an unfinished one of another
-            recipe or space; the same one is gone on with.
+            recipe or space; an unfinished one of the same is resumed.
         context: What trials share beside the data, the network and frozen features.
         progress: Shows the trials; None: the context's, which by default shows nothing.
 
     Raises:
-        InputError: Something given is wrong, before the first trial; or every trial failed.
-        StoppedError: Ctrl-C; the same call goes on.
+        InputError: An argument is wrong, before the first trial; or every trial failed.
+        StoppedError: Ctrl-C; the same call resumes.
     """
     _check(tuner, trials, executions, objective, seed, retrain)
     context = context or Context()
@@ -125,9 +128,8 @@ def search(
     processes = ProcessGroup(distribute)
     if is_one_of_several() and processes.count > 1:
         raise InputError(
-            "A search is shared out by keras-tuner's environment variables, a trial a process, or all processes "
-            "train every trial together on a cluster; here both are asked for. Give devices='one' "
-            f"(--devices one), or leave out {ORACLE_IP}."
+            f"{ORACLE_IP} asks for one trial a process, and the cluster for all processes to train every trial "
+            f"together: choose one. Give devices='one' (--devices one), or unset {ORACLE_IP}."
         )
     shown = (progress or context.progress) if processes.is_chief else SILENT
     context = dataclasses.replace(context, progress=shown, announce_devices=False)
@@ -177,10 +179,14 @@ def _search_in(
     hypermodel = RecipeHyperModel(
         recipe,
         space,
-        dataclasses.replace(context, networks=context.networks or NetworkPool(executions)),
+        dataclasses.replace(
+            context,
+            networks=context.networks or NetworkPool(executions),
+            progress=StagesOnly(context.progress),
+        ),
     )
     partial = partial_folder(folder)
-    identity = {
+    identity: dict[str, Any] = {
         "recipe": recipe.to_json(),
         "space": hypermodel.space.to_json(),
         "tuner": tuner,
@@ -189,13 +195,17 @@ def _search_in(
         "objective": objective,
         "seed": seed,
     }
-    hypermodel.check_blocks()
     if is_worker:
-        _wait_for_chief(partial, identity)
+        pin = pin_in(wait_for_chief(partial, identity))
     else:
-        _claim(partial, identity, overwrite)
-        for files in (f"{TRIALS}/**/*", f"{TUNER}/**/*"):  # of a search that is gone on with
+        pin = resolve_weights(hypermodel.space, context, partial, identity, processes)
+    hypermodel.use_weights(pin)
+    hypermodel.check_blocks()
+    if not is_worker:
+        claim(partial, {**identity, WEIGHTS: pin and pin.to_json()}, overwrite)
+        for files in (f"{TRIALS}/**/*", f"{TUNER}/**/*"):  # of a search that is resumed
             processes.broadcast_text_files(partial, files)
+    context = dataclasses.replace(context, weights=pin)
     ended = read_trials(partial / TRIALS)
     total = None if tuner == "hyperband" and trials is None else trials
     display = SearchDisplay(context.progress, objective, total, ended)
@@ -203,11 +213,13 @@ def _search_in(
         tuner, objective, OBJECTIVES[objective], trials, _longest(hypermodel), seed + 1
     )
     oracle.verbose = 0
-    keras_tuner_search = RecipeTuner(
-        oracle, hypermodel, partial, executions, on_trial=display.trial_ended
-    )
-    with context.progress.stage("Searching", total=total, done=len(ended)):
-        keras_tuner_search.search()
+    with context.progress.stage("Searching", total=total, done=len(ended)) as stage:
+
+        def show(trial: Trial) -> None:
+            display.trial_ended(trial)
+            stage.advance()
+
+        RecipeTuner(oracle, hypermodel, partial, executions, show, context.progress).search()
     if is_worker:
         return None
     return _finish(folder, recipe, objective, retrain, context)
@@ -230,13 +242,9 @@ def _finish(
             "drop them with overwrite (on the command line --overwrite)."
         )
     write_results(ended, best, objective, partial)
-    retrained = []
-    for number in range(retrain):
-        final = best.recipe.replace(validation_fraction=0.0, seed=recipe.seed + number)
-        place = partial / RETRAINED / f"seed_{final.seed}"
-        shared = dataclasses.replace(context, dataset=None)
-        result = run(final, place, overwrite=True, context=shared)
-        retrained += [result] if result is not None else []
+    write_pin(context.weights if best.recipe.start is not None else None, partial / BEST_RECIPE)
+    seeds = [recipe.seed + number for number in range(retrain)]
+    retrained = train_again(best.recipe, seeds, partial / RETRAINED, context)
     for name in (TUNER, CHECKPOINTS):
         shutil.rmtree(partial / name, ignore_errors=True)
     finish_output(folder, SEARCH)
@@ -266,39 +274,8 @@ def _check(
             raise InputError(f"`{name}` must be at least {bound}. Received: {value}")
 
 
-def _claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
-    """Makes the folder this search's, or says that it is another's."""
-    path = partial / SEARCH_FILE
-    if path.exists():
-        before = json.loads(path.read_bytes())
-        different = [name for name in identity if before.get(name) != identity[name]]
-        if different and overwrite:
-            shutil.rmtree(partial)
-        elif different:
-            raise InputError(
-                f"{str(partial)!r} holds an unfinished search that differs in {', '.join(different)}. "
-                "Choose another output, or drop it with overwrite (on the command line --overwrite)."
-            )
-    partial.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".part").write_text(json.dumps(identity, indent=2) + "\n")
-    path.with_suffix(".part").replace(path)
-
-
-def _wait_for_chief(partial: pathlib.Path, identity: dict[str, Any]) -> None:
-    """Returns when the chief has made the folder this search's."""
-    text = json.dumps(identity, indent=2) + "\n"
-    path, started = partial / SEARCH_FILE, time.monotonic()
-    while not (path.exists() and path.read_text() == text):
-        if time.monotonic() - started > SECONDS_TO_WAIT_FOR_CHIEF:
-            raise InputError(
-                f"No chief has begun this search in {str(partial)!r}: give all processes the same command "
-                "and the same folder, and one of them a KERASTUNER_TUNER_ID that begins with 'chief'."
-            )
-        time.sleep(0.2)
-
-
 def _longest(hypermodel: RecipeHyperModel) -> int:
-    """Epochs of the recipe as it is: Hyperband's longest trials have as many."""
+    """Returns the recipe's own epochs: the length of Hyperband's longest trials."""
     recipe, train = hypermodel.space.recipe, hypermodel.context.dataset.train
     examples = examples_per_epoch(train.labels, recipe.class_balance == "sampling")
     return choose_hyperparameters(recipe, examples).epochs

@@ -13,10 +13,8 @@ import keras_tuner
 from tl_toolkit.catalog import augmentation_named
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe, strategy_named
-from tl_toolkit.transfer.defaults import DEFAULTS
+from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
 
-# Learning rates are searched as those of a batch of so many images, and scaled to the batch at hand.
-REFERENCE_BATCH = 32
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 LEARNING_RATE_FACTOR = 10  # the default range reaches so far to either side of the strategy's rate
 CONTINUOUS = ("learning_rate", "weight_decay")
@@ -75,9 +73,8 @@ class Space:
         """Returns the recipe of a point.
 
         Args:
-            values: By axis, as drawn; others are left alone. The learning rate is that of a batch of
-                `REFERENCE_BATCH` images: it is scaled by the square root of the batch size for Adam
-                (Malladi et al. 2022), and by the batch size for SGD (Goyal et al. 2017).
+            values: By axis, as drawn; others are left alone. A learning rate is drawn for batches of
+                `REFERENCE_BATCH` images, and scaled to the batch size by `scaled_learning_rate`.
         """
         drawn = {axis: values[axis] for axis in AXES if axis in values}
         strategy = self.recipe.strategy
@@ -89,7 +86,12 @@ class Space:
         drawn["strategy"] = dataclasses.replace(strategy, **options)
         recipe = self.recipe.replace(**drawn)
         if "learning_rate" in drawn:
-            rate = drawn["learning_rate"] * _scale(recipe)
+            defaults = DEFAULTS[type(strategy)]
+            rate = scaled_learning_rate(
+                drawn["learning_rate"],
+                recipe.batch_size or defaults.batch_size,
+                recipe.optimizer or defaults.optimizer,
+            )
             recipe = recipe.replace(learning_rate=float(f"{rate:.4g}"))
         return recipe
 
@@ -241,9 +243,3 @@ def _declare_range(hp: keras_tuner.HyperParameters, axis: str, ends: tuple[float
 def _default_rates(strategy: str) -> tuple[float, float]:
     rate = DEFAULTS[type(strategy_named(strategy))].learning_rate
     return rate / LEARNING_RATE_FACTOR, rate * LEARNING_RATE_FACTOR
-
-
-def _scale(recipe: Recipe) -> float:
-    defaults = DEFAULTS[type(recipe.strategy)]
-    ratio = (recipe.batch_size or defaults.batch_size) / REFERENCE_BATCH
-    return ratio if (recipe.optimizer or defaults.optimizer) == "sgd" else math.sqrt(ratio)

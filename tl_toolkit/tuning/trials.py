@@ -1,18 +1,22 @@
-"""What is known of a trial when it has ended: a file each, which every worker of a search can read."""
+"""Trials that have ended: a file each, which every worker of a search can read."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
-import os
 import pathlib
 import statistics
 from typing import Any
 
+from tl_toolkit.errors import InputError
+from tl_toolkit.files.atomic import write_json, written_aside
 from tl_toolkit.recipe import Recipe
 
 COMPLETED, INFEASIBLE, DIVERGED = "completed", "infeasible", "diverged"
+# Fields of a recipe that change neither the size of its variables nor that of its activations.
+TAKE_NO_MEMORY = ("learning_rate", "weight_decay", "label_smoothing", "epochs", "patience", "seed")
 OBJECTIVES = {"val_top1": "max", "val_balanced_accuracy": "max", "val_loss": "min"}
 
 
@@ -21,12 +25,12 @@ class Trial:
     """One point of the space, tried.
 
     Attributes:
-        number: From 0, in the order of the starts.
-        recipe: To run it again with.
-        axes: Names of what the search varied.
+        number: From 0, in the order in which trials start.
+        recipe: Repeats the trial.
+        axes: Names of what the search varies.
         status: `"completed"`; `"infeasible"`, where memory did not suffice; or `"diverged"`.
-        executions: Validation figures of each execution, which differ in the seed.
-        seconds: Of training, over all executions.
+        executions: Validation figures of each execution; executions differ in the seed.
+        seconds: Training time of all executions.
         message: What went wrong.
     """
 
@@ -40,12 +44,12 @@ class Trial:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Means over the executions; empty where the trial did not end well."""
+        """Means over the executions; empty if the trial was not completed."""
         names = self.executions[0] if self.executions else ()
         return {name: statistics.fmean(run[name] for run in self.executions) for name in names}
 
     def value_of(self, axis: str) -> Any:
-        """What the trial's recipe says on an axis; None where its strategy has no such option."""
+        """Returns the recipe's value on an axis; None if its strategy has no such option."""
         if axis == "strategy":
             return self.recipe.strategy.name
         if hasattr(self.recipe, axis):
@@ -59,42 +63,63 @@ class Trial:
 
 
 def write_trial(trial: Trial, folder: pathlib.Path) -> None:
-    """Writes the trial's file whole."""
+    """Records a trial that has ended."""
     folder.mkdir(parents=True, exist_ok=True)
     values = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial)}
-    part = folder / f"{trial.number}.part"
-    part.write_text(json.dumps(values | {"recipe": trial.recipe.to_json()}, indent=2) + "\n")
-    os.replace(part, folder / f"{trial.number}.json")
+    write_json(trial_file(trial.number, folder), values | {"recipe": trial.recipe.to_json()})
+
+
+def trial_file(number: int, folder: pathlib.Path) -> pathlib.Path:
+    """Returns where a trial that has ended is recorded."""
+    return folder / f"{number}.json"
 
 
 def read_trials(folder: pathlib.Path) -> list[Trial]:
-    """Returns the trials that have ended, in the order of their numbers."""
+    """Returns the trials that have ended, by number. A damaged record counts as none."""
     trials = []
     for path in folder.glob("*.json"):
-        values = json.loads(path.read_bytes())
-        for name in ("axes", "executions"):
-            values[name] = tuple(values[name])
-        trials.append(Trial(**values | {"recipe": Recipe.from_json(values["recipe"])}))
+        with contextlib.suppress(InputError, ValueError, TypeError, KeyError):
+            values = json.loads(path.read_bytes())
+            for name in ("axes", "executions"):
+                values[name] = tuple(values[name])
+            trials.append(Trial(**values | {"recipe": Recipe.from_json(values["recipe"])}))
     return sorted(trials, key=lambda trial: trial.number)
 
 
 def best_trial(trials: list[Trial], objective: str) -> Trial | None:
-    """Returns the best of the completed ones; None without any."""
+    """Returns the best completed trial, or None."""
     completed = [trial for trial in trials if trial.status == COMPLETED]
     return max(completed, key=lambda trial: trial.rank(objective), default=None)
 
 
-def smallest_infeasible_batch(trials: list[Trial]) -> int | None:
-    """Returns the smallest batch size for which memory did not suffice, where there was one."""
-    sizes = [trial.recipe.batch_size for trial in trials if trial.status == INFEASIBLE]
+def smallest_infeasible_batch(trials: list[Trial], recipe: Recipe) -> int | None:
+    """Returns the smallest batch size for which memory did not suffice, or None.
+
+    Args:
+        trials: Those that ended.
+        recipe: Trials that differ from it in more than batch size and `TAKE_NO_MEMORY` do not count: another
+            strategy, image size or precision takes another amount of memory.
+    """
+    sizes = [
+        trial.recipe.batch_size
+        for trial in trials
+        if trial.status == INFEASIBLE
+        and trial.recipe.batch_size is not None
+        and _what_takes_memory(trial.recipe) == _what_takes_memory(recipe)
+    ]
     return min(sizes, default=None)
 
 
+def _what_takes_memory(recipe: Recipe) -> dict[str, Any]:
+    left_out = {"batch_size", *TAKE_NO_MEMORY}
+    return {name: value for name, value in recipe.to_json().items() if name not in left_out}
+
+
 def write_table(trials: list[Trial], path: pathlib.Path) -> None:
-    """Writes `trials.csv`: number, status, axes with the actual values, figures, seconds."""
+    """Writes `trials.csv`: number, status, the recipe's value on every axis, figures, seconds."""
     axes = list(trials[0].axes)
     head = ["trial", "status", *axes, *OBJECTIVES, "executions", "seconds", "message"]
-    with path.open("w", newline="") as file:
+    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(head)
         for trial in trials:

@@ -1,4 +1,4 @@
-"""The keras-tuner `Tuner` of a search: runs a trial, keeps its checkpoints, tells failures apart."""
+"""The keras-tuner `Tuner` of a search: runs trials, keeps their checkpoints, tells failures apart."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
+from tl_toolkit.files.atomic import write_json
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.tuning.hypermodel import OUT_OF_MEMORY, RecipeHyperModel, figures_of
 from tl_toolkit.tuning.trials import (
@@ -24,6 +27,7 @@ from tl_toolkit.tuning.trials import (
     Trial,
     read_trials,
     smallest_infeasible_batch,
+    trial_file,
     write_trial,
 )
 
@@ -39,6 +43,7 @@ class RecipeTuner(keras_tuner.Tuner):
         folder: Of the search; it may be shared with other workers.
         executions: Trainings of a trial, with the recipe's seed and those after it.
         on_trial: Called with every trial that has ended.
+        progress: Shows what the user should know.
     """
 
     def __init__(
@@ -48,8 +53,10 @@ class RecipeTuner(keras_tuner.Tuner):
         folder: pathlib.Path,
         executions: int,
         on_trial: Callable[[Trial], None],
+        progress: Progress = SILENT,
     ) -> None:
         self._folder = folder
+        self._progress = progress
         self._on_trial = on_trial
         super().__init__(
             oracle,
@@ -60,28 +67,28 @@ class RecipeTuner(keras_tuner.Tuner):
         )
 
     def _populate_initial_space(self) -> None:
-        # All is declared up front: no model has to be built to find the axes.
+        # All axes are declared up front: no model has to be built to find them.
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
 
     def on_search_begin(self) -> None:
-        """Writes what a search that is killed in its first trial goes on from."""
+        """Writes the state that a search resumes from if it is killed in its first trial."""
         self.save()
 
     def save(self) -> None:
         """Writes the oracle's state; keras-tuner's own file of a tuner is empty, and written once."""
         if not self._is_worker():
             self.oracle.save()
-        name = pathlib.Path(self._get_tuner_fname())
-        if not name.exists():
-            name.with_suffix(".part").write_text("{}")
-            name.with_suffix(".part").replace(name)
+        state = pathlib.Path(self._get_tuner_fname())
+        if not state.exists():
+            write_json(state, {})
 
     def _try_run_and_update_trial(self, trial: Any, *arguments: Any, **keywords: Any) -> None:
-        # keras-tuner prints the trace of a trial that failed, and goes on after any error.
+        # keras-tuner prints the traceback of a trial that failed, and continues after any error.
         try:
-            self._run_and_update_trial(trial, *arguments, **keywords)
+            figures = self.run_trial(trial, *arguments, **keywords)
+            self.oracle.update_trial(trial.trial_id, figures)
             trial.status = TrialStatus.COMPLETED
         except FailedTrialError as error:
             trial.status, trial.message = TrialStatus.FAILED, str(error)
@@ -90,15 +97,19 @@ class RecipeTuner(keras_tuner.Tuner):
         """Trains, and returns the validation figures.
 
         Raises:
-            FailedTrialError: Memory did not suffice, or the loss diverged; all else ends the search.
+            FailedTrialError: Out of memory, or the loss diverged; any other error ends the search.
         """
         number = int(trial.trial_id)
         done = {t.number: t for t in read_trials(self._folder / TRIALS)}
-        ended = done.get(number)  # where the search was killed before the oracle knew
+        ended = done.get(number)  # if the search was killed before the oracle knew
         if ended is None:
+            if trial_file(number, self._folder / TRIALS).exists():
+                self._progress.message(
+                    f"The record of trial {number} is damaged: the trial is run again."
+                )
             ended = self._run(number, trial.hyperparameters, list(done.values()))
             write_trial(ended, self._folder / TRIALS)
-        # Graphs and what else a trial leaves in Keras; the shared networks outlive it.
+        # Graphs and other state that a trial leaves in Keras; the shared networks outlive it.
         keras.backend.clear_session()
         shutil.rmtree(self._checkpoints(number), ignore_errors=True)
         self._on_trial(ended)
@@ -112,9 +123,9 @@ class RecipeTuner(keras_tuner.Tuner):
         if "tuner/epochs" in hp.values and "epochs" not in axes:
             axes = (*axes, "epochs")
         ended = Trial(number, recipe, axes, COMPLETED)
-        limit = smallest_infeasible_batch(others)
-        if limit is not None and recipe.batch_size >= limit:
-            message = f"not tried: memory did not suffice for batches of {limit} images"
+        limit = smallest_infeasible_batch(others, recipe)
+        if limit is not None and (recipe.batch_size or 0) >= limit:
+            message = f"not tried: not enough memory for batches of {limit} images"
             return dataclasses.replace(ended, status=INFEASIBLE, message=message)
         started = time.monotonic()
         try:
@@ -122,7 +133,7 @@ class RecipeTuner(keras_tuner.Tuner):
         except OUT_OF_MEMORY as error:
             if self.hypermodel.spans_processes:
                 raise
-            message = f"memory did not suffice for batches of {recipe.batch_size} images: {error}"
+            message = f"not enough memory for batches of {recipe.batch_size} images: {error}"
             ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
         except DivergedError as error:
             ended = dataclasses.replace(ended, status=DIVERGED, message=str(error))
@@ -130,7 +141,7 @@ class RecipeTuner(keras_tuner.Tuner):
             ended = dataclasses.replace(ended, executions=executions)
         return dataclasses.replace(ended, seconds=time.monotonic() - started)
 
-    def _execute(self, number: int, recipe: Any) -> tuple[dict[str, float], ...]:
+    def _execute(self, number: int, recipe: Recipe) -> tuple[dict[str, float], ...]:
         figures = []
         for execution in range(self.executions_per_trial):
             trained = self.hypermodel.train(

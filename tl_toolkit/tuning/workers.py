@@ -1,4 +1,4 @@
-"""The chief and the workers of a search, as processes of this machine."""
+"""The chief and the workers of a search, as processes on this machine."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from tl_toolkit.devices.local_processes import (
     LocalProcess,
     end_all,
     free_ports,
-    say,
+    print_line,
     wait_for_exit,
 )
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
-from tl_toolkit.tuning.search import ORACLE_IP, ORACLE_PORT, TUNER_ID
+from tl_toolkit.tuning.search_file import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
 CHIEF = "chief"
 
 
 def run_workers(command: Sequence[str], workers: int) -> int:
-    """Runs a command as chief and workers, and returns the exit code of the whole.
+    """Runs a command as chief and workers, and returns one exit code for all.
 
-    The processes talk over the loopback, and their output is told apart by prefix. A worker that a signal
-    killed is started again with its id and goes on with its trial; one that ends with an error ends all.
+    The processes talk over the loopback interface, and every line of output begins with its process's name. A
+    worker that a signal kills is started again with its id and resumes its trial; an error of one ends all.
 
     Args:
         command: Of every process; they differ in keras-tuner's environment variables.
-        workers: Beside the chief.
+        workers: Number of workers, without the chief.
 
     Raises:
-        InputError: A number of workers under 1.
+        InputError: `workers` is under 1.
     """
     if workers < 1:
         raise InputError(f"`workers` must be at least 1. Received: {workers}")
@@ -51,14 +51,14 @@ def run_workers(command: Sequence[str], workers: int) -> int:
                 if code > 0 or restarts[name] == RESTARTS:
                     return code if code > 0 else 1
                 restarts[name] += 1
-                say(name, f"killed by signal {-code}; started again")
+                print_line(name, f"killed by signal {-code}; started again")
                 processes[name] = start(name)
             time.sleep(0.2)
         return processes[CHIEF].poll()
-    except PreemptedError:  # this process alone has SIGTERM
+    except PreemptedError:  # only this process received SIGTERM
         end_all(processes.values())
         return PreemptedError.exit_code
-    except KeyboardInterrupt:  # the processes have it too, and write their checkpoints
+    except KeyboardInterrupt:  # the others received it too, and write their checkpoints
         wait_for_exit(processes.values())
         return StoppedError.exit_code
     finally:

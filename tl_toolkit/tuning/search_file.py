@@ -1,0 +1,100 @@
+"""`search.json`: what an unfinished search is, so that it is resumed, or joined by workers, as the same one."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import time
+from typing import Any
+
+from tl_toolkit.devices.process_group import ProcessGroup
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.files.atomic import write_json
+from tl_toolkit.transfer.network import open_recipe_weights
+from tl_toolkit.tuning.space import Space
+from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
+
+SEARCH_FILE = "search.json"
+WEIGHTS = "weights"  # in that file: what the recipe's weights stood for at the start
+SECONDS_TO_WAIT_FOR_CHIEF = 600
+# keras-tuner's environment variables: with them the same command is the chief or a worker of a search.
+TUNER_ID, ORACLE_IP, ORACLE_PORT = (
+    "KERASTUNER_TUNER_ID",
+    "KERASTUNER_ORACLE_IP",
+    "KERASTUNER_ORACLE_PORT",
+)
+
+
+def resolve_weights(
+    space: Space,
+    context: Context,
+    partial: pathlib.Path,
+    identity: dict[str, Any],
+    processes: ProcessGroup,
+) -> PinnedWeights | None:
+    """Returns what the weights of a search stand for: as given, as at its start, or as found now."""
+    recipes = [space.recipe_at({"strategy": name}) for name in space.strategies]
+    recipe = next((r for r in recipes if r.start is not None), None)
+    if recipe is None:
+        return None
+    before = read_identity(partial)
+    is_resumed = all(before.get(name) == value for name, value in identity.items())
+    pin = context.weights or (pin_in(before) if is_resumed else None)
+    if pin is None or pin.asked != recipe.start:
+        found = open_recipe_weights(recipe, None, context.progress)
+        pin = pin_weights(str(recipe.start), found) if found is not None else None
+    text = processes.broadcast_text(json.dumps(pin and pin.to_json()))
+    return pin_in({WEIGHTS: json.loads(text)})
+
+
+def pin_in(identity: dict[str, Any]) -> PinnedWeights | None:
+    """Returns what the weights of a search stood for when it started; None from scratch."""
+    pin = identity.get(WEIGHTS)
+    return PinnedWeights(**pin) if pin else None
+
+
+def read_identity(partial: pathlib.Path) -> dict[str, Any]:
+    """Returns what the folder says of its unfinished search; nothing where there is none."""
+    path = partial / SEARCH_FILE
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(
+            f"{str(path)!r} is damaged: {error}. Remove {str(partial)!r} to begin the search anew."
+        ) from error
+    return values
+
+
+def claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
+    """Makes the folder this search's, or raises `InputError` if it is another's."""
+    before = read_identity(partial)
+    if before:
+        different = [name for name in identity if before.get(name) != identity[name]]
+        if different and overwrite:
+            shutil.rmtree(partial)
+        elif different:
+            raise InputError(
+                f"{str(partial)!r} holds an unfinished search that differs in: {', '.join(different)}. "
+                "Choose another output, or drop it with overwrite (on the command line --overwrite)."
+            )
+    partial.mkdir(parents=True, exist_ok=True)
+    write_json(partial / SEARCH_FILE, identity)
+
+
+def wait_for_chief(partial: pathlib.Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Waits until the chief has made the folder this search's, and returns what it wrote."""
+    identity, started = json.loads(json.dumps(identity)), time.monotonic()
+    while not (found := read_identity(partial)) or identity != {
+        name: found.get(name) for name in identity
+    }:
+        if time.monotonic() - started > SECONDS_TO_WAIT_FOR_CHIEF:
+            raise InputError(
+                f"No chief has started this search in {str(partial)!r}: give all processes the same command "
+                f"and the same folder, and one of them a {TUNER_ID} that begins with 'chief'."
+            )
+        time.sleep(0.2)
+    return found
