@@ -109,13 +109,17 @@ def test_blocks_are_named_by_stage_and_place():
         ("resnet152", 2048),
     ],
 )
-def test_feature_channels_are_those_of_the_built_network(name, channels):
+def test_feature_channels_are_those_of_the_paper(name, channels):
     assert Architecture.named(name).feature_channels == channels
+
+
+@pytest.mark.parametrize(("name", "channels"), [("resnet18", 32), ("resnet50", 128)])
+def test_feature_channels_are_those_of_the_built_network(name, channels):
     narrow = Architecture.named(name, width=4)
     with keras.StatelessScope(initialize_variables=False):
         model = build_resnet(narrow, include_top=False, pooling="avg")
     assert model.output_shape == (None, narrow.feature_channels)
-    assert narrow.feature_channels == channels // 16
+    assert narrow.feature_channels == channels
 
 
 def test_named_replaces_fields_and_refuses_unknown_names():

@@ -324,7 +324,7 @@ def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
     assert sum(map(len, of_processes)) == len(whole) * processes * local
 
 
-@pytest.mark.parametrize("examples", [1, 2, 3, 9])
+@pytest.mark.parametrize("examples", [1, 9])
 def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(examples):
     split = numbered(np.zeros(examples, np.int64))
     whole = ids_of(batches_of(split, batch_size=8, epochs=3))

@@ -11,7 +11,7 @@ SCRIPT = r"""
 import json, os, pathlib, sys
 root = pathlib.Path(sys.argv[1])
 import tl_toolkit as tl
-from tl_toolkit.catalog import list_weights
+from tl_toolkit.catalog import Architecture, list_weights
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
@@ -30,7 +30,7 @@ try:
 except InputError as error:
     refused = str(error)
 weights = list_weights("resnet18")[0]
-model = assemble_classifier(weights.architecture, weights.preprocessing, 2)
+model = assemble_classifier(Architecture.named("resnet18", width=2), weights.preprocessing, 2)
 print(json.dumps({
     "file system": sys.getfilesystemencoding(),
     "docstring": tl.open_dataset.__doc__,

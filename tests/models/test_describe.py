@@ -53,7 +53,6 @@ def one_where_they_are_the_same(architecture):
         ("resnet18", V1, CIFAR_STEM),
         ("resnet50", V1, IMAGENET_STEM),
         ("resnet50", V1_5, CIFAR_STEM),
-        ("resnet152", V1, CIFAR_STEM),
     ],
 )
 def test_a_network_is_described_as_it_was_built(name, variant, stem):

@@ -121,8 +121,8 @@ def test_a_saved_classifier_loads_with_the_same_logits(place, tmp_path):
 
 def test_a_deep_classifier_has_room_to_recurse(tmp_path):
     # Keras walks a graph with two frames a block: here more than are left, as in 500 blocks.
-    blocks, before = 45, sys.getrecursionlimit()
-    tight = sum(1 for _ in traceback.walk_stack(None)) + 80
+    blocks, before = 30, sys.getrecursionlimit()
+    tight = sum(1 for _ in traceback.walk_stack(None)) + 70
     sys.setrecursionlimit(tight)
     try:
         deep = Architecture("basic", (blocks,), width=1, stem="cifar")
