@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import pathlib
 
@@ -55,13 +56,16 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     splits = _split_folders(root)
     class_names = _class_names(splits[TRAIN])
 
-    bad: list[LabelledFile] = []
-    files: dict[str, list[LabelledFile]] = {}
+    listed: dict[str, list[LabelledFile]] = {}
     loose, ignored = _beside_folders({root, *splits.values()})
     for split, folder in splits.items():
-        listed, left_behind = _list_files(folder, class_names)
+        listed[split], left_behind = _list_files(folder, class_names)
         ignored += left_behind
-        checked = without_contradictions(check_files(listed, progress))
+    read = iter(check_files([file for some in listed.values() for file in some], progress))
+    bad: list[LabelledFile] = []
+    files: dict[str, list[LabelledFile]] = {}
+    for split, some in listed.items():
+        checked = without_contradictions(list(itertools.islice(read, len(some))))
         bad += [file for file in checked if file.fault]
         files[split] = [file for file in checked if not file.fault]
     notes = report_bad(bad, root, on_bad_image)
