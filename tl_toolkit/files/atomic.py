@@ -26,9 +26,9 @@ def written_aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a UTF-8 text file whole."""
+    """Writes a UTF-8 text file whole; bytes of a file name that are not UTF-8 are written as `\\udcXX`."""
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: pathlib.Path, values: Any) -> None:
