@@ -27,7 +27,7 @@ test-fast: .venv/.installed-test
 test-long: .venv/.installed-test
 	HYPOTHESIS_PROFILE=long MEMORY_TRIALS=100 LOSE_EACH_WORKER=1 $(BIN)/python -m pytest $(WORKERS) -m ""
 
-# Kills runs at 24 moments.
+# Ends runs just before each of their writes.
 test-kill: .venv/.installed-test
 	$(BIN)/python -m pytest -m "" tests/experiments/test_kill.py
 
