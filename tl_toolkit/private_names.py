@@ -6,6 +6,7 @@ TensorFlow and keras-tuner, and `tests/test_private_names.py` checks that every 
 
 from __future__ import annotations
 
+import dataclasses
 import mmap
 from typing import TYPE_CHECKING, Any
 
@@ -42,3 +43,56 @@ def release_pages(rows: np.ndarray) -> None:
     if isinstance(rows, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped: Any = rows._mmap  # type: ignore[attr-defined]
         mapped.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclasses.dataclass(frozen=True)
+class InheritedName:
+    """A private name of another package's class that a subclass here calls or overrides.
+
+    Attributes:
+        owner: The class.
+        name: The method or attribute.
+        parameters: Of the method, without `self`; None for an attribute.
+        reason: Why it is used.
+    """
+
+    owner: str
+    name: str
+    parameters: tuple[str, ...] | None
+    reason: str
+
+
+TUNER, ORACLE, GRID = (
+    "keras_tuner.Tuner",
+    "keras_tuner.Oracle",
+    "keras_tuner.oracles.GridSearchOracle",
+)
+_IN_PLACE = "keras-tuner writes its state files in place: a kill leaves half a file."
+_NO_POSITION = "keras-tuner forgets a grid's position when it saves its state."
+_REPEATED = (
+    "The predicted optimum may be a point that was tried; another trial of it would tell nothing."
+)
+INHERITED = (
+    InheritedName(
+        TUNER,
+        "_populate_initial_space",
+        (),
+        "keras-tuner builds models to find the axes; all are declared up front.",
+    ),
+    InheritedName(
+        TUNER,
+        "_try_run_and_update_trial",
+        ("trial", "fit_args", "fit_kwargs"),
+        "keras-tuner continues after any error, and prints its traceback.",
+    ),
+    InheritedName(TUNER, "_is_worker", (), "A worker must not write the oracle's state."),
+    InheritedName(TUNER, "_get_tuner_fname", (), _IN_PLACE),
+    InheritedName(ORACLE, "_get_oracle_fname", (), _IN_PLACE),
+    InheritedName(ORACLE, "_get_trial_dir", ("trial_id",), _IN_PLACE),
+    InheritedName(ORACLE, "_save_trial", ("trial",), _IN_PLACE),
+    InheritedName(ORACLE, "_duplicate", ("values",), _REPEATED),
+    InheritedName(ORACLE, "_random_values", (), _REPEATED),
+    InheritedName(GRID, "_compare", ("a", "b"), _NO_POSITION),
+    InheritedName(GRID, "_ordered_ids", None, _NO_POSITION),
+    InheritedName(GRID, "_populate_next", None, _NO_POSITION),
+)

@@ -53,7 +53,7 @@ def test_fit_says_what_it_does_not_take(hypermodel):
     hp = keras_tuner.HyperParameters()
     model = hypermodel.build(hp)
     assert set(hp.values) == {"batch_size", "learning_rate"}
-    with pytest.raises(tl.InputError, match="no 'validation_data'"):
+    with pytest.raises(tl.InputError, match="no argument .validation_data."):
         hypermodel.fit(hp, model, validation_data=None)
 
 

@@ -102,7 +102,7 @@ def _stop(processes: list[LocalProcess], asked: list[int]) -> int:
     # An error first: then there may be no checkpoint to resume from.
     codes = [process.poll() for process in processes]
     others = [code for code in codes if code not in (0, expected)]
-    return others[0] if others else max(codes)
+    return others[0] or 0 if others else max(code or 0 for code in codes)
 
 
 def _is_lost(code: int) -> bool:

@@ -79,11 +79,11 @@ class ProcessGroup:
         data = np.frombuffer(b"".join(value.tobytes() for value in values), np.uint8)
         padded = np.pad(data, (0, -len(data) % 8)).view(np.int64)
         # Sums of whole numbers with zeros are exact.
-        data = self._sum(padded if self.is_chief else np.zeros_like(padded)).tobytes()
+        of_chief = self._sum(padded if self.is_chief else np.zeros_like(padded)).tobytes()
         start = 0
         for variable, value in zip(variables, values, strict=True):
             end = start + value.nbytes
-            variable.assign(np.frombuffer(data[start:end], value.dtype).reshape(value.shape))
+            variable.assign(np.frombuffer(of_chief[start:end], value.dtype).reshape(value.shape))
             start = end
 
     def broadcast_text_files(self, folder: pathlib.Path, pattern: str) -> None:

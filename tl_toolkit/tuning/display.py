@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tl_toolkit.progress import Progress, Stage, Table
@@ -20,10 +20,10 @@ class StagesOnly(Progress):
         self._progress = progress
         self.log_file = progress.log_file
 
-    def stage(
-        self, title: str, total: int | None = None, done: int = 0
-    ) -> contextlib.AbstractContextManager[Stage]:
-        return self._progress.stage(title, total, done)
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Stage]:
+        with self._progress.stage(title, total, done) as stage:
+            yield stage
 
 
 class SearchDisplay:

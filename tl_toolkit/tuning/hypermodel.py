@@ -59,19 +59,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ) -> None:
         super().__init__(name="recipe")
         context = context or Context()
+        self.dataset = context.dataset or open_recipe_data(recipe, context.progress)
         self.context = dataclasses.replace(
             context,
-            dataset=context.dataset or open_recipe_data(recipe, context.progress),
+            dataset=self.dataset,
             networks=context.networks or NetworkPool(),
         )
-        if self.context.dataset.validation is None:
+        if self.dataset.validation is None:
             raise InputError(
                 "A search selects by validation images, and there are none: set `validation_fraction`."
             )
         distribute = context.devices(recipe)
-        examples = examples_per_epoch(
-            self.context.dataset.train.labels, recipe.class_balance == "sampling"
-        )
+        examples = examples_per_epoch(self.dataset.train.labels, recipe.class_balance == "sampling")
         self.space = make_space(recipe, axes, examples, distribute.num_replicas_in_sync)
         self._built_under = distribute
 
@@ -178,8 +177,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
 def figures_of(trained: TrainedModel) -> dict[str, float]:
     """Returns a trial's validation figures, named as in the history."""
+    validation = trained.validation or {}  # a search has validation images
     return {
-        "val_top1": trained.validation["top1"],
-        "val_balanced_accuracy": trained.validation["balanced_accuracy"],
-        "val_loss": trained.validation["log_loss"],
+        "val_top1": validation["top1"],
+        "val_balanced_accuracy": validation["balanced_accuracy"],
+        "val_loss": validation["log_loss"],
     }

@@ -17,8 +17,10 @@ TUNERS = ("bayesian", "random", "grid", "hyperband")
 NO_LIMIT = 10**9
 
 
-class _WrittenWhole:
+class _WrittenWhole(keras_tuner.Oracle):
     """Writes the oracle's and the trials' files whole; keras-tuner writes them in place."""
+
+    trials: dict[str, Any]
 
     def save(self) -> None:
         write_json(pathlib.Path(self._get_oracle_fname()), self.get_state())

@@ -20,8 +20,8 @@ def write_results(trials: list[Trial], best: Trial, objective: str, folder: path
     best.recipe.save(folder / BEST_RECIPE)
     write_table(trials, folder / "trials.csv")
     plot_search_map(
-        [trial.recipe.batch_size for trial in trials],
-        [trial.recipe.learning_rate for trial in trials],
+        [trial.recipe.batch_size or 0 for trial in trials],
+        [trial.recipe.learning_rate or 0.0 for trial in trials],
         [trial.figures.get(objective) for trial in trials],
         objective,
         folder / "search_map.png",

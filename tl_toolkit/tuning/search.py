@@ -276,7 +276,7 @@ def _check(
 
 def _longest(hypermodel: RecipeHyperModel) -> int:
     """Returns the recipe's own epochs: the length of Hyperband's longest trials."""
-    recipe, train = hypermodel.space.recipe, hypermodel.context.dataset.train
+    recipe, train = hypermodel.space.recipe, hypermodel.dataset.train
     examples = examples_per_epoch(train.labels, recipe.class_balance == "sampling")
     return choose_hyperparameters(recipe, examples).epochs
 

@@ -58,7 +58,7 @@ class Space:
             hp.Choice("strategy", list(self.strategies))
         for axis in AXES[1:]:
             if axis in OPTION_OF_STRATEGY and axis in self.choices:
-                with self._for_strategies(hp, self._strategies_with(axis)):
+                with self._for_strategies(hp, self.strategies_with(axis)):
                     hp.Choice(axis, list(self.choices[axis]))
             elif axis in self.choices:
                 hp.Choice(axis, list(self.choices[axis]))
@@ -106,7 +106,8 @@ class Space:
         """Names of the strategies that are searched."""
         return self.choices.get("strategy", (self.recipe.strategy.name,))
 
-    def _strategies_with(self, option: str) -> list[str]:
+    def strategies_with(self, option: str) -> list[str]:
+        """Returns the names of the searched strategies that have an option."""
         return [name for name in self.strategies if hasattr(strategy_named(name), option)]
 
     def _for_strategies(self, hp: keras_tuner.HyperParameters, names: list[str]) -> Any:
@@ -203,7 +204,7 @@ def default_batch_sizes(examples: int, replicas: int = 1) -> tuple[int, ...]:
 
 def _check_options(space: Space) -> None:
     for axis in OPTION_OF_STRATEGY:
-        if axis in space.choices and not space._strategies_with(axis):
+        if axis in space.choices and not space.strategies_with(axis):
             raise InputError(
                 f"No strategy of this search has an option `{axis}`: {', '.join(space.strategies)}."
             )

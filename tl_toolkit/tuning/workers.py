@@ -43,7 +43,7 @@ def run_workers(command: Sequence[str], workers: int) -> int:
     processes = {name: start(name) for name in names}
     restarts = dict.fromkeys(names, 0)
     try:
-        while processes[CHIEF].poll() is None:
+        while (code_of_chief := processes[CHIEF].poll()) is None:
             for name in names[1:]:
                 code = processes[name].poll()
                 if code is None or code == 0:
@@ -54,7 +54,7 @@ def run_workers(command: Sequence[str], workers: int) -> int:
                 print_line(name, f"killed by signal {-code}; started again")
                 processes[name] = start(name)
             time.sleep(0.2)
-        return processes[CHIEF].poll()
+        return code_of_chief
     except PreemptedError:  # only this process received SIGTERM
         end_all(processes.values())
         return PreemptedError.exit_code
