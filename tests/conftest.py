@@ -49,16 +49,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _quick_checks_of_exports(request, monkeypatch):
-    """Where exports are not what is tested, they are loaded in this process, not in a fresh one."""
+def _quick_checks_of_exports(monkeypatch):
+    """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
 
     def answer(*paths):
         allowed = tf.config.experimental.tensor_float_32_execution_enabled()
         reload_check.main(*map(str, paths))
         tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
-    if request.path.parent.name != "export":
-        monkeypatch.setattr(saved_model, "_answer_in_a_fresh_process", answer)
+    monkeypatch.setattr(saved_model, "_answer_in_a_fresh_process", answer)
 
 
 @pytest.fixture(autouse=True)

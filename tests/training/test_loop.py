@@ -529,7 +529,7 @@ def test_sigterm_stops_after_the_step_and_says_that_it_was_not_ctrl_c(run, unint
 
     before = signal.getsignal(signal.SIGTERM)
     schedule = Schedule(EPOCHS, STEPS, checkpoint_seconds=3600.0)
-    with pytest.raises(PreemptedError, match="after step 2 of epoch 2; the same call goes on"):
+    with pytest.raises(PreemptedError, match="after step 2 of epoch 2; the same call resumes"):
         run.train(tmp_path, [At("batch_end", 1, terminate, 1)], schedule=schedule)
     assert signal.getsignal(signal.SIGTERM) is before
     run.spoil()
@@ -550,7 +550,7 @@ def test_a_truncated_checkpoint_makes_way_for_the_one_before(
     run.spoil()
     progress = run.train(tmp_path)
     note = (
-        f"the checkpoint 'ckpt-{2 * STEPS + 1}' could not be read: gone on from the one before it"
+        f"the checkpoint 'ckpt-{2 * STEPS + 1}' could not be read: resumed from the one before it"
     )
     assert progress.notes == [note]
     assert without_time(dataclasses.replace(progress, notes=[])) == uninterrupted[0]
