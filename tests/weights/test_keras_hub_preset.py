@@ -14,6 +14,7 @@ from tl_toolkit.weights import keras_hub_preset
 from tl_toolkit.weights.resolve import open_weights
 
 BLOCK_COUNTS = {
+    "small": ("bottleneck_block", [2, 1]),
     18: ("basic_block", [2, 2, 2, 2]),
     34: ("basic_block", [3, 4, 6, 3]),
     50: ("bottleneck_block", [3, 4, 6, 3]),
@@ -27,9 +28,9 @@ def backbone(depth, **fields):
     model = keras_hub.models.ResNetBackbone(
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_num_filters=[64, 128, 256, 512][: len(counts)],
         stackwise_num_blocks=counts,
-        stackwise_num_strides=[1, 2, 2, 2],
+        stackwise_num_strides=[1, 2, 2, 2][: len(counts)],
         block_type=block_type,
         **fields,
     )
@@ -40,12 +41,24 @@ def backbone(depth, **fields):
     return model
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("depth", BLOCK_COUNTS)
+@pytest.mark.parametrize(
+    "depth",
+    [
+        "small",
+        pytest.param(18, marks=pytest.mark.slow),
+        pytest.param(34, marks=pytest.mark.long),
+        pytest.param(50, marks=pytest.mark.long),
+        pytest.param(101, marks=pytest.mark.long),
+        pytest.param(152, marks=pytest.mark.long),
+    ],
+)
 def test_every_depth_gives_their_numbers(depth, tmp_path):
     theirs = backbone(depth)
     theirs.save_to_preset(str(tmp_path / "preset"))
-    ours = getattr(tl, f"ResNet{depth}")(include_top=False, weights=tmp_path / "preset")
+    block, counts = BLOCK_COUNTS[depth]
+    ours = tl.ResNet(
+        counts, block.removesuffix("_block"), include_top=False, weights=tmp_path / "preset"
+    )
     for side in (224, 97):
         image = np.random.default_rng(side).normal(0, 1, (1, side, side, 3)).astype(np.float32)
         expected = np.asarray(theirs(image, training=False))

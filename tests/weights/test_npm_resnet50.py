@@ -17,7 +17,8 @@ import tl_toolkit as tl
 from tl_toolkit import catalog
 from tl_toolkit.catalog import CATALOG
 from tl_toolkit.errors import InputError
-from tl_toolkit.weights import npm_resnet50
+from tl_toolkit.models.describe import describe_architecture
+from tl_toolkit.weights import first_keras_names, npm_resnet50
 from tl_toolkit.weights.first_keras_names import renamed
 from tl_toolkit.weights.resolve import open_weights
 
@@ -59,7 +60,7 @@ def pack(path, tensors, parts=3):
     manifest = {"weightsManifest": [{"paths": names, "weights": weights}]}
     contents = {"model.json": json.dumps(manifest).encode()}
     contents |= {n: values[i * size : (i + 1) * size] for i, n in enumerate(names)}
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, data in contents.items():
             member = tarfile.TarInfo(f"package/ResNet50/{name}")
             member.size = len(data)
@@ -67,16 +68,26 @@ def pack(path, tensors, parts=3):
     return path
 
 
-def declare(monkeypatch, path):
+def declare(monkeypatch, path, **fields):
     """Makes the catalogue mean this archive."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(catalog.CATALOG, NAME, dataclasses.replace(CATALOG[NAME], sha256=digest))
+    record = dataclasses.replace(CATALOG[NAME], sha256=digest, **fields)
+    monkeypatch.setitem(catalog.CATALOG, NAME, record)
 
 
-@pytest.mark.slow
+def test_every_name_of_the_first_release_has_its_place():
+    model = tl.ResNet50(input_shape=(33, 33, 3))
+    paths = {variable.path: None for variable in model.weights}
+    first = {first_name(path): None for path in paths}
+    assert len(first) == 5 * 53 + 2
+    assert first_keras_names.has_first_names(first)
+    assert first_keras_names.renamed(first) == paths
+
+
 def test_the_archive_gives_the_same_numbers_with_the_biases_folded(tmp_path, monkeypatch):
-    model = randomise(tl.ResNet50(variant="v1", bn_epsilon=1e-3, classifier_activation=None))
-    image = np.random.default_rng(0).normal(0, 1, (1, 224, 224, 3)).astype(np.float32)
+    small = {"block_counts": (2, 1), "block": "bottleneck", "width": 8, "input_shape": (97, 97, 3)}
+    model = randomise(tl.ResNet(**small, variant="v1", bn_epsilon=1e-3, classifier_activation=None))
+    image = np.random.default_rng(0).normal(0, 1, (1, 97, 97, 3)).astype(np.float32)
     expected = model(image).numpy()
     tensors = {first_name(v.path): v.numpy() for v in model.weights}
     for layer in [n.removesuffix("/kernel") for n in tensors if n.endswith("/kernel")]:
@@ -87,11 +98,12 @@ def test_the_archive_gives_the_same_numbers_with_the_biases_folded(tmp_path, mon
             tensors[f"{layer}/bias"] = bias.astype(np.float32)
             mean = f"{'bn_conv1' if layer == 'conv1' else layer.replace('res', 'bn')}/moving_mean"
             tensors[mean] = tensors[mean] + tensors[f"{layer}/bias"]
-    declare(monkeypatch, pack(tmp_path / ARCHIVE, tensors))
-    ours = tl.ResNet50(weights=tmp_path / ARCHIVE, classifier_activation=None)
+    architecture = describe_architecture(model.get_config())
+    declare(monkeypatch, pack(tmp_path / ARCHIVE, tensors), architecture=architecture)
+    ours = tl.ResNet(**small, weights=tmp_path / ARCHIVE, classifier_activation=None)
     assert np.abs(ours(image).numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
     with pytest.raises(InputError, match=r"variant='v1', the network has variant='v1.5'"):
-        tl.ResNet50(weights=tmp_path / ARCHIVE, variant="v1.5")
+        tl.ResNet(**small, weights=tmp_path / ARCHIVE, variant="v1.5")
 
 
 def test_another_archive_is_not_read(tmp_path):
@@ -151,7 +163,7 @@ def test_what_goes_wrong_is_said_and_nothing_stays(fault, message, fake_npm, tmp
     assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.network
 def test_the_real_weights_know_a_palace_and_a_flower():
     """scikit-learn's photographs: the tower of a palace, and a dahlia, for which ImageNet has no class."""

@@ -57,14 +57,30 @@ def images():
     return np.random.default_rng(5).normal(0, 1, (2, 67, 67, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", BLOCK_COUNTS)
-@pytest.mark.slow
-def test_every_depth_gives_the_reference_numbers(name, tmp_path):
-    state = state_dict(*BLOCK_COUNTS[name])
+@pytest.mark.parametrize(
+    ("name", "width", "sides"),
+    [
+        pytest.param("resnet18", 4, (33,)),
+        pytest.param("resnet34", 4, (33,)),
+        pytest.param("resnet50", 64, (224, 97), marks=pytest.mark.slow),
+        pytest.param("resnet101", 4, (33,), marks=pytest.mark.slow),
+        pytest.param("resnet152", 4, (33,), marks=pytest.mark.slow),
+        pytest.param("resnet152", 64, (224, 97), marks=pytest.mark.long),
+    ],
+)
+def test_every_depth_gives_the_reference_numbers(name, width, sides, tmp_path):
+    block, counts = BLOCK_COUNTS[name]
+    state = state_dict(block, counts, width)
     path = save(tmp_path / "model.safetensors", state)
-    constructor = getattr(tl, name.replace("resnet", "ResNet"))
-    model = constructor(weights=path, input_shape=(None, None, 3), classifier_activation=None)
-    for side in (224, 97):
+    model = tl.ResNet(
+        counts,
+        block,
+        weights=path,
+        width=width,
+        input_shape=(None, None, 3),
+        classifier_activation=None,
+    )
+    for side in sides:
         image = np.random.default_rng(side).normal(0, 1, (1, side, side, 3)).astype(np.float32)
         expected = logits(state, image)
         difference = np.abs(model(image).numpy() - expected).max()
