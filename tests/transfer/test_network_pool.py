@@ -40,7 +40,7 @@ def test_trainings_in_turn_equal_trainings_alone_bit_for_bit(photo_recipe):
     pool = Context(networks=NetworkPool())
     models = set()
     for changes in RECIPES.values():
-        recipe = photo_recipe.replace(epochs=2, **changes)
+        recipe = photo_recipe.replace(epochs=1, **changes)
         alone = train_and_validate(recipe)
         in_turn = train_and_validate(recipe, pool)
         assert_same_bits(values(in_turn.model), values(alone.model))
@@ -89,8 +89,13 @@ def test_weights_are_read_once_whatever_the_seed(photo_recipe, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe_of",
-    [lambda r: r, lambda r: r.replace(strategy=tl.FullFineTune()), from_scratch],
-    ids=["head", "everything", "from scratch"],
+    [
+        pytest.param(lambda r: r, id="head"),
+        pytest.param(from_scratch, id="from scratch"),
+        pytest.param(
+            lambda r: r.replace(strategy=tl.FullFineTune()), id="everything", marks=pytest.mark.long
+        ),
+    ],
 )
 def test_seeds_share_one_traced_step_and_give_what_they_give_alone(
     recipe_of, photo_recipe, monkeypatch
@@ -103,7 +108,7 @@ def test_seeds_share_one_traced_step_and_give_what_they_give_alone(
         init(self, *arguments)
 
     monkeypatch.setattr(step_module.TrainingStep, "__init__", counting)
-    context, recipe = Context(networks=NetworkPool()), recipe_of(photo_recipe).replace(epochs=2)
+    context, recipe = Context(networks=NetworkPool()), recipe_of(photo_recipe).replace(epochs=1)
     in_turn = {}
     for seed in (0, 1, 0):
         trained = train_and_validate(recipe.replace(seed=seed), context)
