@@ -11,11 +11,9 @@ SCRIPT = r"""
 import json, os, pathlib, sys
 root = pathlib.Path(sys.argv[1])
 import tl_toolkit as tl
-from tl_toolkit.catalog import Architecture, list_weights
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.head import assemble_classifier
 
 assert False, "-OO leaves assertions out"
 folder = tl.open_dataset(f"folder:{root / 'photos'}", on_bad_image="skip", test_fraction=0.5)
@@ -29,8 +27,6 @@ try:
     tl.open_dataset(f"folder:{root / 'photos'}")
 except InputError as error:
     refused = str(error)
-weights = list_weights("resnet18")[0]
-model = assemble_classifier(Architecture.named("resnet18", width=2), weights.preprocessing, 2)
 print(json.dumps({
     "file system": sys.getfilesystemencoding(),
     "docstring": tl.open_dataset.__doc__,
@@ -44,7 +40,6 @@ print(json.dumps({
     "table": [len(table.train), len(table.test), *table.notes],
     "pixels": int(table.test.images.loader()(0).pixels().shape[0]),
     "cells": len(cells.train),
-    "outputs": model.output_shape[1],
 }))
 """
 
@@ -94,5 +89,4 @@ def test_neither_the_locale_nor_missing_docstrings_matter(tmp_path, photo, encod
         "labels": ["Bär", "Fuß"],
         "table": [2, 4, r"skipped photos/Bär/fehlt-ü.png: No such file or directory"],
         "pixels": 13,
-        "outputs": 2,
     }
