@@ -66,6 +66,11 @@ def test_every_file_is_formatted():
     run_tool("ruff", "format", "--check", ".")
 
 
+@pytest.mark.slow  # 15 seconds without mypy's cache
+def test_mypy_finds_nothing():
+    run_tool("mypy")
+
+
 def test_imports_respect_the_layers():
     run_tool("lint-imports")
 
