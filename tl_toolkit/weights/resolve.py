@@ -27,7 +27,7 @@ from tl_toolkit.weights import (
 
 IMAGENET = "imagenet"
 
-# A file format of your own: a module with `accepts`, `read_spec` and `read_tensors`, and its name here.
+# To add a file format: a module with `accepts`, `read_spec` and `read_tensors`, listed here.
 CONVERTERS: tuple[ModuleType, ...] = (
     pytorch_file,
     safetensors_file,
@@ -37,8 +37,8 @@ CONVERTERS: tuple[ModuleType, ...] = (
     npm_resnet50,
     run_folder,
 )
-# A place to fetch from of your own: a module with `find_cached` and `fetch`, and how its records'
-# `source` begins.
+# To add a place to download from: a module with `find_cached` and `fetch`, under the prefix of its records'
+# `source`.
 FETCHERS: dict[str, ModuleType] = {
     "shipped": shipped,
     "hf": hugging_face,
@@ -62,9 +62,9 @@ class WeightSource:
 
     Attributes:
         path: The file or folder.
-        spec: What the catalogue or the source says of them; None where neither says anything.
+        spec: What the catalogue or the source says about them; None if neither says anything.
         converter: The module that reads it.
-        notes: What the user should know of how they were found.
+        notes: How they were found, for the user.
     """
 
     path: pathlib.Path
@@ -78,7 +78,7 @@ class WeightSource:
 
 
 def open_weights(source: str | pathlib.Path, architecture: str | None = None) -> WeightSource:
-    """Finds weights, and fetches them where they are not here yet.
+    """Finds weights, and downloads them if necessary.
 
     Args:
         source: `"imagenet"`, a catalogue name, `"hf://OWNER/NAME[@REVISION]"`, `"keras-hub:PRESET"`, a
@@ -86,7 +86,7 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
         architecture: Such as `"resnet50"`, for `"imagenet"`.
 
     Raises:
-        InputError: There are none of that name, they cannot be had, nothing reads them, or what came is
+        InputError: The name is unknown, the weights are not available, nothing reads them, or what came is
             not what the catalogue means.
     """
     name = str(source)
@@ -96,7 +96,7 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
         try:
             return _open_record(CATALOG[name])
         except UnavailableError as error:
-            raise InputError(f"The weights {name!r} cannot be had: {error}.") from error
+            raise InputError(f"The weights {name!r} are not available: {error}.") from error
     for scheme, fetch in (
         (hugging_face.SCHEME, hugging_face.fetch_uri),
         (keras_hub_preset.SCHEME, keras_hub_preset.fetch_preset),
@@ -105,7 +105,7 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
             try:
                 found = _open_path(fetch(name))
             except UnavailableError as error:
-                raise InputError(f"The weights {name!r} cannot be had: {error}.") from error
+                raise InputError(f"The weights {name!r} are not available: {error}.") from error
             spec = found.spec and dataclasses.replace(found.spec, name=name, source=name)
             return dataclasses.replace(found, spec=spec)
     try:
@@ -142,7 +142,7 @@ def _open_record(spec: WeightSpec) -> WeightSource:
         if ours is not None and theirs is not None and ours != theirs:
             raise InputError(
                 f"The weights {spec.name!r} are not as the catalogue has them: it says {ours}, and the "
-                f"source says {theirs}. To take the source's word, name {spec.source!r} or the file."
+                f"source says {theirs}. To trust the source, name {spec.source!r} or the file."
             )
     if spec.preprocessing is None and stated is not None:
         spec = dataclasses.replace(spec, preprocessing=stated.preprocessing)
@@ -154,7 +154,7 @@ def _fetcher(spec: WeightSpec) -> ModuleType:
 
 
 def _open_imagenet(architecture: str | None) -> WeightSource:
-    """Opens the best ImageNet weights that can be had: those in a cache first, then the catalogue's order."""
+    """Opens the best ImageNet weights available: those in a cache first, then in the catalogue's order."""
     if architecture is None:
         raise InputError("The weights 'imagenet' need a `backbone`, such as 'resnet50'.")
     candidates = [
@@ -176,13 +176,13 @@ def _open_imagenet(architecture: str | None) -> WeightSource:
             if error.source_is_down:
                 unreachable.add(place)
             continue
-        skipped = f"; not to be had: {', '.join(tried)}" if tried else ""
+        skipped = f"; not available: {', '.join(tried)}" if tried else ""
         return dataclasses.replace(
             found, notes=(f"weights 'imagenet': {spec.name} from {spec.source}{skipped}",)
         )
     reasons = "".join(f"\n  {name}: {reason}." for name, reason in tried.items())
     raise InputError(
-        f"No ImageNet weights for {architecture} can be had. Tried:{reasons}\nWith a network, give the "
+        f"No ImageNet weights for {architecture} are available. Tried:{reasons}\nWith a network, give the "
         f"same command again; without, fetch a file elsewhere (tl-toolkit weights {architecture} lists "
         "them) and give its path."
     )

@@ -22,7 +22,7 @@ def find_cached(spec: WeightSpec) -> pathlib.Path | None:
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
-    """Returns the file, once it is known to be the one that the catalogue means."""
+    """Returns the file after checking that it is the one in the catalogue."""
     path = find_cached(spec)
     if path is None:
         raise InputError(
