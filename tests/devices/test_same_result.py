@@ -8,7 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-LAYOUTS = [(1, 2), (2, 1), (2, 2)]  # processes, devices in each
+# Processes, devices in each. Each dimension alone is in `make test`, both together in `make test-long`.
+LAYOUTS = [(1, 2), (2, 1), pytest.param((2, 2), marks=pytest.mark.long)]
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}

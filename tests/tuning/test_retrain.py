@@ -47,7 +47,7 @@ def test_seeds_train_on_training_and_validation_images_and_are_kept_after_a_kill
         assert final.validation is None
         assert final.test["examples"] == 9  # a fifth of the 45 in train
         summary = (final.folder / "summary.md").read_text()
-        assert "51 images to train on, 0 to validate, 9 to test" in summary
+        assert "51 training, 0 validation and 9 test images" in summary
         assert (final.folder / "saved_model").is_dir()
     # What was read back is what the run gave.
     assert first.plan == second.plan

@@ -101,7 +101,7 @@ def test_the_recipes_own_options_stay():
         ({"batch_size": [True]}, "whole number"),
         ({"batch_size": []}, "list of different values"),
         ({"batch_size": [8, 8]}, "list of different values"),
-        ({"learning_rate": (1e-2, 1e-3)}, "the lesser first"),
+        ({"learning_rate": (1e-2, 1e-3)}, "the smaller first"),
         ({"weight_decay": (0.0, 1e-3)}, "two numbers over 0"),
         ({"learning_rate": [-1.0]}, "learning_rate"),
         ({"augmentation": ["foto"]}, "photo"),
@@ -127,7 +127,7 @@ def test_axes_of_a_command_line():
 
 @pytest.mark.parametrize("texts", [["batch_size"], ["views=1", "views=2"], ["8,16"]])
 def test_axes_that_are_none(texts):
-    with pytest.raises(tl.InputError, match="NAME=VALUE,VALUE or NAME=LEAST"):
+    with pytest.raises(tl.InputError, match="NAME=VALUE,VALUE or NAME=SMALLEST"):
         parse_axes(texts)
 
 

@@ -55,15 +55,15 @@ def search(
     """
     chosen = recipe_from(flags, recipe)
     with terminal(verbose) as progress:
-        from tl_toolkit.experiments.context import Context
-        from tl_toolkit.tuning.search import is_one_of_several
-        from tl_toolkit.tuning.search import search as run_search
-        from tl_toolkit.tuning.space import parse_axes
-        from tl_toolkit.tuning.workers import run_workers
+        from tl_toolkit.tuning.workers import is_one_of_several, run_workers
 
         if workers and not is_one_of_several():
             command = [sys.executable, "-m", "tl_toolkit.cli", *sys.argv[1:]]
             raise SystemExit(run_workers(command, workers))
+        from tl_toolkit.experiments.context import Context
+        from tl_toolkit.tuning.search import search as run_search
+        from tl_toolkit.tuning.space import parse_axes
+
         result = run_search(
             chosen,
             parse_axes(axis),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -35,8 +34,6 @@ from tl_toolkit.tuning.oracles import TUNERS, make_oracle
 from tl_toolkit.tuning.results import BEST_RECIPE, write_results
 from tl_toolkit.tuning.retrain import retrain as train_again
 from tl_toolkit.tuning.search_file import (
-    ORACLE_IP,
-    TUNER_ID,
     WEIGHTS,
     claim,
     pin_in,
@@ -46,6 +43,7 @@ from tl_toolkit.tuning.search_file import (
 from tl_toolkit.tuning.space import Axis
 from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
 from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner
+from tl_toolkit.tuning.workers import ORACLE_IP, is_one_of_several, is_worker
 
 RETRAINED = "retrained"
 
@@ -139,7 +137,7 @@ def search(
     check_output(output, overwrite, reads)
     with (
         contextlib.nullcontext(pathlib.Path(output))
-        if _is_worker()
+        if is_worker()
         else shared_output(output, SEARCH, overwrite, processes, reads)
     ) as folder:
         result = _search_in(
@@ -175,7 +173,6 @@ def _search_in(
     context: Context,
 ) -> SearchResult | None:
     """Every process of a cluster draws the same trials, since all know all figures; see `search`."""
-    is_worker = _is_worker()
     hypermodel = RecipeHyperModel(
         recipe,
         space,
@@ -195,13 +192,13 @@ def _search_in(
         "objective": objective,
         "seed": seed,
     }
-    if is_worker:
+    if is_worker():
         pin = pin_in(wait_for_chief(partial, identity))
     else:
         pin = resolve_weights(hypermodel.space, context, partial, identity, processes)
     hypermodel.use_weights(pin)
     hypermodel.check_blocks()
-    if not is_worker:
+    if not is_worker():
         claim(partial, {**identity, WEIGHTS: pin and pin.to_json()}, overwrite)
         for files in (f"{TRIALS}/**/*", f"{TUNER}/**/*"):  # of a search that is resumed
             processes.broadcast_text_files(partial, files)
@@ -220,7 +217,7 @@ def _search_in(
             stage.advance()
 
         RecipeTuner(oracle, hypermodel, partial, executions, show, context.progress).search()
-    if is_worker:
+    if is_worker():
         return None
     return _finish(folder, recipe, objective, retrain, context)
 
@@ -279,12 +276,3 @@ def _longest(hypermodel: RecipeHyperModel) -> int:
     recipe, train = hypermodel.space.recipe, hypermodel.dataset.train
     examples = examples_per_epoch(train.labels, recipe.class_balance == "sampling")
     return choose_hyperparameters(recipe, examples).epochs
-
-
-def is_one_of_several() -> bool:
-    """Whether this process is the chief or a worker of a search of several processes."""
-    return ORACLE_IP in os.environ
-
-
-def _is_worker() -> bool:
-    return is_one_of_several() and not os.environ.get(TUNER_ID, "").startswith("chief")

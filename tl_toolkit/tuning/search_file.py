@@ -14,17 +14,12 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.transfer.network import open_recipe_weights
 from tl_toolkit.tuning.space import Space
+from tl_toolkit.tuning.workers import TUNER_ID
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
 
 SEARCH_FILE = "search.json"
 WEIGHTS = "weights"  # in that file: what the recipe's weights stood for at the start
 SECONDS_TO_WAIT_FOR_CHIEF = 600
-# keras-tuner's environment variables: with them the same command is the chief or a worker of a search.
-TUNER_ID, ORACLE_IP, ORACLE_PORT = (
-    "KERASTUNER_TUNER_ID",
-    "KERASTUNER_ORACLE_IP",
-    "KERASTUNER_ORACLE_PORT",
-)
 
 
 def resolve_weights(

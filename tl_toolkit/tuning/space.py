@@ -1,4 +1,4 @@
-"""What a search varies: axes by name, and how a point of the space becomes a recipe."""
+"""What a search varies: axes by name, and the recipe of each point in the space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tl_toolkit.recipe import Recipe, strategy_named
 from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
-LEARNING_RATE_FACTOR = 10  # the default range reaches so far to either side of the strategy's rate
+LEARNING_RATE_FACTOR = 10  # default range: the strategy's rate divided and multiplied by this
 CONTINUOUS = ("learning_rate", "weight_decay")
 OPTION_OF_STRATEGY = ("trainable_from", "bn_mode")
 AXES = (
@@ -38,9 +38,9 @@ class Space:
     """The axes of a search, checked.
 
     Attributes:
-        recipe: Says all that no axis says.
+        recipe: Gives every value that no axis gives.
         choices: Values by axis.
-        ranges: Least and largest value by axis, searched on a logarithmic scale.
+        ranges: Smallest and largest value by axis, searched on a logarithmic scale.
     """
 
     recipe: Recipe
@@ -48,12 +48,12 @@ class Space:
     ranges: dict[str, tuple[float, float]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Returns plain JSON values."""
         lists = {axis: list(values) for axis, values in self.choices.items()}
         return lists | {axis: {"range": list(ends)} for axis, ends in self.ranges.items()}
 
     def declare(self, hp: keras_tuner.HyperParameters) -> None:
-        """Declares every axis, whatever the values drawn so far."""
+        """Declares every axis, whatever values were drawn so far."""
         if "strategy" in self.choices:
             hp.Choice("strategy", list(self.strategies))
         for axis in AXES[1:]:
@@ -97,13 +97,13 @@ class Space:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of all axes, also of those that belong to some of the strategies alone."""
+        """Names of all axes, including those that only some strategies have."""
         searched = {*self.choices, *self.ranges, "learning_rate"}
         return tuple(axis for axis in AXES if axis in searched)
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """Names of the strategies that are searched."""
+        """Names of the searched strategies."""
         return self.choices.get("strategy", (self.recipe.strategy.name,))
 
     def strategies_with(self, option: str) -> list[str]:
@@ -111,7 +111,7 @@ class Space:
         return [name for name in self.strategies if hasattr(strategy_named(name), option)]
 
     def _for_strategies(self, hp: keras_tuner.HyperParameters, names: list[str]) -> Any:
-        """The scope in which an axis belongs to these strategies alone."""
+        """Returns the scope in which an axis belongs to these strategies only."""
         if "strategy" in self.choices:
             return hp.conditional_scope("strategy", names)
         return contextlib.nullcontext()
@@ -120,17 +120,17 @@ class Space:
 def make_space(
     recipe: Recipe, axes: Mapping[str, Axis] | None, examples: int, replicas: int = 1
 ) -> Space:
-    """Returns the space, or says what is wrong with it before anything is trained.
+    """Checks the axes of a search, and returns its space.
 
     Args:
-        recipe: Says all that no axis says.
-        axes: By name, of `AXES`: a list of values, or for a learning rate or weight decay a tuple of the
-            least and the largest. `batch_size` and `learning_rate` are searched in any case.
-        examples: Training images.
+        recipe: Gives every value that no axis gives.
+        axes: By name, one of `AXES`: a list of values, or for learning rate and weight decay a tuple of the
+            smallest and the largest. `batch_size` and `learning_rate` are always searched.
+        examples: Number of training images.
         replicas: Devices that share a batch.
 
     Raises:
-        InputError: An unknown axis, a wrong value, or a batch that the data or the replicas cannot serve.
+        InputError: An unknown axis, an invalid value, or a batch size that does not suit the data or the replicas.
     """
     choices: dict[str, tuple[Any, ...]] = {}
     ranges: dict[str, tuple[float, float]] = {}
@@ -144,7 +144,7 @@ def make_space(
         else:
             raise InputError(
                 f"The axis `{axis}` must be a list of different values, or for {' and '.join(CONTINUOUS)} "
-                f"a tuple of the least and the largest. Received: {values!r}"
+                f"a tuple of the smallest and the largest. Received: {values!r}"
             )
     if "strategy" in choices:
         choices["strategy"] = tuple(strategy_named(name).name for name in choices["strategy"])
@@ -162,10 +162,10 @@ def make_space(
 
 
 def parse_axes(texts: Sequence[str]) -> dict[str, Axis]:
-    """Returns the axes of texts such as `batch_size=8,16` and `learning_rate=1e-4..1e-1`.
+    """Parses texts such as `batch_size=8,16` and `learning_rate=1e-4..1e-1`.
 
     Raises:
-        InputError: A text is not of that form; what the values are is `make_space`'s to check.
+        InputError: A text does not have that form; `make_space` checks the values.
     """
     axes: dict[str, Axis] = {}
     for text in texts:
@@ -173,7 +173,7 @@ def parse_axes(texts: Sequence[str]) -> dict[str, Axis]:
         name = name.strip().replace("-", "_")
         if not equals or name in axes:
             raise InputError(
-                f"An axis must be given once, as NAME=VALUE,VALUE or NAME=LEAST..LARGEST. Received: {text!r}"
+                f"An axis must be given once, as NAME=VALUE,VALUE or NAME=SMALLEST..LARGEST. Received: {text!r}"
             )
         ends = values.split("..")
         if len(ends) == 2:
@@ -191,7 +191,7 @@ def _parse_value(text: str) -> int | float | str:
 
 
 def default_batch_sizes(examples: int, replicas: int = 1) -> tuple[int, ...]:
-    """Powers of two from 8 to 256 that leave two batches an epoch at least and that replicas divide."""
+    """Returns the powers of two from 8 to 256 that replicas divide and that give at least two batches an epoch."""
     powers = [2**n for n in range(20) if 2**n % replicas == 0 and 2 * 2**n <= examples]
     usual = [size for size in powers if SMALLEST_BATCH <= size <= LARGEST_BATCH]
     if not powers:
@@ -231,7 +231,7 @@ def _checked_range(axis: str, ends: tuple[Any, Any]) -> tuple[float, float]:
     are_numbers = all(isinstance(end, (int, float)) and math.isfinite(end) for end in ends)
     if not are_numbers or not 0 < ends[0] < ends[1]:
         raise InputError(
-            f"The range of `{axis}` must be two numbers over 0, the lesser first. Received: {ends!r}"
+            f"The range of `{axis}` must be two numbers over 0, the smaller first. Received: {ends!r}"
         )
     return float(ends[0]), float(ends[1])
 

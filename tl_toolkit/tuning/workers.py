@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -13,9 +14,14 @@ from tl_toolkit.devices.local_processes import (
     wait_for_exit,
 )
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
-from tl_toolkit.tuning.search_file import ORACLE_IP, ORACLE_PORT, TUNER_ID
 
 RESTARTS = 3  # of one worker
+# keras-tuner's environment variables: with them the same command is the chief or a worker of a search.
+TUNER_ID, ORACLE_IP, ORACLE_PORT = (
+    "KERASTUNER_TUNER_ID",
+    "KERASTUNER_ORACLE_IP",
+    "KERASTUNER_ORACLE_PORT",
+)
 CHIEF = "chief"
 
 
@@ -63,3 +69,13 @@ def run_workers(command: Sequence[str], workers: int) -> int:
         return StoppedError.exit_code
     finally:
         end_all(processes.values())
+
+
+def is_one_of_several() -> bool:
+    """Whether this process is the chief or a worker of a search of several processes."""
+    return ORACLE_IP in os.environ
+
+
+def is_worker() -> bool:
+    """Whether this process runs trials that the chief hands out."""
+    return is_one_of_several() and not os.environ.get(TUNER_ID, "").startswith(CHIEF)
