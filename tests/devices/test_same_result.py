@@ -40,9 +40,7 @@ def results_on(run_distributed):
 
     @functools.cache
     def results_on(processes, devices):
-        # Memory first: what other cases leave behind would hide what it loses.
-        memory = ("memory",) if (processes, devices) == (2, 1) else ()
-        cases = (*memory, *CASES, *FURTHER[processes, devices])
+        cases = (*CASES, *FURTHER[processes, devices])
         loaded = load(*run_distributed(processes, devices, *cases))
         assert [result["replicas"] for result in loaded[0]] == [processes * devices] * processes
         return loaded
@@ -162,8 +160,9 @@ def test_a_mistake_would_be_noticed(mistake, on_one, results_on):
     assert largest_difference(right, wrong) > 1e-4
 
 
-def test_two_hundred_steps_of_two_workers_leave_memory_flat(results_on):
-    for result in results_on(2, 1)[0]:
+@pytest.mark.long  # a minute; tests/tuning/test_memory.py watches one process
+def test_two_hundred_steps_of_two_workers_leave_memory_flat(run_distributed):
+    for result in run_distributed(2, 1, "memory")[0]:
         steps, megabytes = result["memory"]["steps"], result["memory"]["megabytes"]
         assert steps == 200
         # Measured: 1.2 over the last 150 steps.

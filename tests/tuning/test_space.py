@@ -97,7 +97,7 @@ def test_the_recipes_own_options_stay():
     [
         ({"batchsize": [8]}, "batch_size"),
         ({"batch_size": [8, 200]}, "Batches of 200 images cannot be made of 100 training images"),
-        ({"batch_size": [8, 9]}, "Batches of 9 images cannot be shared evenly by 2.*nearest.*8"),
+        ({"batch_size": [8, 9]}, "all 2 replicas together, which do not divide 9.*nearest.*8"),
         ({"batch_size": [True]}, "whole number"),
         ({"batch_size": []}, "list of different values"),
         ({"batch_size": [8, 8]}, "list of different values"),

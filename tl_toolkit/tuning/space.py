@@ -11,6 +11,7 @@ from typing import Any
 import keras_tuner
 
 from tl_toolkit.catalog import augmentation_named
+from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe, strategy_named
 from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
@@ -219,12 +220,7 @@ def _check_batch_sizes(sizes: Sequence[Any], examples: int, replicas: int) -> No
                 f"Batches of {size} images cannot be made of {examples} training images: leave "
                 f"{size} out of the axis `batch_size`."
             )
-        if size % replicas:
-            nearest = max(round(size / replicas), 1) * replicas
-            raise InputError(
-                f"Batches of {size} images cannot be shared evenly by {replicas} replicas: the nearest "
-                f"that can is {nearest}."
-            )
+        check_batch_size(size, replicas)
 
 
 def _checked_range(axis: str, ends: tuple[Any, Any]) -> tuple[float, float]:
