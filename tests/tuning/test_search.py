@@ -177,11 +177,11 @@ def test_wrong_arguments_are_refused(quick_search, arguments, message):
 
 
 def test_bayesian_search_tries_no_point_twice(quick_search, trained):
-    # The best rate of four is at the end of the range, where the predicted optimum stays.
-    space = {"batch_size": [8], "learning_rate": (1e-4, 1e-1)}
-    result = quick_search(recipe={"epochs": 1}, space=space, tuner="bayesian", trials=6)
+    # The best rate is at the end of the range, where the predicted optimum stays.
+    space = {"batch_size": [8], "learning_rate": (1e-4, 1e-2)}
+    result = quick_search(recipe={"epochs": 1}, space=space, tuner="bayesian", trials=12)
     rates = [trial.recipe.learning_rate for trial in result.trials]
-    assert len(set(rates)) == 6
+    assert len(set(rates)) == 12
 
 
 def test_another_search_is_not_resumed(quick_search, trained, monkeypatch, tmp_path):
