@@ -104,7 +104,13 @@ def tiny_weights_of(seed, path):
 def test_what_imagenet_stood_for_is_what_a_repeated_run_uses(photo_recipe, tmp_path, monkeypatch):
     one, other = (tiny_weights_of(n, tmp_path / f"{n}.safetensors") for n in (1, 2))
     best = [one]
-    monkeypatch.setattr(resolve, "_open_imagenet", lambda _: resolve.open_weights(best[0]))
+
+    def open_imagenet(_):
+        found = resolve.open_weights(best[0])
+        spec = dataclasses.replace(found.spec, name=str(best[0]))  # a name that can be opened again
+        return dataclasses.replace(found, spec=spec)
+
+    monkeypatch.setattr(resolve, "_open_imagenet", open_imagenet)
     recipe = photo_recipe.replace(weights="imagenet", epochs=1)
     first = train_and_validate(recipe, Context(checkpoints=tmp_path / "a"))
     pin = read_pin(tmp_path / "a" / "recipe.json")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_toolkit.data.dataset import ArrayImages, Images
 from tl_toolkit.data.lazy_image import DecodedImage, LazyImage
+from tl_toolkit.data.parallelism import PARALLEL_CALLS, without_autotuning
 from tl_toolkit.progress import SILENT, Progress
 
 DECODED_CACHE_BYTES = 512 * 2**20  # of decoded images
@@ -39,7 +40,9 @@ def decoded_loader(
         lazy_image = load(number)
         return lazy_image.pixels(), lazy_image.is_jpeg
 
-    decoded = tf.data.Dataset.range(len(images)).map(decode, tf.data.AUTOTUNE, deterministic=True)
+    decoded = without_autotuning(
+        tf.data.Dataset.range(len(images)).map(decode, PARALLEL_CALLS, deterministic=True)
+    )
     buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
     ends, shapes = [0], []
     with progress.stage(DECODING, total=len(images)) as stage:

@@ -13,6 +13,7 @@ from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING, decoded_loader
+from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.progress import SILENT, Progress
 
@@ -231,19 +232,19 @@ def training_batches(
         # All examples of the epoch in one parallel map, and only then in batches.
         return (
             tf.data.Dataset.from_tensor_slices(order)
-            .map(lambda position: example(position, epoch), tf.data.AUTOTUNE, deterministic=True)
+            .map(lambda position: example(position, epoch), PARALLEL_CALLS, deterministic=True)
             .batch(tf.maximum(tf.reduce_max(sizes), 1))
             .rebatch(sizes)
             .take(tf.size(sizes, tf.int64))
         )
 
     index_vector = tf.TensorSpec([None], tf.int64)
-    return (
+    return without_autotuning(
         tf.data.Dataset.from_generator(
             orders, output_signature=(number, index_vector, index_vector)
         )
         .flat_map(batches_of_epoch)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(PREFETCHED)
     )
 
 
@@ -266,11 +267,11 @@ def view_reader(
         )
 
     def read(positions: np.ndarray, view: int, batch_size: int) -> tf.data.Dataset:
-        return (
+        return without_autotuning(
             tf.data.Dataset.from_tensor_slices((positions, np.full_like(positions, view)))
-            .map(pixels, tf.data.AUTOTUNE, deterministic=True)
+            .map(pixels, PARALLEL_CALLS, deterministic=True)
             .batch(batch_size)
-            .prefetch(tf.data.AUTOTUNE)
+            .prefetch(PREFETCHED)
         )
 
     return read
@@ -291,11 +292,11 @@ def evaluation_batches(
     def example(position: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return resize_for_evaluation(load(position), preprocessing), label
 
-    return (
+    return without_autotuning(
         tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
-        .map(example, tf.data.AUTOTUNE, deterministic=True)
+        .map(example, PARALLEL_CALLS, deterministic=True)
         .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(PREFETCHED)
     )
 
 

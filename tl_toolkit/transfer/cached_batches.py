@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.parallelism import PREFETCHED, without_autotuning
 from tl_toolkit.data.pipeline import batch_positions, example_weights
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.transfer.cut import Cut, cut_model
@@ -62,9 +63,11 @@ class CachedBatches:
                 rows = self.train.rows(positions, epoch % views)
                 yield rows, split.labels[positions], weights[positions]
 
-        return tf.data.Dataset.from_generator(
-            examples, output_signature=self.training_signature()
-        ).prefetch(tf.data.AUTOTUNE)
+        return without_autotuning(
+            tf.data.Dataset.from_generator(
+                examples, output_signature=self.training_signature()
+            ).prefetch(PREFETCHED)
+        )
 
     def validation_batches(self, split: Split, batch_size: int) -> tf.data.Dataset:
         """The batches of `evaluation_batches`, with activations in place of pixels."""
@@ -77,8 +80,8 @@ class CachedBatches:
                 positions = np.arange(start, min(start + batch_size, len(split)))
                 yield features.rows(positions), split.labels[positions]
 
-        return tf.data.Dataset.from_generator(
-            examples, output_signature=self.training_signature()[:2]
+        return without_autotuning(
+            tf.data.Dataset.from_generator(examples, output_signature=self.training_signature()[:2])
         )
 
     def release(self) -> None:
