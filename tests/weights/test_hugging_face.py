@@ -168,7 +168,7 @@ def test_a_name_of_another_form_is_refused(uri):
 
 def test_a_download_that_breaks_off_leaves_no_weights(hub, monkeypatch, tmp_path):
     hub.sends_at_most = 1000
-    with pytest.raises(InputError, match="are not available: the Hugging Face Hub fails"):
+    with pytest.raises(InputError, match="are not available: the Hugging Face Hub failed"):
         open_weights(URI)
     snapshots = tmp_path / "hub" / "models--timm--small.a1_in1k" / "snapshots"
     assert list(snapshots.rglob("model.safetensors")) == []
@@ -194,5 +194,7 @@ def test_a_catalogue_entry_is_fetched_and_found_again(hub, monkeypatch):
 
 def test_a_source_that_contradicts_the_catalogue_is_refused(hub, monkeypatch):
     declare(monkeypatch, preprocessing=catalog.PREPROCESSING["imagenet"])
-    with pytest.raises(InputError, match=r"not as the catalogue has them.*crop_fraction=0.875"):
+    with pytest.raises(
+        InputError, match=r"not as the catalogue describes them.*crop_fraction=0.875"
+    ):
         open_weights("small.a1_in1k")

@@ -176,7 +176,7 @@ def test_a_file_of_a_published_name_with_other_contents_is_refused(tmp_path):
     path = tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
     path.write_bytes(b"something else")
     with pytest.raises(
-        InputError, match=r"is not the file of keras.applications that has this name"
+        InputError, match=r"is not the file of this name that keras.applications publishes"
     ):
         open_weights(path)
 

@@ -174,7 +174,7 @@ def test_a_head_of_another_size_is_left_out_with_a_warning(kind, source, tmp_pat
 def test_a_file_without_a_head_leaves_ours_with_a_warning(target, tmp_path):
     source = network(seed=1, include_top=False)
     before = values(target)
-    with pytest.warns(UserWarning, match="no head 'predictions' to load; it stays as it is"):
+    with pytest.warns(UserWarning, match="no head 'predictions' to load; the model's is unchanged"):
         load_weights(target, written(".weights.h5", source, tmp_path))
     body, head = split_head(values(target))
     assert_same_bits(body, values(source))
@@ -223,22 +223,22 @@ KERNEL = "conv3_block1_1_conv/kernel"
         ({"predictions/scale": np.zeros(5)}, ["1 not used by the model: predictions/scale."]),
         (
             {KERNEL: np.zeros((1, 1, 4, 8))},
-            [f"1 of another shape: {KERNEL} is (1, 1, 4, 8), expected (3, 3, 4, 8)."],
+            [f"1 of a different shape: {KERNEL} is (1, 1, 4, 8), expected (3, 3, 4, 8)."],
         ),
         (
             {"conv1_bn/gamma": np.zeros(())},
-            ["1 of another shape: conv1_bn/gamma is (), expected (4,)."],
+            ["1 of a different shape: conv1_bn/gamma is (), expected (4,)."],
         ),
         (
             {"predictions/kernel": np.zeros((6, 5))},
-            ["1 of another shape: predictions/kernel is (6, 5), expected (8, 5)."],
+            ["1 of a different shape: predictions/kernel is (6, 5), expected (8, 5)."],
         ),
         (
             {KERNEL: None, "extra/kernel": np.zeros(3), "conv1_bn/beta": np.zeros(5)},
             [
                 f"1 missing: {KERNEL}.",
                 "1 not used by the model: extra/kernel.",
-                "1 of another shape: conv1_bn/beta is (5,), expected (4,).",
+                "1 of a different shape: conv1_bn/beta is (5,), expected (4,).",
             ],
         ),
         (
@@ -255,7 +255,7 @@ def test_tensors_that_do_not_fit_are_listed_and_nothing_is_loaded(
     before = values(target)
     with pytest.raises(InputError) as error:
         load_weights(target, path)
-    for message in [str(path), "do not fit the model, which is as it was", *messages]:
+    for message in [str(path), "do not fit the model, which is unchanged", *messages]:
         assert message in str(error.value)
     assert_same_bits(values(target), before)
 

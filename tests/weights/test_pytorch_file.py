@@ -173,9 +173,9 @@ def test_a_thousand_classes_of_imagenet_have_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("{", "not as timm writes it"),
-        ('{"pretrained_cfg": {"mean": 3}}', "not as timm writes it"),
-        ('{"architecture": "resnet18"}', "says 'resnet18', and the tensors beside it are a"),
+        ("{", "not in timm's format"),
+        ('{"pretrained_cfg": {"mean": 3}}', "not in timm's format"),
+        ('{"architecture": "resnet18"}', "says 'resnet18', but the tensors next to it are a"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(config, message, tmp_path):

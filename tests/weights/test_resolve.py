@@ -118,7 +118,7 @@ def test_a_source_that_contradicts_its_record_is_refused(
     write_safetensors(file, network(), spec)
     monkeypatch.setitem(catalog.CATALOG, "net.good", dataclasses.replace(spec, **{field: value}))
     monkeypatch.setattr(resolve.FETCHERS["hf"], "fetch", lambda spec: file)
-    with pytest.raises(InputError, match="are not as the catalogue has them"):
+    with pytest.raises(InputError, match="are not as the catalogue describes them"):
         open_weights("net.good")
 
 
@@ -128,7 +128,7 @@ def test_a_source_that_contradicts_its_record_is_refused(
         ("model.onnx", "an ONNX graph"),
         ("model.tflite", "a TensorFlow Lite graph"),
         ("weights.pkl", "a pickle, which can run any code"),
-        ("weights.npz", "says nothing of its network"),
+        ("weights.npz", "does not describe its network"),
         ("weights.xyz", "No converter reads the weights"),
     ],
 )
@@ -148,8 +148,8 @@ def test_every_record_has_a_place_to_fetch_from():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("x" * 300, "cannot be looked for: .*too long"),
-        ("~nobody-of-this-name/x.safetensors", "cannot be looked for: .*home"),
+        ("x" * 300, "cannot be looked up: .*too long"),
+        ("~nobody-of-this-name/x.safetensors", "cannot be looked up: .*home"),
         ("a\0b.safetensors", "unknown weights|Unknown weights"),
         ("", "No converter reads"),
     ],

@@ -1,4 +1,4 @@
-"""`tl.ResNet50(weights=…)` and its kin: the builder with keras.applications' arguments, and weights."""
+"""`tl.ResNet50(weights=…)` and the other constructors, which take keras.applications' arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tl_toolkit.weights.load import load_source
 from tl_toolkit.weights.resolve import open_weights
 
 
-def ResNet(  # noqa: N802  named as the builders of keras.applications are
+def ResNet(  # noqa: N802  named like the builders of keras.applications
     block_counts: Sequence[int],
     block: str,
     include_top: bool = True,
@@ -31,29 +31,29 @@ def ResNet(  # noqa: N802  named as the builders of keras.applications are
     bn_epsilon: float | None = None,
     zero_init_residual: bool = False,
 ) -> keras.Model:
-    """Builds a ResNet of any depth on preprocessed images, and loads weights.
+    """Builds a ResNet of any depth for preprocessed images, and loads weights.
 
     Args:
         block_counts: Blocks in each stage, such as (3, 4, 6, 3).
         block: `"basic"` (two 3x3 convolutions) or `"bottleneck"` (1x1, 3x3, 1x1).
         include_top: Whether global average pooling and a dense layer of `classes` outputs follow.
         weights: None for random values, or what `tl.load_weights` takes, such as `"imagenet"`.
-        input_tensor: Keras tensor to build on; a new `keras.Input` where None.
+        input_tensor: Keras tensor to build on. None: a new `keras.Input`.
         input_shape: (height, width, 3) of the new input; sides may be None. By default (224, 224, 3)
             with the top and (None, None, 3) without.
         pooling: Without the top: None (the last feature map), `"avg"` or `"max"`.
         classes: Outputs of the dense layer.
-        classifier_activation: Its activation; None for logits.
-        name: Of the model.
-        variant: `"v1"` (a stage's stride on the first 1x1: He et al. 2015, keras.applications) or
-            `"v1.5"` (on the 3x3: torchvision, timm, KerasHub). None: what the weights need, else v1.5.
+        classifier_activation: Activation of the dense layer; None for logits.
+        name: Name of the model.
+        variant: `"v1"` (a stage's stride in the first 1x1: He et al. 2015, keras.applications) or
+            `"v1.5"` (in the 3x3: torchvision, timm, KerasHub). None: what the weights need, else v1.5.
         width: Filters of the first stage.
         stem: `"imagenet"` (7x7, stride 2, then max pooling) or `"cifar"` (3x3, stride 1).
         bn_epsilon: ε of batch normalisation. None: what the weights need, else 1e-5.
         zero_init_residual: Start γ of each block's last batch normalisation at 0.
 
     Returns:
-        A `keras.Model` from float[batch, height, width, 3], preprocessed as the weights want it, to
+        A `keras.Model` from float[batch, height, width, 3], preprocessed as the weights need it, to
         float[batch, classes], or to features without the top.
 
     Raises:

@@ -28,16 +28,16 @@ FILES = ("config.json", "model.safetensors")
 SNAPSHOTS = (
     "snapshots"  # the folder of huggingface_hub's cache whose folders are named after commits
 )
-TIMEOUT = 10.0  # seconds until the hub counts as out of reach
+TIMEOUT = 10.0  # seconds until the hub counts as unreachable
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
-    """Returns the weights in huggingface_hub's cache, where both files are there."""
+    """Returns the weights in huggingface_hub's cache, or None unless both files are there."""
     repository, revision = _parsed(spec.source)
     look_up = functools.partial(
         huggingface_hub.try_to_load_from_cache, repository, revision=revision
     )
-    # None, or a mark that the hub has no such file, is not a path.
+    # Not a path: None, or a marker that the hub has no such file.
     paths = [path for file in FILES if isinstance(path := look_up(file), str)]
     return pathlib.Path(paths[-1]) if len(paths) == len(FILES) else None
 
@@ -48,14 +48,14 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
 
 
 def fetch_uri(uri: str) -> pathlib.Path:
-    """Returns the path of `model.safetensors`, with `config.json` beside it; downloaded unless cached.
+    """Returns the path of `model.safetensors`, with `config.json` next to it; downloaded unless cached.
 
     Args:
         uri: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` to pin a revision.
 
     Raises:
-        InputError: The URI is not of that form.
-        UnavailableError: There is no such repository, revision or file, or no network.
+        InputError: The URI does not have that form.
+        UnavailableError: The repository, revision or file does not exist, or there is no network.
     """
     repository, revision = _parsed(uri)
     try:
@@ -76,19 +76,19 @@ def fetch_uri(uri: str) -> pathlib.Path:
     except EntryNotFoundError as error:
         raise UnavailableError(f"{uri!r} lacks one of {', '.join(FILES)}", False) from error
     except Exception as error:  # huggingface_hub passes on what its HTTP library raises
-        raise UnavailableError(f"the Hugging Face Hub fails: {error}") from error
+        raise UnavailableError(f"the Hugging Face Hub failed: {error}") from error
     return pathlib.Path(paths[-1])
 
 
 def resolved_uri(uri: str, path: pathlib.Path) -> str:
-    """Returns the URI with the commit that a file in huggingface_hub's cache is of; as it is if unknown."""
+    """Returns the URI with the commit of a file in huggingface_hub's cache; unchanged if that is unknown."""
     repository, _ = _parsed(uri)
     is_known = path.parent.parent.name == SNAPSHOTS
     return f"{SCHEME}{repository}@{path.parent.name}" if is_known else uri
 
 
 def _is_reachable() -> bool:
-    """Asks once: huggingface_hub itself tries for half a minute before it looks into its cache."""
+    """Asks once: huggingface_hub itself retries for half a minute before it looks into its cache."""
     if constants.HF_HUB_OFFLINE:
         return False
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
@@ -98,7 +98,7 @@ def _is_reachable() -> bool:
     except urllib.error.HTTPError:
         return True
     except OSError as error:
-        # Whose certificate is not known here may well be known to huggingface_hub.
+        # huggingface_hub may know a certificate that is unknown here.
         return isinstance(getattr(error, "reason", None), ssl.SSLError)
 
 
@@ -106,6 +106,6 @@ def _parsed(uri: str) -> tuple[str, str | None]:
     match = URI.fullmatch(uri)
     if match is None:
         raise InputError(
-            f"A name on the Hugging Face Hub is hf://OWNER/NAME or hf://OWNER/NAME@REVISION. Received: {uri!r}"
+            f"Weights on the Hugging Face Hub are named hf://OWNER/NAME or hf://OWNER/NAME@REVISION. Received: {uri!r}"
         )
     return match["repository"], match["revision"]

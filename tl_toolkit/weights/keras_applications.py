@@ -14,7 +14,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.files.user_cache import UnavailableError, fetch_once, file_digest
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-# Of the files with the top, as keras.applications has them.
+# Of the files with the top, from keras.applications.
 MD5 = {
     "resnet50": "2cb95161c43110f7111970584f804107",
     "resnet101": "f1aeb4b969a6efcfb50fad2f0c20cfc5",
@@ -23,15 +23,15 @@ MD5 = {
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
-    """Returns the file's place, where there is one: also one that keras.applications downloaded."""
+    """Returns the cached file, which keras.applications may have downloaded; None if there is none."""
     return _place(spec) if _place(spec).is_file() else None
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
-    """Returns the file, downloaded unless it is there.
+    """Returns the file, downloaded unless cached.
 
     Raises:
-        UnavailableError: It cannot be downloaded, or what came is another file.
+        UnavailableError: It cannot be downloaded, or the file is not the expected one.
     """
 
     def download(folder: pathlib.Path) -> pathlib.Path:
@@ -49,13 +49,13 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
 
 
 def check_file(path: pathlib.Path) -> None:
-    """Raises `InputError` where a file of one of these names has other contents."""
+    """Raises `InputError` if a file with one of these names has other contents."""
     expected = MD5[path.name.partition("_")[0]]
     if (digest := file_digest(path, "md5")) != expected:
         raise InputError(
-            f"{path.name!r} is not the file of keras.applications that has this name, or is cut short: its "
-            f"md5 is {digest}, expected {expected}. Remove it to have it fetched, or rename it if it is "
-            "your own."
+            f"{path.name!r} is not the file of this name that keras.applications publishes, or is cut short: "
+            f"its md5 is {digest}, expected {expected}. Remove it to download it again, or rename it if it "
+            "is your own."
         )
 
 

@@ -1,4 +1,4 @@
-"""Weights in a `.keras` or `.weights.h5` file, of this toolkit or of plain Keras with its layer names."""
+"""Weights in a `.keras` or `.weights.h5` file, of this toolkit or of plain Keras with the same layer names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tl_toolkit.models.describe import (
 )
 from tl_toolkit.models.head import FEATURES_HEAD
 
-# Order of a layer's variables in the file, by how many there are.
+# A layer's variables in the file's order, by how many there are.
 VARIABLES = {
     1: ("kernel",),
     2: ("kernel", "bias"),
@@ -37,10 +37,10 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec | None:
-    """Reads the spec off a `.keras` file's config.
+    """Reads the spec from a `.keras` file's config.
 
-    A `.weights.h5` has no config. Where its convolutions have biases it comes from keras.applications'
-    builders, whose variant and ε are known; else None.
+    A `.weights.h5` has no config. If its convolutions have biases, it comes from a builder of
+    keras.applications, whose variant and ε are known; otherwise the spec is None.
     """
     if path.suffix != ".keras":
         tensors = read_tensors(path)
@@ -64,20 +64,20 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every tensor by its `layer/variable` name.
 
     Raises:
-        InputError: The file is damaged, or of a Keras that wrote no layer names (before 3.10).
+        InputError: The file is damaged, or was written by Keras before 3.10, without layer names.
     """
     tensors: dict[str, np.ndarray] = {}
     with _errors(path), _h5(path) as file:
 
         def visit(group_path: str, entry: h5py.Group | h5py.Dataset) -> None:
             is_layer = group_path.startswith("layers/") and group_path.endswith("/vars")
-            # A layer's generator of random numbers is state, not weights.
+            # A layer's random number generator is state, not a weight.
             if not is_layer or not len(entry) or "/seed_generator" in group_path:
                 return
             if "name" not in entry.attrs:
                 raise InputError(
                     f"{str(path)!r} does not name its layers: it was written by Keras before 3.10. Load "
-                    "it there and save it again with a newer Keras."
+                    "it into its model with a newer Keras, and save it again."
                 )
             layer = entry.attrs["name"]
             names = VARIABLES.get(len(entry), tuple(str(n) for n in range(len(entry))))
@@ -89,7 +89,7 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def spec_of_biased(tensors: dict[str, np.ndarray], path: pathlib.Path) -> WeightSpec:
-    """Returns what is known of a file without a config that keras.applications' builders gave biases."""
+    """Returns what is known about a file without a config whose convolutions have biases."""
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     architecture = architecture_of_tensors(
         shapes, str(path), variant="v1", bn_epsilon=KERAS_EPSILON
@@ -121,6 +121,6 @@ def _errors(path: pathlib.Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    # HDF5 finds damage inside a file with a RuntimeError, or where its bytes make no sense as values.
+    # HDF5 reports damage inside a file as a RuntimeError, or returns values that make no sense.
     except (zipfile.BadZipFile, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{str(path)!r} is not a whole Keras file: {error}.") from error

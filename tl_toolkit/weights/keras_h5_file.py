@@ -1,4 +1,4 @@
-"""Weights in a legacy `.h5` file of Keras: keras.applications' downloads, and whole models of Keras 2."""
+"""Weights in a legacy Keras `.h5` file: downloads of keras.applications, and whole Keras 2 models."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec:
-    """Returns the catalogue's record for a file of keras.applications, else what the tensors tell.
+    """Returns the catalogue's record for a file of keras.applications, else what the tensors say.
 
-    These files do not say their network's strides and ε; the builders of keras.applications, whose layer
-    names they have and which alone gave convolutions a bias, have variant v1 and ε 1.001e-5.
+    These files do not record the network's strides and ε. Only the builders of keras.applications
+    combine these layer names with biased convolutions; they build variant v1 with ε 1.001e-5.
     """
     published = [s for s in CATALOG.values() if s.source == "keras.applications"]
     for spec in published:
@@ -33,8 +33,8 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
     tensors, is_first = _read(path)
     if "conv1_conv/bias" not in tensors:
         raise InputError(
-            f"{str(path)!r} does not say its network's strides and ε, and its convolutions have no bias as "
-            "those of keras.applications: save the model as .keras, which says it all."
+            f"{str(path)!r} does not say its network's strides and ε, and its convolutions have no biases, "
+            "unlike those of keras.applications: save the model as .keras, which records both."
         )
     spec = spec_of_biased(tensors, path)
     if not is_first:
@@ -44,7 +44,7 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns every tensor by its `layer/variable` name, biases of convolutions among them."""
+    """Returns every tensor by its `layer/variable` name, including biases of convolutions."""
     return _read(path)[0]
 
 
@@ -64,7 +64,7 @@ def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], bool]:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    # Long lists are parted over numbered attributes: HDF5 holds at most 64 KB in one.
+    # Long lists are split into numbered attributes: HDF5 holds at most 64 KB in one.
     attributes = [attribute] if attribute in group.attrs else []
     attributes += [f"{attribute}{n}" for n in range(1000) if f"{attribute}{n}" in group.attrs]
     if not attributes:

@@ -1,4 +1,4 @@
-"""KerasHub's ResNet presets: `keras-hub:resnet_50_imagenet`, or a local preset folder. KerasHub reads them."""
+"""KerasHub's ResNet presets, read by KerasHub: `keras-hub:resnet_50_imagenet`, or a local preset folder."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
-    """Returns the preset's folder in kagglehub's cache, where it is there and KerasHub is installed."""
+    """Returns the preset's folder in kagglehub's cache; None if it is not there or KerasHub is not installed."""
     if importlib.util.find_spec("keras_hub") is None:
         return None
     versions = pathlib.Path(HANDLES).expanduser().glob(f"{spec.source.removeprefix(SCHEME)}/*")
@@ -84,7 +84,7 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
 
 
 def fetch_preset(uri: str) -> pathlib.Path:
-    """Returns the folder of `keras-hub:PRESET`, downloaded through KerasHub unless it is in its cache.
+    """Returns the folder of `keras-hub:PRESET`, downloaded through KerasHub unless cached.
 
     Raises:
         UnavailableError: KerasHub is not installed, does not know the preset or cannot download it.
@@ -110,13 +110,13 @@ def _keras_hub() -> ModuleType:
         import keras_hub
     except ImportError as error:
         raise InputError(
-            "KerasHub reads its own presets: install it (pip install 'tl-toolkit[keras-hub]')."
+            "Reading a KerasHub preset needs KerasHub: install it (pip install 'tl-toolkit[keras-hub]')."
         ) from error
     return keras_hub
 
 
 def _our_name(path: str) -> str:
-    """`stack1_block0_2_conv/kernel` to `conv3_block1_2_conv/kernel`."""
+    """Translates `stack1_block0_2_conv/kernel` to `conv3_block1_2_conv/kernel`."""
     layer, _, variable = path.rpartition("/")
     layer = layer.rpartition("/")[2]
     if layer.startswith("stack"):
@@ -126,7 +126,7 @@ def _our_name(path: str) -> str:
 
 
 def _preprocessing(path: pathlib.Path) -> Preprocessing | None:
-    """KerasHub computes pixels * scale + offset; a scale and an offset a channel, or one for all."""
+    """Translates KerasHub's pixels * scale + offset, where both are one number or one a channel."""
     file = path / "preprocessor.json"
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Named tensors into a model: all of them, checked before any variable changes."""
+"""Loads named tensors into a model: all of them, checked before any variable changes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tl_toolkit.models.describe import describe_architecture, describe_preproces
 from tl_toolkit.models.head import HEADS
 from tl_toolkit.weights.resolve import WeightSource, open_weights
 
-LISTED = 8  # names that an error lists before it says how many more there are
+LISTED = 8  # names that an error lists; the rest are counted
 
 
 def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
-    """Loads weights into a model that was built.
+    """Loads weights into an existing model.
 
-    A head of another size is left out, with a warning; everything else must match.
+    A head of a different size is left out, with a warning; everything else must match.
 
     Args:
         model: A ResNet of this toolkit, or of plain Keras with the same layer names.
@@ -32,14 +32,14 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
         What is known about the weights; for a file that says nothing, what the model says.
 
     Raises:
-        InputError: The source cannot be read or does not fit. The model is then as it was.
+        InputError: The source cannot be read or does not fit. The model is then unchanged.
     """
     architecture = describe_architecture(model.get_config())
     return load_source(model, open_weights(source, architecture.name))
 
 
 def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
-    """Loads weights that were opened; otherwise as `load_weights`."""
+    """Loads weights that are already opened; otherwise as `load_weights`."""
     config = model.get_config()
     architecture = describe_architecture(config)
     spec = weights.spec or WeightSpec(name=str(weights.path), architecture=architecture)
@@ -49,7 +49,7 @@ def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
     if weights.spec is None and _has_variants(architecture):
         notes.append(
             f"the file does not say its variant and ε: those of the network, {architecture.variant} and "
-            f"{architecture.bn_epsilon:g}, are taken to be right"
+            f"{architecture.bn_epsilon:g}, are assumed"
         )
     if notes:
         warnings.warn(f"Weights {spec.name!r}: {'; '.join(notes)}", stacklevel=3)
@@ -57,7 +57,7 @@ def load_source(model: keras.Model, weights: WeightSource) -> WeightSpec:
 
 
 def check_architecture(spec: WeightSpec, architecture: Architecture) -> None:
-    """Raises `InputError` if weights and network differ in a way that shapes may not show."""
+    """Raises `InputError` if weights and network differ, even where all shapes agree."""
     for field in dataclasses.fields(Architecture):
         if field.name == "variant" and not _has_variants(architecture):
             continue
@@ -80,14 +80,14 @@ def _has_variants(architecture: Architecture) -> bool:
 
 
 def _check_preprocessing(spec: WeightSpec, ours: Preprocessing | None) -> None:
-    """Raises `InputError` if the model prepares its pixels differently from how the weights were trained."""
+    """Raises `InputError` if the model's preprocessing is not the one that the weights were trained with."""
     if ours is None or spec.preprocessing is None:
         return
     for field in ("channel_order", "scale", "mean", "std"):
         expected, found = getattr(spec.preprocessing, field), getattr(ours, field)
         if expected != found:
             raise InputError(
-                f"Weights {spec.name!r} want pixels with {field}={expected}, and the model's preprocessing "
+                f"Weights {spec.name!r} want pixels with {field}={expected}, but the model's preprocessing "
                 f"has {field}={found}: assemble the model with the weights' own preprocessing."
             )
 
@@ -100,14 +100,14 @@ def assign_tensors(
     Args:
         model: Its variables are named `layer/variable`.
         weights: The source.
-        new_head: Name of the model's head that stays as it is, whatever the source holds.
+        new_head: Name of the model's head that is not loaded, whatever the source holds.
 
     Returns:
         Notes for the user: each head that was left out because its size differs, and weights that seem
         never to have been trained.
 
     Raises:
-        InputError: Anything but a head is missing, left over or of another shape.
+        InputError: A tensor is missing, left over or of a different shape, other than those of a head left out.
     """
     tensors = weights.read_tensors()
     variables = {variable.path: variable for variable in model.weights}
@@ -132,7 +132,7 @@ def assign_tensors(
                 f"the head {head!r} of {sizes[0]} classes is left out; ours has {sizes[1]}"
             )
         elif ours:
-            notes.append(f"there is no head {head!r} to load; it stays as it is")
+            notes.append(f"there is no head {head!r} to load; the model's is unchanged")
         for name in theirs:
             del tensors[name]
         for name in ours:
@@ -183,11 +183,11 @@ def _check_names_and_shapes(tensors: dict, variables: dict, path: pathlib.Path) 
     faults = [
         _listed("missing", [name for name in variables if name not in tensors]),
         _listed("not used by the model", [name for name in tensors if name not in variables]),
-        _listed("of another shape", misshapen),
+        _listed("of a different shape", misshapen),
     ]
     if any(faults):
         raise InputError(
-            f"The weights {str(path)!r} do not fit the model, which is as it was. "
+            f"The weights {str(path)!r} do not fit the model, which is unchanged. "
             + " ".join(fault for fault in faults if fault)
         )
 

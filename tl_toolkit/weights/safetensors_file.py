@@ -23,14 +23,14 @@ def accepts(path: pathlib.Path) -> bool:
 
 
 def read_spec(path: pathlib.Path) -> WeightSpec | None:
-    """Returns the spec in the file's header, or None where it has none."""
+    """Returns the spec in the file's header, or None if there is none."""
     with open_safetensors(path) as file:
         metadata = file.metadata() or {}
     return parse_spec(metadata[SPEC_KEY], path) if SPEC_KEY in metadata else None
 
 
 def parse_spec(text: str | bytes, path: pathlib.Path) -> WeightSpec:
-    """Reads the JSON of a spec; `path` is for the error that says where it does not make sense."""
+    """Parses the JSON of a spec; `path` is named in the error if it is invalid."""
     try:
         return WeightSpec.from_json(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:
@@ -46,16 +46,16 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def write(path: pathlib.Path, tensors: dict[str, np.ndarray], spec: WeightSpec) -> None:
-    """Writes a file that is whole or absent."""
+    """Writes the file atomically: it is complete or absent."""
     metadata = {SPEC_KEY: json.dumps(spec.to_json())}
-    # The library writes the memory of an array as it lies, whatever its strides.
+    # The library writes an array's memory as it is, and ignores its strides.
     in_c_order = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     with written_aside(path) as aside:
         safetensors.numpy.save_file(in_c_order, aside, metadata)
 
 
 def open_safetensors(path: pathlib.Path) -> Any:
-    """Opens any safetensors file; raises `InputError` where it is damaged or cut short."""
+    """Opens any safetensors file; raises `InputError` if it is damaged or cut short."""
     try:
         return safetensors.safe_open(path, "numpy")
     except safetensors.SafetensorError as error:

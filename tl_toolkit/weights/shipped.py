@@ -16,7 +16,7 @@ FOLDERS = (
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
-    """Returns the file, or None where it is missing."""
+    """Returns the file, or None if it is missing."""
     places = [folder / str(spec.filename) for folder in FOLDERS]
     return next((place for place in places if place.is_file()), None)
 
@@ -31,7 +31,7 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
         )
     if (digest := file_digest(path)) != spec.sha256:
         raise InputError(
-            f"{str(path)!r} is not the file that the catalogue means: its sha256 is {digest}, expected "
+            f"{str(path)!r} is not the file that the catalogue describes: its sha256 is {digest}, expected "
             f"{spec.sha256}. Install the toolkit again."
         )
     return path
