@@ -48,7 +48,7 @@ class OneOf:
     names: tuple[str, ...]
 
 
-def AtLeast(low: float) -> Between:  # noqa: N802  (reads like the classes beside it)
+def AtLeast(low: float) -> Between:  # noqa: N802  (reads like the classes around it)
     """A closed lower bound."""
     return Between(low=low)
 

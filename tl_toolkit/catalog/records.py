@@ -32,7 +32,7 @@ class Architecture:
 
     Attributes:
         block: `"basic"` (two 3x3 convolutions) or `"bottleneck"` (1x1, 3x3, 1x1).
-        block_counts: Blocks in each stage, first stage conv2.
+        block_counts: Blocks in each stage, starting with conv2.
         variant: `"v1"` puts a stage's stride on the first 1x1 of a bottleneck, `"v1.5"` on its 3x3.
             Basic blocks are the same in both.
         width: Filters of the stem and of the first stage's inner convolutions.
@@ -71,9 +71,9 @@ class Architecture:
 
     @property
     def name(self) -> str:
-        """`"resnet50"` for a network of the paper, else by its layers, such as `"resnet1202"`.
+        """`"resnet50"` and the like for the paper's networks, else by depth, such as `"resnet1202"`.
 
-        Where a network of the paper has as many layers, the block counts follow.
+        If a network of the paper has the same depth, the block counts are appended.
         """
         for name, spec in BLOCK_COUNTS.items():
             if spec == (self.block, self.block_counts):
@@ -85,7 +85,7 @@ class Architecture:
 
     @property
     def block_names(self) -> tuple[str, ...]:
-        """Names of all blocks in order, as keras.applications has them: `conv2_block1` and on."""
+        """Names of all blocks in order, as in keras.applications: `conv2_block1`, `conv2_block2`, …"""
         return tuple(
             f"conv{stage}_block{block}"
             for stage, count in enumerate(self.block_counts, start=2)
@@ -111,7 +111,7 @@ def _counts(block_counts: Any) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How a weight set wants its images: from raw RGB pixels (0-255) to what the network takes.
+    """How images are prepared for a set of weights: from raw RGB pixels (0-255) to the network's input.
 
     The network's input is `(pixels * scale - mean) / std` with the channels in `channel_order`;
     `mean` and `std` are given in that order.
@@ -119,8 +119,8 @@ class Preprocessing:
     Attributes:
         channel_order: `"rgb"` or `"bgr"`.
         scale: Factor on the pixels, applied before the mean is subtracted.
-        mean: One value a channel.
-        std: One value a channel.
+        mean: One value per channel.
+        std: One value per channel.
         image_size: Side of the square image at evaluation, in pixels.
         crop_fraction: Side of the centre crop as a fraction of the resized image's shorter side.
         interpolation: `"bilinear"` or `"bicubic"`, both antialiased.
@@ -180,16 +180,16 @@ class WeightSpec:
     Attributes:
         name: Its name in the catalogue, or the path that it was read from.
         architecture: The network that the weights fit.
-        preprocessing: How images must be prepared, or None where the source does not say.
-        class_names: Labels of the original head, in order; empty where it has none or they are unknown.
-        classes: Outputs of the original head; 0 where the source holds no head.
+        preprocessing: How images must be prepared, or None if the source does not say.
+        class_names: Labels of the original head, in order; empty if there is no head or they are unknown.
+        classes: Outputs of the original head; 0 if the source holds no head.
         trained_on: The data that the weights were learned from.
         top1: Published top-1 accuracy on the data it was trained for, from 0 to 1.
-        licence: Of the weights.
-        sha256: Of the file, where it is fixed.
+        licence: Licence of the weights.
+        sha256: Checksum of the file, if it is fixed.
         source: Where to get it: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
             `"npm:…"`; empty for a file.
-        filename: Of the file as its authors publish it.
+        filename: Name under which its authors publish the file.
     """
 
     name: str

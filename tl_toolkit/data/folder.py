@@ -40,7 +40,7 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     Args:
         path: The folder. Its folders are the classes, in alphabetical order, and hold the images,
             in folders of their own if need be; or they are `train` with `validation` (`val`, `valid`),
-            `test` or both beside it, each with the classes' folders. What systems and tools leave
+            `test` or both next to it, each with the classes' folders. What systems and tools leave
             behind, such as `Thumbs.db` and names that start with a dot, is ignored; a note counts it.
         on_bad_image: `"error"`, or `"skip"` to skip damaged files, files that are not images, and
             copies of one file in two classes; `notes` lists them.
@@ -240,7 +240,7 @@ def _below(root: pathlib.Path, path: pathlib.Path) -> str:
 
 
 def _beside_folders(tops: set[pathlib.Path]) -> tuple[list[str], list[pathlib.Path]]:
-    """Returns notes on files that lie in no class, and what is ignored beside the classes."""
+    """Returns notes on files that lie in no class, and on what is ignored next to the classes."""
     notes: list[str] = []
     ignored: list[pathlib.Path] = []
     for folder in sorted(tops):

@@ -183,7 +183,7 @@ def _jpeg_region(
     reach = KERNEL_REACH * tf.maximum(coarseness, 1.0) + COLOUR_REACH
     first = tf.cast(tf.floor(tf.stack([top, left]) - reach), tf.int32)
     last = tf.cast(tf.math.ceil(tf.stack([top + height, left + width]) + reach), tf.int32)
-    # At least one pixel, of a window that lies beside the image too.
+    # At least one pixel, even if the window lies outside the image.
     first = tf.clip_by_value(first, 0, sides - 1)
     last = tf.clip_by_value(last, first + 1, sides)
     box = tf.concat([first, last - first], 0)

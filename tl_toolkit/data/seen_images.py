@@ -14,11 +14,11 @@ SEEN_IMAGES = pathlib.PurePath("assets.extra", "seen_images.txt")
 
 
 def write_seen_images(saved_model: pathlib.Path, seen: Iterable[str]) -> None:
-    """Writes the digests beside an exported model."""
+    """Writes the digests next to an exported model."""
     write_text(saved_model / SEEN_IMAGES, "".join(f"{digest}\n" for digest in sorted(seen)))
 
 
 def read_seen_images(saved_model: pathlib.Path) -> set[str]:
-    """Returns the digests beside an exported model; none where it has no such file."""
+    """Returns the digests next to an exported model; none if there is no such file."""
     path = saved_model / SEEN_IMAGES
     return set(path.read_text("utf-8").split()) if path.is_file() else set()

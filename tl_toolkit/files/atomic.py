@@ -13,7 +13,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def written_aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a path beside `path` to write to; when the block ends well it is renamed to `path`.
+    """Yields a path next to `path` to write to, which is renamed to `path` if the block succeeds.
 
     If the block raises, what it wrote is removed and `path` is as it was.
     """

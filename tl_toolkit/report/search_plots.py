@@ -102,7 +102,7 @@ def plot_parallel_coordinates(
 def _heights(
     values: Sequence[Any], logarithmic: bool
 ) -> tuple[np.ndarray, list[tuple[float, str]]]:
-    """Places of the values from 0 to 1, and the marks to write beside the axis."""
+    """Places of the values from 0 to 1, and the marks to write next to the axis."""
     is_numeric = all(isinstance(value, (int, float)) for value in values)
     if is_numeric and len(set(values)) > 5:
         places = np.log10(values) if logarithmic else np.asarray(values, float)

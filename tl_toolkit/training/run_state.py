@@ -22,7 +22,7 @@ LARGEST_SHARE = 0.05
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """How far a run is: what a checkpoint holds besides the variables. Plain JSON values.
+    """How far a run is: what a checkpoint holds in addition to the variables. Plain JSON values.
 
     Attributes:
         epoch: The running one, from 0.

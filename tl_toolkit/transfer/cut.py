@@ -1,4 +1,4 @@
-"""Where a model is cut: before it all is frozen and can be computed once, after it is what is trained."""
+"""Cuts a model in two: a frozen part, whose output is computed once, and the part that is trained."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tl_toolkit.models.describe import block_of
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """The two parts of a model; their layers are the model's own, and they compose to the same numbers.
+    """The two parts of a model, made of its own layers; composed, they compute the same numbers.
 
     Attributes:
         layer: The last layer of the frozen part.
-        frozen: Images to activations.
-        trained: Activations to logits.
+        frozen: From images to activations.
+        trained: From activations to logits.
     """
 
     layer: str
@@ -30,15 +30,15 @@ _CUTS: weakref.WeakKeyDictionary[keras.Model, dict[str, Cut]] = weakref.WeakKeyD
 
 
 def find_cut(model: keras.Model, still: set[str]) -> str | None:
-    """Finds the last layer before which nothing moves, at the border of a block.
+    """Finds the last layer of the part that training does not change; it ends a block.
 
     Args:
         model: From `assemble_classifier`.
         still: Paths of the variables that training does not change: frozen weights and fixed statistics.
 
     Returns:
-        The layer's name; None where the first layer that has weights moves already, or where a layer before
-        it is random (it holds state, such as a dropout's seed).
+        The layer's name; None if the first layer with variables changes already: its weights are trained, or it
+        is random and holds state, such as a dropout's seed.
     """
     layers = model.layers
     moving = [
@@ -54,9 +54,9 @@ def find_cut(model: keras.Model, still: set[str]) -> str | None:
 
 
 def cut_model(model: keras.Model, layer: str) -> Cut:
-    """Cuts a model after the layer of that name; the same cut of the same model is made once.
+    """Cuts a model after the layer of that name; the same cut of a model is made only once.
 
-    Keras copies the graph behind the cut into the model's layers, which keep every copy.
+    With each cut, Keras adds another copy of the graph behind it to the model's layers, and never drops one.
     """
     cuts = _CUTS.setdefault(model, {})
     if layer not in cuts:

@@ -293,7 +293,7 @@ def _missing_shards(
 
 
 def _share_out(shards: Sequence[_Shard], advance: Callable[[int], None]) -> None:
-    """Computes the missing shards, beside other processes that want the same: each is computed once.
+    """Computes the missing shards, alongside other processes that need the same ones: each is computed once.
 
     A shard that another process is computing is left to it, and waited for at the end: that process may be
     killed. A shard's values do not depend on who computes it, nor on which others are missing.

@@ -1,6 +1,6 @@
 """Room for the feature cache's entries: reserved before anything is computed, held while it is read.
 
-A lease is a locked file beside a list of entries and their sizes. The operating system drops the lock when the
+A lease is a locked file next to a list of entries and their sizes. The operating system drops the lock when the
 process ends, however it ends; whoever next reserves room removes what such a process left.
 """
 

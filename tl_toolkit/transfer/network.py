@@ -1,4 +1,4 @@
-"""From a recipe and its weights to the network: architecture, preprocessing, weights, new head."""
+"""Builds the network of a recipe: architecture, preprocessing, weights, new head."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tl_toolkit.weights.resolve import WeightSource, open_weights
 def open_recipe_weights(
     recipe: Recipe, pin: PinnedWeights | None = None, progress: Progress = SILENT
 ) -> WeightSource | None:
-    """Opens the weights that the recipe starts from; None from scratch.
+    """Opens the weights that the recipe starts from; None when training from scratch.
 
     Args:
         recipe: Names the weights.
@@ -47,7 +47,7 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
 
     Args:
         recipe: Must agree with the weights where both say something.
-        weights: The source, opened; None from scratch.
+        weights: The opened source; None when training from scratch.
 
     Raises:
         InputError: Recipe and weights disagree, or both leave something open.
@@ -67,7 +67,7 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
     else:
         raise InputError(
             f"The weights {recipe.start!r} do not say which network they are for: name it with "
-            "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` where they are not the usual."
+            "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` if they differ from the defaults."
         )
     spec = stated or WeightSpec(name=recipe.start or "random", architecture=architecture)
     if stated is not None:
@@ -93,8 +93,8 @@ def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
         preprocessing = own
     else:
         raise InputError(
-            f"The weights {recipe.start!r} do not say how their images were preprocessed, and a guess "
-            f"would be wrong silently: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
+            f"The weights {recipe.start!r} do not say how their images were preprocessed, and a wrong "
+            f"guess would go unnoticed: name it with `preprocessing`, one of {', '.join(PREPROCESSING)}."
         )
     changes = {
         field: getattr(recipe, field)
@@ -118,7 +118,7 @@ def build_network(
     on = getattr(recipe.strategy, "on", FEATURES)
     if on == LOGITS and not spec.classes:
         raise InputError(
-            f"on='logits' needs the original network's last layer, and the weights {spec.name!r} hold "
+            f"on='logits' needs the original network's last layer, but the weights {spec.name!r} have "
             "none: use on='features'."
         )
     if spec.preprocessing is None:  # `choose_network` has refused such weights

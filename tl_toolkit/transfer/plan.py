@@ -28,13 +28,13 @@ UNCHANGED = (FROZEN, FIXED)
 
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
-    """What the plan does to one stage: stem, conv2 and on, head.
+    """What the plan does to one stage: the stem, one of conv2, conv3, …, or the head.
 
     Attributes:
         stage: Its name.
-        trained: Parameters that are trained.
-        frozen: Parameters that are not.
-        bn_modes: Modes of its batch normalisations; more than one where a stage is cut.
+        trained: Number of trained parameters.
+        frozen: Number of frozen parameters.
+        bn_modes: Modes of its batch normalisations; several if only part of the stage is trained.
     """
 
     stage: str
@@ -51,8 +51,8 @@ class FreezePlan:
         roles: By variable path: `"trained"`, `"frozen"`, `"updated statistics"`,
             `"fixed statistics"` or `"state"` (seeds and counters).
         bn_modes: By batch normalisation layer.
-        stages: The same, summed up by stage.
-        cut: The last layer of the part that can be computed once; None where there is none.
+        stages: Totals by stage.
+        cut: The last layer of the part that can be computed once; None if there is no such part.
     """
 
     roles: dict[str, str]
@@ -66,7 +66,7 @@ class FreezePlan:
 
     @property
     def trained_parameters(self) -> int:
-        """Numbers that training changes by gradient."""
+        """Number of parameters that gradients change."""
         return sum(stage.trained for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
     Args:
         model: From `assemble_classifier`; it is not changed.
         strategy: What is trained.
-        bn_mode: Of the batch normalisations in the trained part; those before it are frozen.
+        bn_mode: Mode of the batch normalisations in the trained part; those before it are frozen.
 
     Raises:
-        InputError: `trainable_from` is no block of the model.
+        InputError: `trainable_from` is not a block or stage of the model.
     """
     trained_layers = _trained_layers(model, strategy)
     roles: dict[str, str] = {}
@@ -116,14 +116,14 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
 
 
 def apply_plan(model: keras.Model, plan: FreezePlan, bn_momentum: float | None = None) -> None:
-    """Sets the layers as the plan says, and checks that Keras then trains what the plan trains.
+    """Sets up the layers as planned, and checks that Keras then trains exactly what the plan says.
 
-    In the scope of a `tf.distribute` strategy of several replicas, batch statistics are those of all.
+    In the scope of a `tf.distribute` strategy with several replicas, batch statistics are synchronised.
 
     Args:
-        model: The one that the plan was made for.
-        plan: The plan.
-        bn_momentum: Of the batch normalisations that follow their batches; None: as it is.
+        model: The model that the plan was made for.
+        plan: From `make_plan`.
+        bn_momentum: Momentum of the moving averages that are updated; None: unchanged.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     model.trainable = True
@@ -152,7 +152,7 @@ def fingerprints(model: keras.Model, plan: FreezePlan) -> dict[str, bytes]:
 
 
 def verify_plan(model: keras.Model, plan: FreezePlan, before: dict[str, bytes]) -> int:
-    """Checks, bit by bit, that what the plan calls frozen or fixed did not change.
+    """Checks, bit by bit, that everything that the plan calls frozen or fixed is unchanged.
 
     Args:
         model: After training.

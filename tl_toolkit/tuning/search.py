@@ -113,7 +113,7 @@ def search(
         output: The folder, NAME.
         overwrite: Replace a finished search, once this one is finished, and drop an unfinished one of another
             recipe or space; an unfinished one of the same is resumed.
-        context: What trials share beside the data, the network and frozen features.
+        context: What trials share in addition to the data, the network and the frozen features.
         progress: Shows the trials; None: the context's, which by default shows nothing.
 
     Raises:
