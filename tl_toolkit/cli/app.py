@@ -27,7 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Runs the command line.
 
-    The exit code is 2 for wrong input, 130 after Ctrl-C, 75 after SIGTERM, and 69 where another process of a
+    The exit code is 2 for wrong input, 130 after Ctrl-C, 75 after SIGTERM, and 69 if another process of the
     cluster is gone; after the last three the same command resumes.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

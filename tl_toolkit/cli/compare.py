@@ -10,7 +10,7 @@ from tl_toolkit.cli.tables import print_comparison
 from tl_toolkit.cli.terminal import terminal
 from tl_toolkit.recipe import DIGITS
 
-# Handwritten digits are many and easy: five labels a class show what transfer is for.
+# Handwritten digits are many and easy: only with few labels does transfer make a difference.
 FEW_SHOT = {"labels_per_class": 5, "test_fraction": 0.5}
 
 
@@ -32,20 +32,22 @@ def compare(
     """Compares the three transfer strategies and training from scratch on the same images.
 
     Args:
-        data: As for train.
-        weights: What the three strategies start from; from scratch has the same network. By default what suits
-            the data: digits for digits, imagenet for everything else.
-        backbone: Such as resnet50, for --weights imagenet.
-        image_size: Side of the square image in pixels; the weights' own without it.
-        labels_per_class: Images of each class to learn from; all without it, but 5 for the digits.
-        test_fraction: Share of the images to test on, where the source has no test split; 0.2 without it, 0.5
+        data: Where the images are, such as folder:photos; see `tl-toolkit train --help`.
+        weights: What the three strategies start from; training from scratch uses the same network. Default:
+            digits for the data digits, imagenet for any other.
+        backbone: Network, such as resnet18. Default: the one that the weights are for; resnet50 for imagenet.
+        image_size: Side of the square input image in pixels. Default: that of the weights.
+        labels_per_class: Images of each class for training and validation together. Default: all; 5 for the
+            digits.
+        test_fraction: Share of the images used for testing, if the data has no test split. Default: 0.2; 0.5
             for the digits.
-        validation_fraction: Share of the rest to validate on; as for train without it.
-        epochs: Of every strategy; by strategy and data size without it.
-        cache_limit: As for train.
-        seeds: Runs of each strategy; with labels_per_class each draws its own images to learn from.
+        validation_fraction: Share of the remaining images used for validation. Default: see
+            `tl-toolkit train --help`.
+        epochs: Passes over the training images, for every strategy. Default: by strategy and data size.
+        cache_limit: See `tl-toolkit train --help`.
+        seeds: Runs of each strategy; with labels_per_class, each draws its own images to learn from.
         output: Folder for the table, the plot and the best SavedModel.
-        overwrite: Replace a finished comparison there.
+        overwrite: Replace a finished comparison of that name, if its folder holds nothing else.
         verbose: Show TensorFlow's own messages.
     """
     fields: dict[str, Any] = {

@@ -17,13 +17,14 @@ def evaluate(
 ) -> None:
     """Measures an exported classifier on labelled images.
 
-    Images that it learned from, or was selected by, are left out, wherever they lie.
+    Images that it was trained or selected on are left out, wherever they are.
 
     Args:
         model: A finished run's folder, or the SavedModel in it.
-        data: As for train; the classes must be among the model's.
-        on_bad_image: error, or skip.
-        json: Print JSON.
+        data: Where the images are, such as folder:photos; see `tl-toolkit train --help`. The classes must be among
+            the model's.
+        on_bad_image: What an unreadable image does: error stops the command, skip leaves it out and lists it.
+        json: Print the metrics as JSON.
         verbose: Show TensorFlow's own messages.
     """
     with terminal(verbose) as progress:

@@ -14,12 +14,12 @@ def launch(
 ) -> None:
     """Runs a command as a cluster of processes on this machine: launch --workers 2 -- train --data …
 
-    Every process has its TF_CONFIG, as several hosts would. One that fails ends all.
+    Each process gets its own TF_CONFIG, as on several hosts. If one fails, all end.
 
     Args:
         command: The command and its flags, after --.
-        workers: Processes.
-        restarts: How often all are started again after one was lost.
+        workers: Number of processes.
+        restarts: How often all are started again after one was killed by a signal.
     """
     if not command:
         raise InputError("Name the command after --, such as: launch --workers 2 -- train --data …")

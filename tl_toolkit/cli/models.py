@@ -14,11 +14,11 @@ from tl_toolkit.progress import Table
 def models(
     name: tyro.conf.Positional[str | None] = None, image_size: int = 224, verbose: bool = False
 ) -> None:
-    """Shows the networks, or the architecture table of one of them.
+    """Lists the networks, or shows the architecture table of one.
 
     Args:
-        name: Such as resnet50; all, in short, without it.
-        image_size: Side of the images in pixels.
+        name: A network, such as resnet50. Default: a summary of all.
+        image_size: Side of the square input image in pixels.
         verbose: Show TensorFlow's own messages.
     """
     if name is not None and name not in BLOCK_COUNTS:
@@ -28,7 +28,7 @@ def models(
 
 
 def print_networks(name: str | None, image_size: int, console: Console) -> None:
-    """Prints the networks in short, or the architecture table of one."""
+    """Prints a summary of all networks, or of one with its architecture table."""
     from tl_toolkit.models.architecture_table import costs, stage_rows
 
     if name is not None:

@@ -22,8 +22,8 @@ def predict(
 
     Args:
         model: A finished run's folder or the SavedModel in it; or a network such as resnet50, for the
-            1,000 classes of ImageNet without training.
-        images: Image files.
+            1,000 classes of ImageNet, with no training needed.
+        images: Image files to classify.
         top: Classes to show for each image.
         json: Print JSON, with the probabilities of all classes.
         verbose: Show TensorFlow's own messages.

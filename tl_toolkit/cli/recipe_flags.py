@@ -1,4 +1,4 @@
-"""A recipe on the command line: a flag a field."""
+"""A recipe on the command line: one flag per field."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from tl_toolkit.weights.pinned import PinnedWeights
 
 STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
-        trainable_from: For last-layers: the first block that is trained, such as conv5_block1.
+        trainable_from: For last-layers: the first block to train, such as conv5_block1.
         on: What the new head sits on: features (pooled) or logits (the original last layer's output).
-        bn_mode: Batch normalisation of the trained layers: adapt, affine or frozen; default by strategy.
+        bn_mode: Mode of the trained layers' batch normalisation: adapt, affine or frozen. Default: by strategy.
 """
 STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
 
 
 def _recipe_flags() -> type:
-    """A flag a field of `Recipe`, all optional, with the strategy and its options as plain words."""
+    """One optional flag per field of `Recipe`, with the strategy and its options as plain words."""
     fields: list[Any] = [("data", str | None, None), ("strategy", str | None, None)]
     fields += [(name, str | None, None) for name in STRATEGY_FIELDS[1:]]
     hints = annotations_of(Recipe)
@@ -41,10 +41,10 @@ RecipeFlags: Any = _recipe_flags()
 
 
 def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
-    """Returns the recipe of the flags that were given, over that of a file where there is one.
+    """Returns the recipe of a file, if one is given, with the given flags in place of its fields.
 
     Raises:
-        InputError: A field is wrong, or strategy or images are named nowhere.
+        InputError: A field is wrong, or neither flags nor file name a strategy and images.
     """
     given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
     given = {name: value for name, value in given.items() if value is not None}
@@ -65,9 +65,9 @@ def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
 
 
 def pin_of(recipe: Recipe, path: pathlib.Path | None) -> PinnedWeights | None:
-    """Returns what the weights of a recipe's file stood for, if its run recorded that next to it.
+    """Returns which weights the run of a recipe file used, if it recorded them next to the file.
 
-    Weights named by a flag are used as they are named.
+    A flag that names other weights takes precedence.
     """
     from tl_toolkit.experiments.run_folder import read_pin
 

@@ -29,28 +29,30 @@ def search(
     cache_limit: float | None = None,
     verbose: bool = False,
 ) -> None:
-    """Searches batch size, learning rate and more by validation images.
+    """Searches batch size, learning rate and more, judged by validation images.
 
-    Frozen layers are computed once for all trials. Ctrl-C stops after the step; the same command resumes.
+    Frozen layers are computed once for all trials. Ctrl-C stops the search after the current step; the same
+    command resumes it.
 
     Args:
-        flags: The recipe's fields: everything that no axis says.
-        recipe: A recipe.json to start from; flags override it.
-        axis: What is searched, such as batch_size=8,16,32 learning_rate=1e-4..1e-1 augmentation=photo,none:
-            values, or for learning_rate and weight_decay the ends of a range. A learning rate is that of a
-            batch of 32 images. Batch size and learning rate are searched in any case. Also: strategy,
-            trainable_from, bn_mode, views, epochs, label_smoothing.
+        flags: The recipe's fields, for everything that is not searched.
+        recipe: A recipe.json to start from; flags override it. If the run's recipe.weights.json is next to it,
+            the same weights are used.
+        axis: What to search, such as batch_size=8,16,32 learning_rate=1e-4..1e-1 augmentation=photo,none: a list
+            of values, or a range for learning_rate and weight_decay. Learning rates are for batches of 32
+            images, and are scaled to each trial's batch size. Batch size and learning rate are always searched.
+            Other axes: strategy, trainable_from, bn_mode, views, epochs, label_smoothing.
         tuner: bayesian, random, grid or hyperband.
-        trials: Most trials; None for all of a grid or of Hyperband.
-        executions: Trainings of a trial, with different seeds; their mean counts.
-        objective: val_loss, val_top1 or val_balanced_accuracy.
-        search_seed: Of what the tuner draws.
-        retrain: Seeds with which the best recipe is trained again on training and validation images, and
-            tested once.
-        workers: Processes on this machine that share the trials; 0 for none but this one.
+        trials: Maximum number of trials; None: all of a grid or of Hyperband.
+        executions: Trainings per trial, with different seeds; their mean is the trial's result.
+        objective: What trials are compared by: val_loss, val_top1 or val_balanced_accuracy.
+        search_seed: Seed of the tuner's random draws.
+        retrain: Number of seeds with which the best recipe is trained again, on training and validation images,
+            and tested once each.
+        workers: Processes on this machine that share the trials; 0: this process alone.
         output: The search's folder.
-        overwrite: Replace a finished search, or drop an unfinished one of another recipe or space.
-        cache_limit: As for train.
+        overwrite: Replace a finished search, or discard an unfinished one of another recipe or space.
+        cache_limit: See `tl-toolkit train --help`.
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)

@@ -30,18 +30,18 @@ def train(
 ) -> None:
     """Trains one recipe: from images to a tested, exported classifier in one folder.
 
-    Ctrl-C or SIGTERM stops after the step; the same command resumes.
+    Ctrl-C or SIGTERM stops the run after the current step; the same command resumes it.
 
     Args:
         flags: The recipe's fields.
         recipe: A recipe.json to start from; flags override it. If the run's recipe.weights.json is next to it,
             the same weights are used.
-        output: The run's folder; by default one under saved_models/.
-        overwrite: Replace a finished run of that name.
-        plan: Print what would be trained and what frozen, and stop.
-        cache_limit: Gigabytes of disk for the frozen layers' features, of all runs together: the least
-            recently used ones make room. Default 20.
-        checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
+        output: The run's folder. Default: one under saved_models/, named after the recipe.
+        overwrite: Replace a finished run of that name, if its folder holds nothing else.
+        plan: Print what would be trained and what stays frozen, then stop.
+        cache_limit: Gigabytes of disk for the features of frozen layers, over all runs; the least recently used
+            make room. If a run's features do not fit, it streams the images. Default: 20.
+        checkpoint_seconds: Minimum seconds between two checkpoints; more if writing one takes long.
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)
@@ -72,7 +72,7 @@ def train(
 
 
 def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
-    """What would be trained and what frozen, with every hyperparameter."""
+    """Prints what would be trained and what stays frozen, and every hyperparameter."""
     from tl_toolkit.experiments.prepare import prepare
 
     experiment = prepare(recipe, context)

@@ -13,22 +13,22 @@ from tl_toolkit.cli.tables import print_json
 
 
 def weights(architecture: tyro.conf.Positional[str | None] = None, json: bool = False) -> None:
-    """Lists the weights that can be named.
+    """Lists the weights that `--weights` takes by name.
 
     Args:
-        architecture: Such as resnet18; all of them without it.
-        json: Print JSON, with preprocessing, and the number of classes in place of their names.
+        architecture: A network, such as resnet18. Default: all.
+        json: Print JSON, including the preprocessing, with the number of classes in place of their names.
     """
     specs = list_weights(architecture)
     if json:
-        # A thousand names a set would bury the rest.
+        # A thousand class names per set would bury the rest.
         print_json([{**spec.to_json(), "class_names": len(spec.class_names)} for spec in specs])
         return
     print_weights(specs, Console())
 
 
 def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
-    """Prints sets of weights, a line each."""
+    """Prints a table with one line per set of weights."""
     table = Table()
     table.add_column("name", no_wrap=True)
     for heading in ("image", "top-1", "licence", "from"):
@@ -40,7 +40,7 @@ def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
         table.add_row(spec.name, side, top1, licence, place)
     console.print(table)
     console.print(
-        f"{len(specs)} sets. 'imagenet' means the best available one for a network: first what is in a "
-        "cache, then in this order; never one whose licence forbids commercial use.",
+        f"{len(specs)} sets. 'imagenet' means the best one available for a network: cached ones first, "
+        "then in this order; never one whose licence forbids commercial use.",
         soft_wrap=True,
     )
