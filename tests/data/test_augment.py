@@ -240,7 +240,7 @@ def test_a_poorer_view_is_the_same_window_with_less_detail():
     for view in range(40):
         poorer = augment_and_resize(pixels, preset, *arguments, view).numpy()
         whole = augment_and_resize(pixels, sharp, *arguments, view).numpy()
-        # Where the image goes on, the local mean is the same and the variance is less.
+        # Where the image continues, the local mean is the same and the variance is less.
         middle = slice(16, 48)
         assert abs(poorer[middle, middle].mean() - whole[middle, middle].mean()) < 6
         detail.append(poorer[middle, middle].std() / whole[middle, middle].std())

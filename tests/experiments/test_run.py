@@ -1,4 +1,4 @@
-"""`run`: what it leaves, that it repeats, that it goes on, and that bad input leaves nothing."""
+"""`run`: what it leaves, that it repeats, that it resumes, and that bad input leaves nothing."""
 
 import csv
 import dataclasses

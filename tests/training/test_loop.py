@@ -1,4 +1,4 @@
-"""However a run is stopped and gone on with, it ends with the same bits."""
+"""However a run is stopped and resumed, it ends with the same bits."""
 
 import contextlib
 import dataclasses
@@ -181,7 +181,7 @@ def test_the_best_weights_are_restored(in_memory, run, tmp_path):
         assert any(np.any(run.seen[1][i] != run.seen[other][i]) for i in run.seen[1])
 
 
-def test_the_best_weights_are_those_of_the_checkpoint_that_was_gone_on_from(run, tmp_path):
+def test_the_best_weights_are_those_of_the_checkpoint_that_was_resumed(run, tmp_path):
     """On a GPU what is trained again may come out otherwise, and then an epoch is no longer the best."""
     with pytest.raises(ConnectionError):
         run.train(tmp_path, [At("epoch_begin", 2, crash)])
@@ -337,7 +337,7 @@ def test_stop_training_ends_the_run_with_its_epoch(hook, batch, run, tmp_path):
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_a_run_that_is_over_is_not_gone_on_with(stopped, run, tmp_path):
+def test_a_run_that_is_over_is_not_resumed(stopped, run, tmp_path):
     first = run.train(tmp_path, [At("epoch_end", 2, stop)] if stopped else [])
     weights = run.values()
     run.spoil()
@@ -422,7 +422,7 @@ def test_checkpoints_are_written_after_steps_as_often_as_asked(run, tmp_path):
     ("hook", "epoch", "batch"),
     [("epoch_begin", 2, None), ("epoch_end", 1, None), ("epoch_end", 2, None), ("batch_end", 2, 1)],
 )
-def test_a_run_that_broke_off_is_gone_on_with_from_its_checkpoint(
+def test_a_run_that_broke_off_resumes_from_its_checkpoint(
     hook, epoch, batch, seconds, run, uninterrupted, tmp_path
 ):
     schedule = Schedule(EPOCHS, STEPS, checkpoint_seconds=seconds)
@@ -504,7 +504,7 @@ def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 @pytest.mark.parametrize("batch", range(STEPS))
-def test_a_run_that_broke_off_in_any_step_goes_on_from_the_step_before(
+def test_a_run_that_broke_off_in_any_step_resumes_from_the_step_before(
     epoch, batch, run, uninterrupted, tmp_path
 ):
     with pytest.raises(ConnectionError):
@@ -568,7 +568,7 @@ def test_checkpoints_none_of_which_can_be_read_are_an_error_and_are_left_alone(r
     assert_same_bits(run.values(), before)
 
 
-def test_another_model_goes_on_where_the_first_was_stopped(run, uninterrupted, tmp_path):
+def test_another_model_resumes_where_the_first_was_stopped(run, uninterrupted, tmp_path):
     with pytest.raises(StoppedError):
         run.train(tmp_path, [At("batch_end", 1, interrupt, 0)])
     other = Run()

@@ -176,7 +176,7 @@ def test_every_change_that_matters_is_another_entry(frozen, split, cache, comput
         assert sum(computed) == before
 
 
-def test_a_killed_run_goes_on_with_the_missing_shards(frozen, split, cache, computed):
+def test_a_killed_run_resumes_with_the_missing_shards(frozen, split, cache, computed):
     whole = features_of(cache, frozen, split, PIXELS).rows(np.arange(11))
     (entry,) = entries_of(cache)
     (entry / "00001.npy").unlink()
