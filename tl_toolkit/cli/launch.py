@@ -19,7 +19,7 @@ def launch(
     Args:
         command: The command and its flags, after --.
         workers: Number of processes.
-        restarts: How often all are started again after one was killed by a signal.
+        restarts: Maximum number of times that all are started again after one was killed by a signal.
     """
     if not command:
         raise InputError("Name the command after --, such as: launch --workers 2 -- train --data …")

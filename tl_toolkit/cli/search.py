@@ -47,8 +47,8 @@ def search(
         executions: Trainings per trial, with different seeds; their mean is the trial's result.
         objective: What trials are compared by: val_loss, val_top1 or val_balanced_accuracy.
         search_seed: Seed of the tuner's random draws.
-        retrain: Number of seeds with which the best recipe is trained again, on training and validation images,
-            and tested once each.
+        retrain: Number of seeds with which the best recipe is trained again, on training and validation images;
+            each result is tested once.
         workers: Processes on this machine that share the trials; 0: this process alone.
         output: The search's folder.
         overwrite: Replace a finished search, or discard an unfinished one of another recipe or space.

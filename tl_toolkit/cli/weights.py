@@ -17,7 +17,7 @@ def weights(architecture: tyro.conf.Positional[str | None] = None, json: bool = 
 
     Args:
         architecture: A network, such as resnet18. Default: all.
-        json: Print JSON, including the preprocessing, with the number of classes in place of their names.
+        json: Print JSON, which includes the preprocessing, and the number of classes instead of the class names.
     """
     specs = list_weights(architecture)
     if json:

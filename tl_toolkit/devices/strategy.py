@@ -47,7 +47,7 @@ def choose_devices(devices: str = "auto") -> tf.distribute.Strategy:
 
 
 def describe_devices(distribute: tf.distribute.Strategy, batch_size: int | None) -> str:
-    """Returns what is trained on, and how a batch is divided, in words."""
+    """Describes the devices that training uses, and how a batch is divided among them."""
     replicas = distribute.num_replicas_in_sync
     batches = f", batches of at most {batch_size} images" if batch_size is not None else ""
     if replicas == 1:

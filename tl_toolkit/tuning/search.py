@@ -94,22 +94,22 @@ def search(
     With keras-tuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
     `KERASTUNER_ORACLE_PORT` the call is one process of several that share the folder: the one whose id
     begins with "chief" hands out the trials and finishes the search; the others run trials and return None.
-    Start a worker that died again with its id: it resumes its trial.
+    If a worker dies, start it again with the same id: it resumes its trial.
 
     On a cluster (`devices`) all processes train every trial together; the chief writes, and the others return
     None.
 
     Args:
-        recipe: Says all that no axis says.
+        recipe: Gives every value that is not searched.
         space: Axes by name, as `tl_toolkit.tuning.space.make_space` takes them.
         tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
         trials: Maximum number of trials; None: all of a grid or of Hyperband.
         executions: Trainings of a trial, with the recipe's seed and those after it; their mean counts.
         objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. With few validation images the loss
-            tells more than the accuracy, in which many trials are equal.
-        seed: Of the tuner's random draws.
+            is more informative than the accuracy, in which many trials tie.
+        seed: Seed of the tuner's random draws.
         retrain: Number of seeds with which the best recipe is trained again, on training and validation
-            images, exported, and tested once.
+            images; each result is exported and tested once.
         output: The folder, NAME.
         overwrite: Replace a finished search, once this one is finished, and drop an unfinished one of another
             recipe or space; an unfinished one of the same is resumed.
