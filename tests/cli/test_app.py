@@ -97,13 +97,19 @@ def test_neither_odd_names_nor_the_locale_matter(flags, photos, tiny_weights, tm
     words += ["then", "predict", str(tmp_path / "run"), odd]
     process = subprocess.run(
         [sys.executable, *flags, "-c", TWO_COMMANDS, *words],
-        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "COLUMNS": "300",
+        },
         capture_output=True,
         check=False,
     )
     assert process.returncode == 0, process.stderr.decode(errors="replace")
     assert process.stderr == b""
-    assert b"red 0." in process.stdout.rpartition(b"tl-toolkit predict")[2]
+    assert b"? [b] 0." in process.stdout.rpartition(b"tl-toolkit predict")[2]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics["test"]["classes"]) == {"red é [b]", "blue é [b]"}
 

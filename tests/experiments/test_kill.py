@@ -9,6 +9,7 @@ import json
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 
@@ -64,7 +65,7 @@ def undisturbed(request, photo_recipe, tmp_path_factory, python):
         class_balance="sampling",
     ).save(recipe)
 
-    def start(place, *last):
+    def start(place, *last, python=python):
         return subprocess.Popen([python, SCRIPT, recipe, place, *map(str, last)])
 
     assert start(folder).wait(SECONDS) == 0
@@ -117,7 +118,7 @@ def test_a_run_that_is_killed_by_a_signal_resumes_to_the_same_bits(undisturbed, 
     name, expected, start, _ = undisturbed
     if name != "last_layers":
         pytest.skip("one real kill is enough: the strategies' writes are enumerated")
-    process = start(tmp_path)
+    process = start(tmp_path, python=sys.executable)  # the signal ends the process itself
     checkpoints = tmp_path / "run.partial" / "checkpoints"
     started = time.monotonic()
     while not list(checkpoints.glob("ckpt-*.index")):
