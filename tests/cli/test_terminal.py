@@ -76,6 +76,21 @@ def test_a_file_gets_a_line_in_place_of_a_table():
     assert console.file.getvalue() == "trial 0: 1\n"
 
 
+def test_numbers_stand_to_the_right_and_text_to_the_left():
+    console = screen(is_terminal=False)
+    table = Table(("strategy", "accuracy"), (("new_head", "0.5"), ("all", "0.25")))
+    console.print(terminal.drawn(table))
+    rows = [
+        line.strip("|│").split("│") for line in console.file.getvalue().splitlines() if "0." in line
+    ]
+    assert [cell for row in rows for cell in row] == [
+        " new_head ",
+        "      0.5 ",
+        " all      ",
+        "     0.25 ",
+    ]
+
+
 NOISY = """
 import logging, os, sys, warnings
 from tl_toolkit.cli.terminal import terminal

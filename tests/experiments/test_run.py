@@ -149,6 +149,16 @@ def test_another_seed_trains_other_weights(photo_recipe):
     assert not np.array_equal(values(first.model)[head], values(second.model)[head])
 
 
+@pytest.mark.slow
+def test_a_run_keeps_tensorflows_messages(photo_recipe, tmp_path, no_saved_model):
+    progress = Progress()
+    progress.log_file = tmp_path / "messages.log"
+    progress.log_file.write_text("I0000 cuda_platform.cc: no GPU")
+    result = tl.run(photo_recipe.replace(epochs=1), tmp_path / "run", progress=progress)
+    kept = (result.folder / "tensorflow.log").read_text()
+    assert kept == "I0000 cuda_platform.cc: no GPU"
+
+
 class UnreadableImages:
     """A test split that must not be looked at."""
 

@@ -151,8 +151,11 @@ class _Lines(Stage):
 
 
 def drawn(table: Table) -> RenderableType:
-    """Returns a table as rich draws it."""
-    columns = rich.table.Table(*map(escape, table.columns))
+    """Returns a table as rich draws it: numbers to the right, text to the left."""
+    columns = rich.table.Table()
+    for heading, *cells in zip(table.columns, *table.rows, strict=True):
+        is_numeric = all(cell[:1].isdigit() or cell in ("–", "") for cell in cells)
+        columns.add_column(escape(heading), justify="right" if is_numeric else "left")
     for row in table.rows:
         columns.add_row(*map(escape, row))
     return Group(columns, Text(table.caption)) if table.caption else columns
