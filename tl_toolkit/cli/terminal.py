@@ -65,8 +65,8 @@ class TerminalProgress(Progress):
             rich.progress.SpinnerColumn(),
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(),
+            _Count(),
+            _TimeLeft(),
             rich.progress.TextColumn("{task.fields[figures]}"),
             console=console,
             transient=True,
@@ -110,6 +110,16 @@ class _Bars(rich.progress.Progress):
         if self.above is not None:
             yield self.above
         yield from super().get_renderables()
+
+
+class _Count(rich.progress.MofNCompleteColumn):
+    def render(self, task: rich.progress.Task) -> Text:
+        return super().render(task) if task.total is not None else Text()
+
+
+class _TimeLeft(rich.progress.TimeRemainingColumn):
+    def render(self, task: rich.progress.Task) -> Text:
+        return super().render(task) if task.total is not None else Text()
 
 
 class _Bar(Stage):
