@@ -89,9 +89,9 @@ def print_search(result: SearchResult, progress: TerminalProgress) -> None:
     from tl_toolkit.tuning.display import trials_table
 
     progress.console.print(drawn(trials_table(result.trials, result.objective)))
-    for final in result.retrained:
-        metrics = {f"test, seed {final.recipe.seed}": final.test}
-        progress.console.print(drawn(metrics_table(metrics)))
+    if result.retrained:
+        tests = {f"test, seed {final.recipe.seed}": final.test for final in result.retrained}
+        progress.console.print(drawn(metrics_table(tests)))
     progress.message(
         f"Best trial by validation images: {result.best.number}. Everything is in {result.folder}\n"
         f"tl-toolkit train --recipe {result.folder / 'best_recipe.json'}"
