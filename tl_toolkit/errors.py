@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -32,6 +33,12 @@ class LostWorkerError(RuntimeError):
     """Another process of the run is gone."""
 
     exit_code = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the system, or TensorFlow in its words, said that there is no room on the disk."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return full or "No space left on device" in str(error)
 
 
 def unknown_name(kind: str, value: object, choices: Iterable[str], hint: str = "") -> InputError:

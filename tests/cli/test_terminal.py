@@ -95,11 +95,13 @@ NOISY = """
 import logging, os, sys, warnings
 from tl_toolkit.cli.terminal import terminal
 
+logging.basicConfig()
 with terminal({verbose}) as progress:
     import tensorflow as tf
     os.write(2, b"from C++\\n")
     logging.getLogger("tensorflow").warning("retracing")
     print("from the user", file=sys.stderr)
+    logging.error("logged by the user")
     warnings.warn("a warning of the user's")
     progress.message(f"log {{progress.log_file}}")
     log = progress.log_file.read_text() if progress.log_file else ""
@@ -122,9 +124,9 @@ def test_tensorflows_lines_go_to_a_log_and_the_users_own_do_not():
     process = run_noisy()
     lines = [line for line in process.stderr.splitlines() if "warnings.warn" not in line]
     assert process.returncode == 0
-    assert lines[0] == "from the user"
-    assert "a warning of the user's" in lines[1]
-    assert lines[2:] == ["C++ after the end"]
+    assert lines[:2] == ["from the user", "ERROR:root:logged by the user"]
+    assert "a warning of the user's" in lines[2]
+    assert lines[3:] == ["C++ after the end"]
     assert process.stdout.splitlines()[1:] == ["log holds True True True", "gone True"]
 
 

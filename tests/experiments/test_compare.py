@@ -191,14 +191,14 @@ def test_defaults_follow_the_data(monkeypatch, photos):
     asked = []
 
     def open_weights(name, backbone):
-        asked.append(name)
+        asked.append((name, backbone))
         return types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
 
     monkeypatch.setattr(comparison, "open_weights", open_weights)
     for data, weights in ((f"folder:{photos}", "imagenet"), ("digits", "digits")):
         recipes = comparison_recipes(data)
         assert [recipe.start for recipe in recipes] == [weights] * 3 + [None]
-        assert asked.pop() == weights
+        assert asked.pop() == (weights, "resnet50")
 
 
 def test_an_output_that_is_refused_is_refused_before_any_work(photo_recipe, photos, tmp_path):

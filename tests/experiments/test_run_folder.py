@@ -9,6 +9,7 @@ import tensorflow as tf
 from filelock import FileLock
 
 from tl_toolkit.errors import InputError, LostWorkerError
+from tl_toolkit.experiments.run import inputs_of
 from tl_toolkit.experiments.run_folder import (
     COMPARISON,
     MARKER,
@@ -20,6 +21,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
     sole_writer,
 )
+from tl_toolkit.recipe import NewHead, Recipe
 
 
 class Fake:
@@ -175,10 +177,10 @@ def test_what_is_put_there_while_the_work_goes_on_is_kept_and_so_is_the_result(t
 def test_a_finished_output_is_replaced_by_a_finished_one_alone(tmp_path):
     folder = finished(tmp_path / "run")
     with sole_writer(folder, RUN, overwrite=True):
-        (partial_folder(folder) / "result.txt").write_text("new")
+        (partial_folder(folder) / "summary.md").write_text("new")
         assert (folder / "saved_model" / "saved_model.pb").read_text() == "old"
         finish_output(folder)
-    assert {path.name for path in folder.iterdir()} == {"result.txt", MARKER}
+    assert {path.name for path in folder.iterdir()} == {"summary.md", MARKER}
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -239,3 +241,45 @@ def test_two_spellings_of_one_folder_exclude_each_other(tmp_path, monkeypatch):
         ):
             raise AssertionError("two writers")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_result_that_appears_meanwhile_is_kept_where_nobody_asked_to_overwrite(tmp_path):
+    folder = tmp_path / "run"
+    with sole_writer(folder, RUN, overwrite=False):
+        (partial_folder(folder) / "summary.md").write_text("ours")
+        folder.mkdir()  # such as by another host that shares the disk, and does not see this lock
+        (folder / "summary.md").write_text("theirs")
+        (folder / MARKER).write_text('{"kind": "run", "finished": true, "files": ["summary.md"]}')
+        with pytest.raises(InputError, match="has appeared since this run started"):
+            finish_output(folder)
+    assert (folder / "summary.md").read_text() == "theirs"
+    assert (partial_folder(folder) / "summary.md").read_text() == "ours"
+    with sole_writer(folder, RUN, overwrite=True):
+        finish_output(folder)
+    assert (folder / "summary.md").read_text() == "ours"
+
+
+def test_a_file_that_the_user_put_beside_unfinished_work_is_not_ours(tmp_path):
+    folder = tmp_path / "run"
+    with sole_writer(folder, RUN, overwrite=False):
+        (partial_folder(folder) / "mine.jpg").write_text("mine")
+        finish_output(folder)
+    with pytest.raises(InputError, match=r"did not write, such as 'mine\.jpg'"):
+        check_output(folder, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden.jpg", "labels.csv"])
+def test_what_the_user_wrote_is_no_litter(tmp_path, name):
+    folder = finished(tmp_path / "run")
+    (folder / name).write_text("mine")
+    with pytest.raises(InputError, match="did not write"):
+        check_output(folder, overwrite=True)
+
+
+@pytest.mark.parametrize("data", ["folder:~nobody-at-all/photos", "folder:" + "x" * 5000, "digits"])
+def test_what_cannot_be_looked_up_is_nothing_that_is_read(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()  # a name of data, and not a place
+    assert inputs_of(Recipe(data=data, strategy=NewHead())) == []
+    (tmp_path / "mine").mkdir()
+    assert inputs_of(Recipe(data="folder:mine", strategy=NewHead())) == [pathlib.Path("mine")]

@@ -194,9 +194,25 @@ def test_another_search_is_not_resumed(quick_search, trained, monkeypatch, tmp_p
             quick_search()
     with pytest.raises(tl.InputError, match="unfinished search that differs in: seed"):
         quick_search(seed=5)
-    assert len(quick_search(seed=5, overwrite=True).trials) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner.RecipeTuner, "run_trial", stop)
+        with pytest.raises(KeyboardInterrupt):
+            quick_search(seed=5, overwrite=True)
+    assert len(quick_search(seed=5).trials) == 3  # it resumes what the overwriting one began
     with pytest.raises(tl.InputError, match="exists"):
         quick_search(seed=5)
+
+
+def test_a_full_disk_is_not_taken_for_too_little_memory(quick_search, monkeypatch):
+    def full(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hypermodel.RecipeHyperModel, "train", full)
+        with pytest.raises(tl.InputError, match="The disk is full"):
+            quick_search()
+    trials = quick_search().trials
+    assert [trial.status for trial in trials] == ["completed"] * 3
 
 
 @pytest.mark.parametrize("name", ["random", "grid", "bayesian", "hyperband"])

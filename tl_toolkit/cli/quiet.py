@@ -52,7 +52,9 @@ def _descriptor_2_is(descriptor: int) -> Iterator[None]:
             os.dup(before), "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace"
         )
         sys.stderr = shown
-        faulthandler.enable(shown)  # a crash is still seen
+        _swap_streams(stderr, shown)
+        if not (had_faulthandler := faulthandler.is_enabled()):
+            faulthandler.enable(shown)  # a crash is still seen
     os.dup2(descriptor, 2)
     try:
         yield
@@ -60,7 +62,9 @@ def _descriptor_2_is(descriptor: int) -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         if shown is not None:
-            faulthandler.disable()
+            if not had_faulthandler:
+                faulthandler.disable()
+            _swap_streams(shown, stderr)
             sys.stderr = stderr
             shown.close()
 
@@ -89,6 +93,14 @@ class _Redirect(logging.Filter):
         self._file.write(f"{record.levelname} {record.name}: {record.getMessage()}\n")
         self._file.flush()
         return False
+
+
+def _swap_streams(before: TextIO, after: TextIO) -> None:
+    """Gives handlers that the user's code set up on one stream the other one."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+            handler.setStream(after)
 
 
 def _writes_to_descriptor_2(stream: TextIO | None) -> bool:

@@ -21,6 +21,7 @@ from tl_toolkit.progress import Stage
 
 DIGEST_SIZE = 8
 THREADS = 8
+STAMP = 4  # size, times and inode of a file, before its digest
 CHECKED = "checked"  # stands behind a file's digest
 
 
@@ -57,8 +58,9 @@ def file_digests(
     def entry_of(path: str) -> list | OSError | InputError:
         try:
             status = os.stat(path)
-            stamp, entry = [status.st_size, status.st_mtime_ns], known.get(path)
-            if entry and entry[:2] == stamp and (check is None or CHECKED in entry):
+            stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+            entry = known.get(path)
+            if entry and entry[: len(stamp)] == stamp and (check is None or CHECKED in entry):
                 return entry
             contents = pathlib.Path(path).read_bytes()
             if check is not None:
@@ -76,7 +78,7 @@ def file_digests(
     found = {p: entry for p, entry in zip(paths, entries, strict=True) if isinstance(entry, list)}
     if any(known.get(path) != entry for path, entry in found.items()):
         _write(manifest, {**known, **found})
-    return [entry[2] if isinstance(entry, list) else entry for entry in entries]
+    return [entry[STAMP] if isinstance(entry, list) else entry for entry in entries]
 
 
 def _raised(found: str | Exception) -> str:

@@ -26,6 +26,11 @@ def is_left_behind_folder(name: str) -> bool:
     return name.startswith(".") or name.lower() in FOLDERS
 
 
+def is_made_by_system(name: str) -> bool:
+    """Whether an operating system makes a file of this name by itself in any folder that is looked at."""
+    return name.startswith("._") or name.lower() in {".ds_store", *FILES}
+
+
 def is_left_behind_file(name: str) -> bool:
     """Whether a file of this name is not meant to be a photo."""
     return name.startswith(".") or name.lower() in FILES or name.lower().endswith(SUFFIXES)

@@ -30,7 +30,15 @@ from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe, Strategy
+from tl_toolkit.recipe import (
+    DEFAULT_BACKBONE,
+    FromScratch,
+    FullFineTune,
+    LastLayers,
+    NewHead,
+    Recipe,
+    Strategy,
+)
 from tl_toolkit.report.plots import plot_comparison
 from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
@@ -162,14 +170,14 @@ def compare(
     shown = (progress or context.progress) if processes.is_chief else SILENT
     context = dataclasses.replace(context, progress=shown)
     with shared_output(output, COMPARISON, overwrite, processes, reads) as folder:
-        results, best, model = _train_all(recipes, seeds, partial_folder(folder), context)
-        return _write(results, best, model, folder, context)
+        results, best, model, weights = _train_all(recipes, seeds, partial_folder(folder), context)
+        return _write(results, best, model, weights, folder, context)
 
 
 def _train_all(
     recipes: Sequence[Recipe], seeds: int, partial: pathlib.Path, context: Context
-) -> tuple[list[StrategyResult], StrategyResult, TrainedModel]:
-    """Returns all results, the best one, and its first seed's model.
+) -> tuple[list[StrategyResult], StrategyResult, TrainedModel, str]:
+    """Returns all results, the best one, its first seed's model, and the weights of the transfers.
 
     On a cluster all processes train together; each computes the figures, and only the chief keeps a folder.
     """
@@ -197,7 +205,10 @@ def _train_all(
             runs.append(_measure(trained, datasets))
         results.append(_result(first_models[recipe.strategy.name], runs))
     best = max(results, key=_selection_score)
-    return results, best, _with_weights(first_models[best.strategy], first_weights[best.strategy])
+    transfers = [m.experiment for m in first_models.values() if m.experiment.weights is not None]
+    weights = transfers[0].spec.name if transfers else "none"
+    model = _with_weights(first_models[best.strategy], first_weights[best.strategy])
+    return results, best, model, weights
 
 
 def _with_weights(trained: TrainedModel, weights: list[np.ndarray]) -> TrainedModel:
@@ -212,12 +223,13 @@ def _write(
     results: list[StrategyResult],
     best: StrategyResult,
     model: TrainedModel,
+    weights: str,
     folder: pathlib.Path,
     context: Context,
 ) -> Comparison:
     partial, test = partial_folder(folder), model.experiment.dataset.test
     write_run(model, partial / BEST, context.progress)
-    title = _title(model)
+    title = _title(model.experiment.recipe, weights)
     write_json(partial / "comparison.json", [dataclasses.asdict(result) for result in results])
     accuracies = {result.strategy: result.test_top1 for result in results}
     plot_comparison(accuracies, title, partial / "comparison.png")
@@ -229,10 +241,9 @@ def _write(
     return Comparison(folder, title, tuple(results), best, example)
 
 
-def _title(model: TrainedModel) -> str:
-    recipe, spec = model.experiment.recipe, model.experiment.spec
+def _title(recipe: Recipe, weights: str) -> str:
     labels = recipe.labels_per_class or "all"
-    return f"{recipe.data}, {labels} labels a class, weights {spec.name}"
+    return f"{recipe.data}, {labels} labels a class, weights {weights}"
 
 
 def _check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
@@ -256,7 +267,7 @@ def _check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
 
 
 def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
-    spec = open_weights(weights, fields.get("backbone")).spec
+    spec = open_weights(weights, fields.get("backbone") or DEFAULT_BACKBONE).spec
     if spec is None:
         raise InputError(
             f"The weights {weights!r} do not say which network they are for, so there is nothing to train "

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 from typing import Any
 
+import tl_toolkit
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -22,6 +23,8 @@ def run_identity(experiment: Experiment) -> dict[str, Any]:
     return {
         "recipe": {name: value for name, value in recipe.items() if name != "devices"},
         "weights": experiment.weights and experiment.weights.to_json(),
+        "network": _plain(dataclasses.asdict(experiment.spec.architecture)),
+        "preprocessing": _plain(dataclasses.asdict(experiment.preprocessing)),
         "precision": experiment.precision,
         "hyperparameters": _plain(dataclasses.asdict(experiment.hyperparameters)),
         "data": data_identity(experiment.dataset),
@@ -45,8 +48,9 @@ def data_identity(dataset: ImageDataset) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of the packages that compute."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    """Returns the versions of the packages that compute, this one's among them."""
+    installed = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"tl_toolkit": tl_toolkit.__version__, **installed}
 
 
 def check_all_train_the_same(

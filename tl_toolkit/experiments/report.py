@@ -8,7 +8,6 @@ import platform
 import shutil
 from typing import Any
 
-import tl_toolkit
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.files.atomic import write_json, write_text
@@ -100,7 +99,6 @@ def write_report(
 
 def _versions() -> dict[str, str]:
     return {
-        "tl_toolkit": tl_toolkit.__version__,
         **package_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
-
+from tl_toolkit.catalog import CATALOG
 from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
@@ -33,7 +32,7 @@ from tl_toolkit.experiments.run_folder import (
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import Recipe
+from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
 from tl_toolkit.report.caveats import caveats
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.loop import DivergedError
@@ -103,10 +102,7 @@ def run(
     context = context or Context()
     processes = ProcessGroup(context.devices(recipe))
     shown = (progress or context.progress) if processes.is_chief else SILENT
-    with (
-        _explain_disk_errors(output),
-        shared_output(output, RUN, overwrite, processes, reads) as folder,
-    ):
+    with shared_output(output, RUN, overwrite, processes, reads) as folder:
         checkpoints = partial_folder(folder) / CHECKPOINTS
         with _without_diverged(checkpoints):
             trained = train_and_validate(
@@ -154,9 +150,17 @@ def write_run(
 
 def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     """Returns the files and folders of the user's that a recipe reads."""
-    named = [recipe.weights or "", recipe.data.partition(":")[2], recipe.data]
-    paths = [pathlib.Path(name).expanduser() for name in named if name]
-    return [path for path in paths if path.exists()]
+    scheme, _, argument = recipe.data.partition(":")
+    names = [argument] if scheme in ("folder", "csv") else []
+    weights = recipe.start
+    if weights is not None and weights not in (DEFAULT_WEIGHTS, *CATALOG) and ":" not in weights:
+        names.append(weights)
+    paths = []
+    for name in names:
+        with contextlib.suppress(InputError, OSError):  # opening it says what is wrong with it
+            if (path := user_path(name)).exists():
+                paths.append(path)
+    return paths
 
 
 def _seen_by_the_weights(recipe: Recipe) -> set[str]:
@@ -177,17 +181,3 @@ def _without_diverged(checkpoints: pathlib.Path) -> Iterator[None]:
     except DivergedError:
         shutil.rmtree(checkpoints, ignore_errors=True)
         raise
-
-
-@contextlib.contextmanager
-def _explain_disk_errors(output: str | pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not is_full and "No space left on device" not in str(error):
-            raise
-        raise InputError(
-            f"The disk is full, and {str(output)!r} is not finished. Make room and give the same command "
-            "again: it resumes from the last checkpoint."
-        ) from error

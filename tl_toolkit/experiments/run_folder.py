@@ -18,9 +18,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import filelock
+import tensorflow as tf
 
+from tl_toolkit.data.left_behind import is_made_by_system
 from tl_toolkit.devices.process_group import LOST, ProcessGroup, explain_lost_workers
-from tl_toolkit.errors import InputError
+from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.recipe import Recipe
@@ -30,8 +32,37 @@ DEFAULT_PARENT = pathlib.Path("saved_models")
 CHECKPOINTS = "checkpoints"
 MARKER = "tl_toolkit.json"
 RUN, COMPARISON, SEARCH = "run", "comparison", "search"
-# Left by operating systems in any folder that was looked at; no reason to keep one.
-LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
+# What each kind puts into its folder; whatever else is in there is the user's.
+WRITTEN = {
+    RUN: {
+        "confusion_matrix.png",
+        "history.csv",
+        "metrics.json",
+        "model.keras",
+        "plan.json",
+        "recipe.json",
+        "recipe.weights.json",
+        "saved_model",
+        "summary.md",
+        "tensorflow.log",
+        "training_curves.png",
+        "versions.json",
+        "weights.json",
+        CHECKPOINTS,
+    },
+    COMPARISON: {"best", "comparison.json", "comparison.png", CHECKPOINTS},
+    SEARCH: {
+        "best_recipe.json",
+        "best_recipe.weights.json",
+        "parallel_coordinates.png",
+        "retrained",
+        "search.json",
+        "search_map.png",
+        "tensorboard",
+        "trials",
+        "trials.csv",
+    },
+}
 
 
 def default_folder(recipe: Recipe) -> pathlib.Path:
@@ -44,6 +75,12 @@ def default_folder(recipe: Recipe) -> pathlib.Path:
 def partial_folder(folder: pathlib.Path) -> pathlib.Path:
     """Returns the name that an output folder has until it is finished."""
     return folder.with_name(folder.name + ".partial")
+
+
+def output_folder(output: str | pathlib.Path) -> pathlib.Path:
+    """Returns an output as all processes that write it spell it."""
+    folder = pathlib.Path(os.path.expanduser(output))
+    return resolved(output) if folder.name in ("", "..") or folder.is_symlink() else folder
 
 
 def resolved(path: str | pathlib.Path) -> pathlib.Path:
@@ -104,7 +141,7 @@ def shared_output(
     """
     if processes.is_chief:
         with sole_writer(output, kind, overwrite, reads) as folder:
-            with explain_lost_workers(processes):
+            with explain_lost_workers(processes), _explain_disk_errors(output):
                 yield folder
             with contextlib.suppress(*LOST):  # it is finished, whoever is gone now
                 processes.barrier()
@@ -124,13 +161,12 @@ def sole_writer(
         The folder as the user spells it, without `~`.
     """
     check_output(output, overwrite, reads)
-    folder = pathlib.Path(os.path.expanduser(output))
-    if folder.name in ("", "..") or folder.is_symlink():
-        folder = resolved(output)
+    folder = output_folder(output)
     partial = partial_folder(folder)
     made = [parent for parent in partial.parents if not parent.exists()]
     with _lock(folder):
-        _claim_partial(partial, kind)
+        check_output(output, overwrite, reads)  # what was finished while the lock was waited for
+        _claim_partial(partial, kind, overwrite)
         try:
             yield folder
         finally:
@@ -144,15 +180,29 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
         InputError: What has that name now is not to be replaced; the result stays in `NAME.partial`.
     """
     partial, replaced = partial_folder(folder), folder.with_name(folder.name + ".replaced")
+    # A part of another output, such as the best run of a comparison, has no marker yet and is all ours.
+    overwrite = _read_marker(partial).get("overwrite", True)
+    if folder.exists() and not overwrite:
+        raise InputError(
+            f"{str(folder)!r} has appeared since this {kind} started. Its result is in {str(partial)!r}: rename "
+            "that, or give the same command again with overwrite (on the command line --overwrite)."
+        )
     files = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
-    write_json(partial / MARKER, {"kind": kind, "finished": True, "files": files})
+    ours = [file for file in files if file.partition("/")[0] in WRITTEN[kind]]
     if replaced.exists():  # of a run that was killed right here
         _check_replaceable(replaced)
         shutil.rmtree(replaced)
     if folder.exists():
         _check_replaceable(folder)
+    write_json(partial / MARKER, {"kind": kind, "finished": True, "files": ours})
+    if folder.exists():
         folder.rename(replaced)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(folder)
+        raise
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -223,7 +273,7 @@ def _check_replaceable(folder: pathlib.Path) -> None:
         path.relative_to(folder).as_posix()
         for path in sorted(folder.rglob("*"))
         if (path.is_symlink() or not path.is_dir())
-        and path.name not in LITTER
+        and not is_made_by_system(path.name)
         and path.relative_to(folder).as_posix() not in ours
     ]
     if foreign:
@@ -233,7 +283,11 @@ def _check_replaceable(folder: pathlib.Path) -> None:
         )
 
 
-def _claim_partial(partial: pathlib.Path, kind: str) -> None:
+def _claim_partial(partial: pathlib.Path, kind: str, overwrite: bool) -> None:
+    if partial.exists() and not partial.is_dir():
+        raise InputError(
+            f"{str(partial)!r} is not a folder, and this {kind} would be written there: choose another output."
+        )
     for unfinished in partial.glob(
         f"{MARKER}.*.partial"
     ):  # of a process that was killed just there
@@ -246,9 +300,8 @@ def _claim_partial(partial: pathlib.Path, kind: str) -> None:
                 f"{str(partial)!r} {what}, and this {kind} would be written there: choose another output, or "
                 "remove that folder."
             )
-        return
     partial.mkdir(parents=True, exist_ok=True)
-    write_json(partial / MARKER, {"kind": kind, "finished": False})
+    write_json(partial / MARKER, {"kind": kind, "finished": False, "overwrite": overwrite})
 
 
 def _drop_empty(partial: pathlib.Path, made: list[pathlib.Path]) -> None:
@@ -270,6 +323,19 @@ def _read_marker(folder: pathlib.Path) -> dict[str, Any]:
         return {}
     is_whole = isinstance(marker, dict) and isinstance(marker.get("files", []), list)
     return marker if is_whole else {}
+
+
+@contextlib.contextmanager
+def _explain_disk_errors(output: str | pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        if not is_disk_full(error):
+            raise
+        raise InputError(
+            f"The disk is full, and {str(output)!r} is not finished. Make room and give the same command "
+            "again: it resumes from the last checkpoint."
+        ) from error
 
 
 @contextlib.contextmanager

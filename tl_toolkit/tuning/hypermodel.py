@@ -14,7 +14,7 @@ from keras_tuner.errors import FailedTrialError, FatalError
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.devices.process_group import ProcessGroup
-from tl_toolkit.errors import InputError
+from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
@@ -152,7 +152,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         try:
             trained = self.train(self.recipe_at(hp, **changes), **context)
         except OUT_OF_MEMORY as error:
-            if self.spans_processes:
+            if self.spans_processes or is_disk_full(error):
                 raise
             raise FailedTrialError(str(error)) from error
         except DivergedError as error:

@@ -20,6 +20,7 @@ from tl_toolkit.experiments.run_folder import (
     SEARCH,
     check_output,
     finish_output,
+    output_folder,
     partial_folder,
     shared_output,
     write_pin,
@@ -136,7 +137,7 @@ def search(
     reads = inputs_of(recipe)
     check_output(output, overwrite, reads)
     with (
-        contextlib.nullcontext(pathlib.Path(output))
+        contextlib.nullcontext(output_folder(output))
         if is_worker()
         else shared_output(output, SEARCH, overwrite, processes, reads)
     ) as folder:

@@ -11,9 +11,11 @@ from typing import Any
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.run_folder import CHECKPOINTS, SEARCH, WRITTEN
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.transfer.network import open_recipe_weights
 from tl_toolkit.tuning.space import Space
+from tl_toolkit.tuning.tuner import TUNER
 from tl_toolkit.tuning.workers import TUNER_ID
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
 
@@ -70,7 +72,7 @@ def claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> N
     if before:
         different = [name for name in identity if before.get(name) != identity[name]]
         if different and overwrite:
-            shutil.rmtree(partial)
+            _drop_search(partial)
         elif different:
             raise InputError(
                 f"{str(partial)!r} holds an unfinished search that differs in: {', '.join(different)}. "
@@ -78,6 +80,16 @@ def claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> N
             )
     partial.mkdir(parents=True, exist_ok=True)
     write_json(partial / SEARCH_FILE, identity)
+
+
+def _drop_search(partial: pathlib.Path) -> None:
+    """Removes what the search wrote; the folder stays claimed. Its identity goes last, should this be killed."""
+    for name in (*(WRITTEN[SEARCH] - {SEARCH_FILE}), TUNER, CHECKPOINTS, SEARCH_FILE):
+        path = partial / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def wait_for_chief(partial: pathlib.Path, identity: dict[str, Any]) -> dict[str, Any]:

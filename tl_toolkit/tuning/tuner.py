@@ -14,6 +14,7 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
+from tl_toolkit.errors import is_disk_full
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
@@ -131,7 +132,7 @@ class RecipeTuner(keras_tuner.Tuner):
         try:
             executions = self._execute(number, recipe)
         except OUT_OF_MEMORY as error:
-            if self.hypermodel.spans_processes:
+            if self.hypermodel.spans_processes or is_disk_full(error):
                 raise
             message = f"not enough memory for batches of {recipe.batch_size} images: {error}"
             ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
