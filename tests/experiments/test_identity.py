@@ -21,8 +21,8 @@ from tl_toolkit.errors import StoppedError
 from tl_toolkit.experiments import identity as identity_module
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.identity import data_identity, run_identity
+from tl_toolkit.experiments.pin_file import pin_file, read_pin
 from tl_toolkit.experiments.prepare import prepare
-from tl_toolkit.experiments.run_folder import pin_file, read_pin
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.weights import resolve

@@ -9,7 +9,7 @@ import pytest
 
 import tl_toolkit as tl
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.run_folder import read_pin
+from tl_toolkit.experiments.pin_file import read_pin
 from tl_toolkit.files import atomic
 from tl_toolkit.progress import Progress
 from tl_toolkit.tuning import search as search_module

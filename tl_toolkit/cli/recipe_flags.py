@@ -69,7 +69,7 @@ def pin_of(recipe: Recipe, path: pathlib.Path | None) -> PinnedWeights | None:
 
     A flag that names other weights takes precedence.
     """
-    from tl_toolkit.experiments.run_folder import read_pin
+    from tl_toolkit.experiments.pin_file import read_pin
 
     pin = read_pin(path) if path is not None else None
     return pin if pin is not None and pin.asked == recipe.start else None

@@ -18,6 +18,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.export import export
+from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.report import run_facts, write_report
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
@@ -27,7 +28,6 @@ from tl_toolkit.experiments.run_folder import (
     finish_output,
     partial_folder,
     shared_output,
-    write_pin,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.saved_model import SAVED_MODEL

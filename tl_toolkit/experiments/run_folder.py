@@ -26,7 +26,6 @@ from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.weights.pinned import PinnedWeights
 
 DEFAULT_PARENT = pathlib.Path("saved_models")
 CHECKPOINTS = "checkpoints"
@@ -204,36 +203,6 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
             replaced.rename(folder)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-def write_pin(pin: PinnedWeights | None, recipe_file: pathlib.Path) -> None:
-    """Writes what a recipe's weights stood for, next to the recipe's file; nothing for a recipe from scratch."""
-    if pin is not None:
-        recipe_file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(pin_file(recipe_file), pin.to_json())
-
-
-def read_pin(recipe_file: pathlib.Path) -> PinnedWeights | None:
-    """Returns what `write_pin` wrote next to a recipe's file; None if there is nothing.
-
-    Raises:
-        InputError: The file is damaged.
-    """
-    path = pin_file(recipe_file)
-    try:
-        return PinnedWeights(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{str(path)!r} is damaged: {error}. It says which weights the recipe ran with. Remove it to let "
-            "the recipe choose its weights again."
-        ) from error
-
-
-def pin_file(recipe_file: pathlib.Path) -> pathlib.Path:
-    """Returns the companion of a recipe's file: `recipe.weights.json` of `recipe.json`."""
-    return recipe_file.with_suffix(".weights.json")
 
 
 def _check_place(

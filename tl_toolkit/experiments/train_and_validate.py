@@ -22,8 +22,8 @@ from tl_toolkit.experiments.batch_source import (
 )
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
+from tl_toolkit.experiments.pin_file import read_pin, write_pin
 from tl_toolkit.experiments.prepare import Experiment, prepare
-from tl_toolkit.experiments.run_folder import read_pin, write_pin
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics

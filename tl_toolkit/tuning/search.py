@@ -14,6 +14,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.run import RunResult, inputs_of
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
@@ -23,7 +24,6 @@ from tl_toolkit.experiments.run_folder import (
     output_folder,
     partial_folder,
     shared_output,
-    write_pin,
 )
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
