@@ -1,5 +1,7 @@
 """Folded and constant, a network gives the numbers that it gave before."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from tiny import randomise
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, Architecture
-from tl_toolkit.models.fold import FoldedConvolution, fold_batch_norm, inference_engine
+from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.transfer.cut import cut_model
 
@@ -42,14 +44,20 @@ def test_outputs_are_equal_to_rounding(architecture, on):
     assert relative(engine(images(48, 2)), model(images(48, 2), training=False).numpy()) < 2e-6
 
 
+def operations(engine):
+    """How many operations of each type the engine's graph has."""
+    graph = engine.get_concrete_function().graph
+    return collections.Counter(operation.type for operation in graph.get_operations())
+
+
 def test_every_normalisation_is_folded_and_nothing_else_is_gone():
-    model = classifier(DEPTHS["bottleneck v1.5"])
-    folded = fold_batch_norm(model)
-    kinds = [type(layer) for layer in folded.layers]
-    assert not any(issubclass(kind, keras.layers.BatchNormalization) for kind in kinds)
-    assert kinds.count(FoldedConvolution) == 1 + 3 * 3 + 2
-    left = [layer.name for layer in model.layers if not layer.name.endswith("_bn")]
-    assert sorted(layer.name for layer in folded.layers) == sorted(left)
+    count = operations(inference_engine(classifier(DEPTHS["bottleneck v1.5"])))
+    assert count["FusedBatchNormV3"] == count["Rsqrt"] == count["ReadVariableOp"] == 0
+    assert count["Conv2D"] == 1 + 3 * 3 + 2
+    assert count["BiasAdd"] == count["Conv2D"] + 1  # the head's
+    assert count["Relu"] == 1 + 3 * 3
+    assert count["AddV2"] == 3
+    assert count["MaxPool"] == count["MatMul"] == 1
 
 
 @pytest.mark.parametrize("mode", ["adapt", "affine", "frozen"])
@@ -91,9 +99,9 @@ def test_a_convolution_that_others_look_at_or_that_has_a_bias_stays():
     x = keras.layers.Conv2D(4, 1, use_bias=False, name="last")(x)
     model = randomise(keras.Model(inputs, keras.layers.BatchNormalization(scale=False)(x)))
     batch = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
-    folded = fold_batch_norm(model)
-    kept = [layer.name for layer in folded.layers if isinstance(layer, FoldedConvolution)]
-    assert kept == ["last"]
+    count = operations(inference_engine(model))
+    assert count["Conv2D"] == 4
+    assert count["Rsqrt"] == 3  # of all normalisations but that behind "last"
     expected = model(batch, training=False).numpy()
     assert relative(inference_engine(model)(batch), expected) < 2e-6
 
@@ -101,10 +109,15 @@ def test_a_convolution_that_others_look_at_or_that_has_a_bias_stays():
 def test_bfloat16_is_close_and_its_head_is_float32():
     model = classifier(DEPTHS["basic"])
     expected = model(images(), training=False).numpy()
-    folded = fold_batch_norm(model, "bfloat16")
-    assert folded.get_layer("conv2_block1_1_conv").compute_dtype == "bfloat16"
-    assert folded.get_layer("avg_pool").compute_dtype == "float32"
-    answer = inference_engine(model, "bfloat16")(images())
+    engine = inference_engine(model, "bfloat16")
+    of_type = {
+        operation.type: operation.outputs[0].dtype
+        for operation in engine.get_concrete_function().graph.get_operations()
+        if operation.outputs
+    }
+    assert of_type["Conv2D"] == of_type["Relu"] == of_type["MaxPool"] == tf.bfloat16
+    assert of_type["Mean"] == of_type["MatMul"] == tf.float32
+    answer = engine(images())
     assert answer.dtype == tf.float32
     assert 1e-4 < relative(answer, expected) < 0.03
 
@@ -135,5 +148,5 @@ def test_all_endpoints_of_a_graph_hold_the_constants_once(tmp_path):
     functions = [tf.function(lambda x, n=n: {"y": engine(x) + n}, signature) for n in range(3)]
     signatures = {f"f{n}": f.get_concrete_function() for n, f in enumerate(functions)}
     tf.saved_model.save(module, str(tmp_path / "model"), signatures)
-    constants = 4 * sum(int(np.prod(v.shape)) for v in fold_batch_norm(model).variables)
+    constants = 4 * sum(int(np.prod(v.shape)) for v in model.variables)
     assert (tmp_path / "model" / "saved_model.pb").stat().st_size < 1.5 * constants + 200_000

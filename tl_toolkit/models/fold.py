@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import keras
@@ -14,18 +16,7 @@ from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.recipe import ServePrecision
 
 ENGINE_PRECISIONS = get_args(ServePrecision)
-
-
-@keras.saving.register_keras_serializable(package="tl_toolkit")
-class FoldedConvolution(keras.layers.Conv2D):
-    """A convolution that the batch normalisation behind it is folded into.
-
-    Its bias is added by an operation that TensorFlow fuses into the convolution.
-    """
-
-    def call(self, inputs: Any) -> tf.Tensor:
-        outputs = tf.convert_to_tensor(self.convolution_op(inputs, self.kernel))
-        return tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
+FLOAT32_LAYERS = (keras.layers.Dense, keras.layers.GlobalAveragePooling2D)  # the head, always
 
 
 def inference_engine(
@@ -33,11 +24,13 @@ def inference_engine(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function that computes a model's outputs at inference, without variables.
 
-    Batch normalisation is folded into the convolutions, and all other variables become constants: later
-    changes of the model do not reach the function. float32 outputs differ from the model's only by rounding.
+    With scale = γ / √(σ² + ε), BN(conv(x)) is conv with kernel · scale (x), plus β − μ · scale; computed in
+    float64 and rounded once. Where a convolution has other followers, or a bias or an activation of its
+    own, it stays as it is, and so does its normalisation. All variables become constants: later changes of
+    the model do not reach the function. float32 outputs differ from the model's only by rounding.
 
     Args:
-        model: Functional, such as `assemble_classifier` or `cut_model` makes it.
+        model: Functional, each layer called once, such as `assemble_classifier` or `cut_model` makes it.
         precision: `"float32"` or `"bfloat16"` of convolutions and activations; pooling and head are
             float32. None: that of the model's layers.
 
@@ -47,68 +40,135 @@ def inference_engine(
     Raises:
         InputError: The precision is unknown.
     """
-    folded = fold_batch_norm(model, precision)
-    values = [
-        [variable.numpy() for variable in variables]
-        for variables in (folded.trainable_variables, folded.non_trainable_variables)
-    ]
+    if precision not in (None, *ENGINE_PRECISIONS):
+        raise unknown_name("precision", precision, ENGINE_PRECISIONS)
+    given, wanted = id(model.input), id(model.output)
+    steps = _steps(model, precision)
 
     # One graph, whoever calls: a SavedModel's endpoints hold the constants once.
-    @tf.function(input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec(tuple(model.input.shape), tf.float32)], autograph=False
+    )
     def run(images: tf.Tensor) -> tf.Tensor:
-        trainable, others = ([tf.constant(value) for value in part] for part in values)
-        return folded.stateless_call(trainable, others, images, training=False)[0]
+        found = {given: images}
+        for step in steps:
+            inputs = [found[tensor] for tensor in step.inputs]
+            found[step.output] = step.compute(inputs)
+        return found[wanted]
 
     return run
 
 
-def fold_batch_norm(model: keras.Model, precision: str | None = None) -> keras.Model:
-    """Returns a copy in which every convolution followed by a batch normalisation is one layer.
-
-    With scale = γ / √(σ² + ε), BN(conv(x)) is conv with kernel · scale (x), plus β − μ · scale; computed in
-    float64 and rounded once. Where a convolution has other followers, or a bias or an activation of its
-    own, it stays as it is, and so does its normalisation.
-
-    Args:
-        model: Functional.
-        precision: See `inference_engine`.
-    """
-    return _copy(model, precision, _folded_pairs(model))
-
-
 def copy_in(model: keras.Model, precision: str) -> keras.Model:
     """Returns a copy of a functional model that computes in that precision."""
-    return _copy(model, precision, {})
-
-
-def _copy(
-    model: keras.Model,
-    precision: str | None,
-    normalisation_of: dict[str, keras.layers.BatchNormalization],
-) -> keras.Model:
-    if precision not in (None, *ENGINE_PRECISIONS):
-        raise unknown_name("precision", precision, ENGINE_PRECISIONS)
-    folded = {layer.name for layer in normalisation_of.values()}
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = {**layer.get_config(), **_dtype(layer, precision)}
-        if layer.name in normalisation_of:
-            return FoldedConvolution.from_config({**config, "use_bias": True})
-        return type(layer).from_config(config)
-
-    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        return args[0] if layer.name in folded else layer(*args, **kwargs)
-
     with recursion_room(len(model.layers)):
-        copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
-    for layer in model.layers:
-        if layer.name in normalisation_of:
-            kernel = np.asarray(layer.get_weights()[0], np.float64)
-            scale, shift = _scale_and_shift(normalisation_of[layer.name])
-            copy.get_layer(layer.name).set_weights([kernel * scale, shift])
-        elif layer.name not in folded and layer.weights:
-            copy.get_layer(layer.name).set_weights(layer.get_weights())
+        copy = keras.models.clone_model(
+            model, clone_function=lambda layer: _layer_in(layer, precision)
+        )
+    copy.set_weights(model.get_weights())
     return copy
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """One layer of the graph.
+
+    Attributes:
+        inputs: Ids of the model's tensors that it takes.
+        output: Id of the one that it makes.
+        compute: From the inputs' values to the output's.
+    """
+
+    inputs: tuple[int, ...]
+    output: int
+    compute: Callable[[list[tf.Tensor]], tf.Tensor]
+
+
+def _steps(model: keras.Model, precision: str | None) -> list[_Step]:
+    """Returns what computes every layer, in the model's own order."""
+    normalisation_of = _folded_pairs(model)
+    folded = {layer.name for layer in normalisation_of.values()}
+    steps = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        compute: Callable[[list[tf.Tensor]], tf.Tensor]
+        if layer.name in folded:
+            compute = _unchanged
+        elif layer.name in normalisation_of:
+            compute = _folded_convolution(layer, normalisation_of[layer.name], precision)
+        else:
+            compute = _with_constants(layer, precision)
+        inputs = tuple(id(tensor) for tensor in _inputs(layer))
+        steps.append(_Step(inputs, id(layer.output), compute))
+    return steps
+
+
+def _inputs(layer: keras.layers.Layer) -> Sequence[keras.KerasTensor]:
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def _unchanged(inputs: list[tf.Tensor]) -> tf.Tensor:
+    return inputs[0]
+
+
+def _folded_convolution(
+    layer: keras.layers.Conv2D,
+    normalisation: keras.layers.BatchNormalization,
+    precision: str | None,
+) -> Callable[[list[tf.Tensor]], tf.Tensor]:
+    """Returns the convolution with the batch normalisation behind it folded into kernel and bias.
+
+    The bias is added by an operation that TensorFlow fuses into the convolution.
+    """
+    scale, shift = _scale_and_shift(normalisation)
+    kernel = (np.asarray(layer.kernel.numpy(), np.float64) * scale).astype(np.float32)
+    bias = shift.astype(np.float32)
+    dtype = _compute_dtype(layer, precision)
+
+    def compute(inputs: list[tf.Tensor]) -> tf.Tensor:
+        images, constants = tf.cast(inputs[0], dtype), (tf.constant(kernel), tf.constant(bias))
+        of_kernel, of_bias = (tf.cast(constant, dtype) for constant in constants)
+        return tf.nn.bias_add(
+            tf.convert_to_tensor(layer.convolution_op(images, of_kernel)), of_bias
+        )
+
+    return compute
+
+
+def _with_constants(
+    layer: keras.layers.Layer, precision: str | None
+) -> Callable[[list[tf.Tensor]], tf.Tensor]:
+    """Returns what the layer computes at inference, by Keras' own code, with constants for variables."""
+    served = layer
+    if precision is not None and layer.compute_dtype != _compute_dtype(layer, precision):
+        served = _layer_in(layer, precision)
+        shapes = [tensor.shape for tensor in _inputs(layer)]
+        served.build(shapes if len(shapes) > 1 else shapes[0])
+    values = [variable.numpy() for variable in layer.variables]
+    takes_training = "training" in inspect.signature(layer.call).parameters
+    options = {"training": False} if takes_training else {}
+
+    def compute(inputs: list[tf.Tensor]) -> tf.Tensor:
+        constants = zip(served.variables, map(tf.constant, values), strict=True)
+        with keras.StatelessScope(state_mapping=list(constants)):
+            return served(inputs if len(inputs) > 1 else inputs[0], **options)
+
+    return compute
+
+
+def _layer_in(layer: keras.layers.Layer, precision: str) -> keras.layers.Layer:
+    config = layer.get_config()
+    if not isinstance(layer, keras.layers.InputLayer):
+        policy = "mixed_bfloat16" if _compute_dtype(layer, precision) == "bfloat16" else "float32"
+        config["dtype"] = policy
+    return type(layer).from_config(config)
+
+
+def _compute_dtype(layer: keras.layers.Layer, precision: str | None) -> str:
+    if precision is None:
+        return layer.compute_dtype
+    return "float32" if isinstance(layer, FLOAT32_LAYERS) else precision
 
 
 def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
@@ -117,7 +177,7 @@ def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalizati
     made_by = {id(layer.output): layer for layer in model.layers}
     uses: dict[int, int] = {}
     for layer in model.layers:
-        for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
+        for tensor in _inputs(layer):
             uses[id(tensor)] = uses.get(id(tensor), 0) + 1
     pairs = {}
     for layer in model.layers:
@@ -134,13 +194,6 @@ def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalizati
         ):
             pairs[before.name] = layer
     return pairs
-
-
-def _dtype(layer: keras.layers.Layer, precision: str | None) -> dict[str, str]:
-    if precision is None:
-        return {}
-    is_head = isinstance(layer, (keras.layers.Dense, keras.layers.GlobalAveragePooling2D))
-    return {"dtype": "mixed_bfloat16" if precision == "bfloat16" and not is_head else "float32"}
 
 
 def _scale_and_shift(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
