@@ -228,6 +228,7 @@ def training_batches(
         )
         return pixels, labels[position], weights[position]
 
+    @tf.autograph.experimental.do_not_convert
     def batches_of_epoch(epoch: tf.Tensor, order: tf.Tensor, sizes: tf.Tensor) -> tf.data.Dataset:
         # All examples of the epoch in one parallel map, and only then in batches.
         return (

@@ -33,7 +33,9 @@ class ProcessGroup:
         self._distribute = distribute
         # In a graph: outside one, TensorFlow traces a function at every call.
         self._reduce = tf.function(
-            lambda values: distribute.reduce("SUM", values, axis=None), reduce_retracing=True
+            lambda values: distribute.reduce("SUM", values, axis=None),
+            reduce_retracing=True,
+            autograph=False,
         )
         cluster = distribute.cluster_resolver
         self.count, self.is_chief = 1, True

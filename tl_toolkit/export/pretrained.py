@@ -51,7 +51,7 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
     model = assemble_classifier(spec.architecture, preprocessing, spec.classes)
     load_source(model, source)
     endpoints = {
-        endpoint: tf.function(function, input_signature=[signature])
+        endpoint: tf.function(function, input_signature=[signature], autograph=False)
         for endpoint, (function, signature) in make_endpoints(
             inference_engine(model), preprocessing, spec.class_names
         ).items()

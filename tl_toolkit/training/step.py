@@ -95,7 +95,11 @@ class TrainingStep:
                 tf.TensorSpec([None], tf.float64),
             ]
 
-        @tf.function(input_signature=input_signature, reduce_retracing=input_signature is None)
+        @tf.function(
+            input_signature=input_signature,
+            reduce_retracing=input_signature is None,
+            autograph=False,
+        )
         def step(batch: tuple, stop: tf.Tensor) -> tf.Tensor:
             figures = distribute.run(replica_step, args=(*batch, stop))
             return distribute.reduce("SUM", figures, axis=None)
@@ -166,7 +170,7 @@ def make_predictor(
         compute = _shared_computation(logits_of_share, distribute)
     else:
         signature = [tf.TensorSpec(tuple(model.input.shape), tf.float32)]
-        compute = tf.function(logits_of_share, input_signature=signature)
+        compute = tf.function(logits_of_share, input_signature=signature, autograph=False)
 
     def predict(batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
         parts = [(compute(images).numpy(), labels.numpy()) for images, labels in batches]
@@ -181,7 +185,7 @@ def _shared_computation(
     """Returns a function that shares a batch out over the replicas and gives all of them all logits."""
     replicas = distribute.num_replicas_in_sync
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def logits_of_shares(shares: Any) -> tf.Tensor:
         # Gathered in the graph: outside of one, TensorFlow traces a function every time.
         return distribute.gather(distribute.run(logits_of_share, (shares,)), axis=0)
