@@ -17,14 +17,14 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 from ready_python import ready_python
+from this_process import ThisProcess
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
-from tl_toolkit.export import reload_check, saved_model
+from tl_toolkit.experiments import run as run_module
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.training import precision
 
@@ -52,12 +52,7 @@ def pytest_collection_modifyitems(items):
 def _quick_checks_of_exports(monkeypatch):
     """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
 
-    def answer(*paths):
-        allowed = tf.config.experimental.tensor_float_32_execution_enabled()
-        reload_check.main(*map(str, paths))
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
-
-    monkeypatch.setattr(saved_model, "_answer_in_a_fresh_process", answer)
+    monkeypatch.setattr(run_module, "FreshProcess", ThisProcess)
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,15 @@ from tl_toolkit.weights.run_folder import MODEL_FILE
 def no_saved_model(monkeypatch):
     """Runs leave a model to train on from, and an empty folder in place of the SavedModel."""
 
-    def export(trained, test, facts, folder, progress):
+    class NothingToCheck:
+        images = 0
+
+        def result(self):
+            return 0.0
+
+    def export(trained, folder, process):
         trained.model.save(folder / MODEL_FILE)
         (folder / SAVED_MODEL / SEEN_IMAGES).parent.mkdir(parents=True, exist_ok=True)
-        return {}
+        return {}, NothingToCheck()
 
     monkeypatch.setattr(run_module, "export", export)

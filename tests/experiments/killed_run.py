@@ -13,10 +13,10 @@ import sys
 
 import keras
 import tensorflow as tf
+from this_process import ThisProcess
 
+from tl_toolkit.experiments import run as run_module
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.run import run
-from tl_toolkit.export import reload_check, saved_model
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.transfer.feature_cache import FeatureCache
 
@@ -47,12 +47,12 @@ def main(recipe, folder, last=None):
         return call
 
     # What a fresh process says of an export is tested elsewhere.
-    saved_model._answer_in_a_fresh_process = lambda *paths: reload_check.main(*map(str, paths))
+    run_module.FreshProcess = ThisProcess
     for owner, name in WRITES:
         setattr(owner, name, counted(name, getattr(owner, name)))
     cache = FeatureCache(folder / "cache")
     context = Context(feature_cache=cache, checkpoint_seconds=0.0)
-    run(Recipe.load(recipe), folder / "run", context=context)
+    run_module.run(Recipe.load(recipe), folder / "run", context=context)
     if last is None:
         (folder / "writes.txt").write_bytes("\n".join(names).encode())
 

@@ -1,18 +1,24 @@
 """The exported classifier: endpoints, files, and that it is the trained model."""
 
+import contextlib
+import dataclasses
 import io
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from this_process import ThisProcess
 
 import tl_toolkit as tl
+from tl_toolkit.catalog import PREPROCESSING
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.experiments.prepare import prepare
-from tl_toolkit.export.saved_model import check_saved_model
+from tl_toolkit.export.fresh_process import FreshProcess
+from tl_toolkit.export.saved_model import SavedModelCheck
 from tl_toolkit.models.head import new_head
 
 
@@ -186,20 +192,56 @@ def test_what_is_no_classifier_is_refused(finished_run, tmp_path, name):
         tl.load_classifier(path)
 
 
-def test_a_saved_model_that_differs_from_the_model_is_an_error(
-    finished_run, photo_recipe, test_split, photos
-):
-    folder = finished_run.folder / "saved_model"
+def check(finished_run, split, model, scratch, process, precision="float32"):
+    """The check of the run's SavedModel against a model, and the difference that it finds."""
+    check = SavedModelCheck(
+        process,
+        scratch,
+        finished_run.folder / "saved_model",
+        split,
+        lambda images: model(images, training=False),
+        dataclasses.replace(PREPROCESSING["imagenet"], image_size=16),
+        precision,
+    )
+    return check, check.result()
+
+
+def test_a_saved_model_that_differs_from_the_model_is_an_error(finished_run, test_split, tmp_path):
     model = tl.load_model(finished_run.folder / "model.keras")
-    preprocessing = prepare(photo_recipe).spec.preprocessing
-    count, difference = check_saved_model(folder, test_split, model, preprocessing)
-    assert count == 12
-    assert difference < 1e-5
+
+    def checked(name, precision="float32"):
+        return check(finished_run, test_split, model, tmp_path / name, ThisProcess(), precision)
+
+    same, difference = checked("same")
+    assert same.images == 8
+    assert 0 < difference < 1e-5
     bias = new_head(model).bias
     bias.assign(bias + np.array([0.01, 0, 0]))
     with pytest.raises(RuntimeError, match=r"differs from the trained model by 0\.00"):
-        check_saved_model(folder, test_split, model, preprocessing)
-    assert check_saved_model(folder, test_split, model, preprocessing, "bfloat16")[1] < 0.01
+        checked("other")
+    assert 1e-4 < checked("tolerant", "bfloat16")[1] < 0.01
+
+
+def test_a_fresh_process_checks_it_and_says_why_it_cannot(
+    finished_run, test_split, tmp_path, python, monkeypatch
+):
+    monkeypatch.setattr(sys, "executable", python)
+    model = tl.load_model(finished_run.folder / "model.keras")
+    with contextlib.closing(FreshProcess()) as process:
+        assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
+    with contextlib.closing(FreshProcess()) as process:
+        process.ask(tmp_path / "nothing", tmp_path / "given", tmp_path / "answered")
+        with pytest.raises(RuntimeError, match=r"(?s)does not load in a fresh process.*nothing"):
+            process.wait()
+
+
+def test_a_fresh_process_that_is_not_asked_ends_with_its_owner(python, monkeypatch):
+    monkeypatch.setattr(sys, "executable", python)
+    with contextlib.closing(FreshProcess()) as process:
+        child = process._process
+        assert child.poll() is None
+        child.stdin.close()  # as when the owner is killed
+        assert child.wait(timeout=60) == 0
 
 
 def test_a_large_jpeg_is_answered_as_it_is_evaluated_and_its_pixels_as_theirs(
@@ -210,10 +252,8 @@ def test_a_large_jpeg_is_answered_as_it_is_evaluated_and_its_pixels_as_theirs(
     (tmp_path / "red.jpg").write_bytes(jpeg(pixels, quality=90))
     split = Split.of(FileImages(np.array([str(tmp_path / "red.jpg")])), [2])
     model = tl.load_model(finished_run.folder / "model.keras")
-    preprocessing = prepare(photo_recipe).spec.preprocessing
-    folder = finished_run.folder / "saved_model"
-    assert check_saved_model(folder, split, model, preprocessing)[1] < 1e-5
-    classifier = tl.load_classifier(folder)
+    assert check(finished_run, split, model, tmp_path / "a", ThisProcess())[1] < 1e-5
+    classifier = tl.load_classifier(finished_run.folder / "saved_model")
     of_file = classifier.predict(tmp_path / "red.jpg")[0].score
     assert of_file == pytest.approx(reference(finished_run, photo_recipe, split)[0, 2], abs=1e-5)
     of_pixels = classifier.predict(decode_image((tmp_path / "red.jpg").read_bytes()).numpy())[0]

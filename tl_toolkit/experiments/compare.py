@@ -16,7 +16,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import evaluate
-from tl_toolkit.experiments.run import inputs_of, write_run
+from tl_toolkit.experiments.run import inputs_of, process_of_chief, write_run
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
     COMPARISON,
@@ -27,6 +27,7 @@ from tl_toolkit.experiments.run_folder import (
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.classifier import load_classifier
+from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
@@ -169,9 +170,14 @@ def compare(
     processes = ProcessGroup(context.devices(recipes[0]))
     shown = (progress or context.progress) if processes.is_chief else SILENT
     context = dataclasses.replace(context, progress=shown)
-    with shared_output(output, COMPARISON, overwrite, processes, reads) as folder:
+    with (
+        shared_output(output, COMPARISON, overwrite, processes, reads) as folder,
+        process_of_chief(processes) as process,
+    ):
         results, best, model, weights = _train_all(recipes, seeds, partial_folder(folder), context)
-        return _write(results, best, model, weights, folder, context)
+        if process is None:
+            return None
+        return _write(results, best, model, weights, folder, context, process)
 
 
 def _train_all(
@@ -226,9 +232,10 @@ def _write(
     weights: str,
     folder: pathlib.Path,
     context: Context,
+    process: FreshProcess,
 ) -> Comparison:
     partial, test = partial_folder(folder), model.experiment.dataset.test
-    write_run(model, partial / BEST, context.progress)
+    write_run(model, partial / BEST, process, context.progress)
     title = _title(model.experiment.recipe, weights)
     write_json(partial / "comparison.json", [dataclasses.asdict(result) for result in results])
     accuracies = {result.strategy: result.test_top1 for result in results}

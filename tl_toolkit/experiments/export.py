@@ -9,72 +9,89 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tl_toolkit.catalog import FEATURES, LOGITS, WeightSpec
 from tl_toolkit.data.pipeline import evaluation_batches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.experiments.run_folder import CHECKPOINTS
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.export.saved_model import SAVED_MODEL, check_saved_model, export_saved_model
+from tl_toolkit.export.fresh_process import FreshProcess
+from tl_toolkit.export.saved_model import (
+    SAVED_MODEL,
+    LogitsOf,
+    SavedModelCheck,
+    export_saved_model,
+    write_card,
+)
 from tl_toolkit.files.atomic import write_json
-from tl_toolkit.models.fold import inference_engine
-from tl_toolkit.progress import Progress
+from tl_toolkit.models.fold import copy_in, inference_engine
 from tl_toolkit.weights.run_folder import MODEL_FILE, SPEC_FILE
 
 TEST_FIGURES_ON_CARD = ("examples", "top1", "top1_interval", "balanced_accuracy")
 
 
 def export(
-    trained: TrainedModel,
-    test: dict[str, Any],
-    facts: dict[str, str],
-    folder: pathlib.Path,
-    progress: Progress,
-) -> dict[str, str]:
-    """Writes both models, and compares the SavedModel with the network in a fresh process.
+    trained: TrainedModel, folder: pathlib.Path, process: FreshProcess
+) -> tuple[dict[str, str], SavedModelCheck]:
+    """Writes both models, and lets a fresh process compare the SavedModel with the network.
 
     Args:
         trained: The model.
-        test: Its test figures, for the card.
-        facts: What the card lists.
         folder: Of the run.
-        progress: Shows what is done.
+        process: Loads the SavedModel.
 
     Returns:
-        Facts about what is served.
-
-    Raises:
-        RuntimeError: The SavedModel does not load, or gives other probabilities.
+        Facts about what is served, and the check, which is under way.
     """
     experiment = trained.experiment
-    dataset, preprocessing = experiment.dataset, experiment.preprocessing
     precision = experiment.recipe.serve_precision
-    saved_model = folder / SAVED_MODEL
-    shutil.rmtree(saved_model, ignore_errors=True)  # of a run that was stopped while it wrote this
+    saved_model, scratch = folder / SAVED_MODEL, folder / CHECKPOINTS / "reload"
+    for left_over in (saved_model, scratch):  # of a run that was stopped while it wrote them
+        shutil.rmtree(left_over, ignore_errors=True)
     served: dict[str, str] = {}
-    with progress.stage("Exporting the SavedModel"):
-        experiment.model.save(folder / MODEL_FILE)
-        write_json(folder / SPEC_FILE, _spec_of_result(experiment).to_json())
-        engine = inference_engine(experiment.model, precision)
-        if precision != "float32":
-            served["serving"] = _agreement(engine, experiment)
-        card = {
-            "recipe": experiment.recipe.to_json(),
-            "facts": {**facts, **served},
-            "preprocessing": dataclasses.asdict(preprocessing),
-            "test": {name: test[name] for name in TEST_FIGURES_ON_CARD},
-            "notes": list(experiment.notes),
-        }
-        export_saved_model(engine, saved_model, preprocessing, dataset.class_names, card)
-    with progress.stage("Checking the SavedModel in a fresh process"):
-        count, difference = check_saved_model(
-            saved_model, dataset.test, experiment.model, preprocessing, precision
-        )
-    served["SavedModel"] = (
-        f"loaded in a fresh process with TensorFlow alone; on {count} test images no probability "
-        f"differs from the trained model's by more than {difference:.1e}"
+    engine = inference_engine(experiment.model, precision)
+    if precision != "float32":
+        served["serving"] = _agreement(engine, experiment)
+    export_saved_model(
+        engine, saved_model, experiment.preprocessing, experiment.dataset.class_names
     )
-    return served
+    check = SavedModelCheck(
+        process,
+        scratch,
+        saved_model,
+        experiment.dataset.test,
+        _float32_logits(experiment),
+        experiment.preprocessing,
+        precision,
+    )
+    experiment.model.save(folder / MODEL_FILE)
+    write_json(folder / SPEC_FILE, _spec_of_result(experiment).to_json())
+    return served, check
+
+
+def write_model_card(
+    trained: TrainedModel, test: dict[str, Any], facts: dict[str, str], folder: pathlib.Path
+) -> None:
+    """Writes the recipe, the test figures and what the summary lists next to the SavedModel."""
+    experiment = trained.experiment
+    card = {
+        "recipe": experiment.recipe.to_json(),
+        "facts": facts,
+        "preprocessing": dataclasses.asdict(experiment.preprocessing),
+        "test": {name: test[name] for name in TEST_FIGURES_ON_CARD},
+        "notes": list(experiment.notes),
+    }
+    write_card(folder / SAVED_MODEL, experiment.dataset.class_names, card)
+
+
+def _float32_logits(experiment: Experiment) -> LogitsOf:
+    if any(layer.compute_dtype != "float32" for layer in experiment.model.layers):
+        in_float32 = copy_in(experiment.model, "float32")
+        return lambda images: in_float32(images, training=False).numpy()
+    # Outside of the precision's scope, which a processor's bfloat16 does not leave.
+    return lambda images: experiment.predict([(images, tf.zeros(len(images)))])[0]
 
 
 def _agreement(engine: Callable, experiment: Experiment) -> str:

@@ -48,6 +48,13 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
     }
 
 
+def draw_plots(trained: TrainedModel, test: dict[str, Any], folder: pathlib.Path) -> None:
+    """Draws the curves of the training and the confusion matrix of the test."""
+    plot_training_curves(trained.progress.history, folder / "training_curves.png")
+    names = trained.experiment.dataset.class_names
+    plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
+
+
 def write_report(
     trained: TrainedModel,
     test: dict[str, Any],
@@ -55,7 +62,7 @@ def write_report(
     folder: pathlib.Path,
     progress: Progress,
 ) -> None:
-    """Writes everything of a run but its models.
+    """Writes everything of a run but its models and plots.
 
     Args:
         trained: The model.
@@ -81,9 +88,6 @@ def write_report(
             writer = csv.DictWriter(file, history[0])
             writer.writeheader()
             writer.writerows(history)
-        plot_training_curves(history, folder / "training_curves.png")
-        names = experiment.dataset.class_names
-        plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),

@@ -17,9 +17,9 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
-from tl_toolkit.experiments.export import export
+from tl_toolkit.experiments.export import export, write_model_card
 from tl_toolkit.experiments.pin_file import write_pin
-from tl_toolkit.experiments.report import run_facts, write_report
+from tl_toolkit.experiments.report import draw_plots, run_facts, write_report
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
     RUN,
@@ -30,6 +30,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
+from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
@@ -102,21 +103,37 @@ def run(
     context = context or Context()
     processes = ProcessGroup(context.devices(recipe))
     shown = (progress or context.progress) if processes.is_chief else SILENT
-    with shared_output(output, RUN, overwrite, processes, reads) as folder:
+    with (
+        shared_output(output, RUN, overwrite, processes, reads) as folder,
+        process_of_chief(processes) as process,
+    ):
         checkpoints = partial_folder(folder) / CHECKPOINTS
         with _without_diverged(checkpoints):
             trained = train_and_validate(
                 recipe, dataclasses.replace(context, checkpoints=checkpoints, progress=shown)
             )
-            return write_run(trained, folder, shown) if processes.is_chief else None
+            return write_run(trained, folder, process, shown) if process is not None else None
 
 
 def write_run(
-    trained: TrainedModel, folder: pathlib.Path, progress: Progress = SILENT
+    trained: TrainedModel,
+    folder: pathlib.Path,
+    process: FreshProcess,
+    progress: Progress = SILENT,
 ) -> RunResult:
-    """Tests a trained model, exports it, writes the report, and gives the folder its name."""
+    """Tests a trained model, exports it, writes the report, and gives the folder its name.
+
+    Args:
+        trained: The model.
+        folder: Of the run.
+        process: Checks the SavedModel, while the model is tested.
+        progress: Shows what is done.
+    """
     experiment, partial = trained.experiment, partial_folder(folder)
     dataset = experiment.dataset
+    partial.mkdir(parents=True, exist_ok=True)
+    with progress.stage("Exporting the SavedModel"):
+        served, check = export(trained, partial, process)
     with progress.stage("Testing"):
         logits, labels = predict_logits(experiment, dataset.test)
     test = classification_metrics(logits, labels, dataset.class_names)
@@ -126,11 +143,19 @@ def write_run(
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
-    partial.mkdir(parents=True, exist_ok=True)
-    facts = run_facts(trained)
-    facts |= export(trained, test, facts, partial, progress)
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
+    with progress.stage("Drawing the plots"):
+        draw_plots(trained, test, partial)
+    with progress.stage("Checking the SavedModel in a fresh process"):
+        difference = check.result()
+    facts = {
+        **run_facts(trained),
+        **served,
+        "SavedModel": f"loaded in a fresh process with TensorFlow alone; on {check.images} test images no "
+        f"probability differs from the trained model's by more than {difference:.1e}",
+    }
+    write_model_card(trained, test, facts, partial)
     write_report(trained, test, facts, partial, progress)
     write_pin(experiment.weights, partial / "recipe.json")
     finish_output(folder)
@@ -146,6 +171,16 @@ def write_run(
         seconds=trained.progress.seconds,
         notes=experiment.notes,
     )
+
+
+@contextlib.contextmanager
+def process_of_chief(processes: ProcessGroup) -> Iterator[FreshProcess | None]:
+    """Starts what checks the SavedModel in the end: by then it has imported TensorFlow. None on other workers."""
+    if not processes.is_chief:
+        yield None
+        return
+    with contextlib.closing(FreshProcess()) as process:
+        yield process
 
 
 def inputs_of(recipe: Recipe) -> list[pathlib.Path]:

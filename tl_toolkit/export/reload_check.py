@@ -1,40 +1,56 @@
 """Run in a process of its own: answers images with a SavedModel, with TensorFlow alone.
 
-    python reload_check.py SAVED_MODEL GIVEN.npz ANSWERED.npz
+    python reload_check.py
+
+It imports TensorFlow, and then waits for a line of JSON on standard input: the folder of the SavedModel, a file
+with images, and the file for the answers. Without a line it ends.
 
 It must not import this package: that the SavedModel needs nothing of it is what is checked.
 """
 
+import concurrent.futures
+import json
 import sys
 
 import numpy as np
 import tensorflow as tf
 
 
-def main(folder: str, given_path: str, answered_path: str) -> None:
-    """Writes the probabilities of every endpoint for the given images."""
+def main() -> None:
+    """Waits for the line, and answers."""
     # As the model that it is compared with was computed.
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    line = sys.stdin.readline()
+    if line:
+        answer(*json.loads(line))
+
+
+def answer(folder: str, given_path: str, answered_path: str) -> None:
+    """Writes the probabilities of every endpoint for the given images."""
     endpoints = tf.saved_model.load(folder).signatures
     with np.load(given_path, allow_pickle=False) as given:
         sizes = np.cumsum(given["encoded_sizes"])[:-1]
         encoded = [part.tobytes() for part in np.split(given["encoded"], sizes)]
         pixels = [given[f"pixels_{index}"] for index in range(len(encoded))]
 
-    def probabilities(endpoint: str, **batch: tf.Tensor) -> np.ndarray:
-        return endpoints[endpoint](**batch)["probabilities"].numpy()
+    def of_files() -> np.ndarray:
+        return endpoints["serving_default"](image_bytes=tf.constant(encoded))["probabilities"]
 
-    def one_by_one(endpoint: str, dtype: tf.DType) -> np.ndarray:
-        parts = [probabilities(endpoint, images=tf.constant(p[None], dtype)) for p in pixels]
-        return np.concatenate(parts)
+    def of_pixels(endpoint: str, dtype: tf.DType) -> np.ndarray:
+        batches = [tf.constant(image[None], dtype) for image in pixels]
+        return np.concatenate(
+            [endpoints[endpoint](images=batch)["probabilities"] for batch in batches]
+        )
 
-    np.savez(
-        answered_path,
-        serving_default=probabilities("serving_default", image_bytes=tf.constant(encoded)),
-        serve_images=one_by_one("serve_images", tf.uint8),
-        serve_float_images=one_by_one("serve_float_images", tf.float32),
-    )
+    # The first call of an endpoint optimises its graph, which takes seconds and one core.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answers = {
+            "serving_default": pool.submit(of_files),
+            "serve_images": pool.submit(of_pixels, "serve_images", tf.uint8),
+            "serve_float_images": pool.submit(of_pixels, "serve_float_images", tf.float32),
+        }
+    np.savez(answered_path, **{name: part.result() for name, part in answers.items()})  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
