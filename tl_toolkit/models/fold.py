@@ -122,16 +122,13 @@ def _folded_convolution(
     The bias is added by an operation that TensorFlow fuses into the convolution.
     """
     scale, shift = _scale_and_shift(normalisation)
-    kernel = (np.asarray(layer.kernel.numpy(), np.float64) * scale).astype(np.float32)
-    bias = shift.astype(np.float32)
     dtype = _compute_dtype(layer, precision)
+    kernel = np.asarray(layer.kernel.numpy(), np.float64) * scale
+    constants = [_captured(value.astype(np.float32), dtype) for value in (kernel, shift)]
 
     def compute(inputs: list[tf.Tensor]) -> tf.Tensor:
-        images, constants = tf.cast(inputs[0], dtype), (tf.constant(kernel), tf.constant(bias))
-        of_kernel, of_bias = (tf.cast(constant, dtype) for constant in constants)
-        return tf.nn.bias_add(
-            tf.convert_to_tensor(layer.convolution_op(images, of_kernel)), of_bias
-        )
+        images = layer.convolution_op(tf.cast(inputs[0], dtype), constants[0])
+        return tf.nn.bias_add(tf.convert_to_tensor(images), constants[1])
 
     return compute
 
@@ -145,16 +142,26 @@ def _with_constants(
         served = _layer_in(layer, precision)
         shapes = [tensor.shape for tensor in _inputs(layer)]
         served.build(shapes if len(shapes) > 1 else shapes[0])
-    values = [variable.numpy() for variable in layer.variables]
+    values = [_captured(variable.numpy()) for variable in layer.variables]
     takes_training = "training" in inspect.signature(layer.call).parameters
     options = {"training": False} if takes_training else {}
 
     def compute(inputs: list[tf.Tensor]) -> tf.Tensor:
-        constants = zip(served.variables, map(tf.constant, values), strict=True)
-        with keras.StatelessScope(state_mapping=list(constants)):
+        with keras.StatelessScope(state_mapping=list(zip(served.variables, values, strict=True))):
             return served(inputs if len(inputs) > 1 else inputs[0], **options)
 
     return compute
+
+
+def _captured(value: np.ndarray, dtype: str | None = None) -> tf.Tensor:
+    """Returns a tensor that graphs take from outside.
+
+    A constant within would be copied with every function that calls the engine, and be optimised with it at the
+    first call: seconds for a ResNet-50, which is then no faster.
+    """
+    with tf.init_scope():
+        constant = tf.constant(value)
+        return constant if dtype is None else tf.cast(constant, dtype)
 
 
 def _layer_in(layer: keras.layers.Layer, precision: str) -> keras.layers.Layer:
