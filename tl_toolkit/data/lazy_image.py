@@ -66,6 +66,7 @@ class EncodedLazyImage:
         contents: string[].
 
     Attributes:
+        contents: As given.
         is_jpeg: bool[].
 
     Raises:
@@ -73,8 +74,8 @@ class EncodedLazyImage:
     """
 
     def __init__(self, contents: tf.Tensor) -> None:
-        self._contents = tf.convert_to_tensor(contents)
-        self.is_jpeg, self._decoded, self._sides, self._orientation = _open(self._contents)
+        self.contents = tf.convert_to_tensor(contents)
+        self.is_jpeg, self._decoded, self._sides, self._orientation = _open(self.contents)
 
     def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns float32 (height, width), upright."""
@@ -83,12 +84,12 @@ class EncodedLazyImage:
 
     def pixels(self) -> tf.Tensor:
         """Returns uint8[height, width, 3], all of it, at full resolution."""
-        return decode_image(self._contents)
+        return decode_image(self.contents)
 
     def region(self, window: Window, size: int | tf.Tensor) -> tuple[tf.Tensor, Window]:
         """As `DecodedImage.region`; a JPEG at the coarsest of its scales that still has `size` pixels."""
         pixels, window_in_them = _region(
-            self._contents,
+            self.contents,
             self.is_jpeg,
             self._decoded,
             self._sides,
@@ -145,22 +146,12 @@ def _region(
     size: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     detail = tf.minimum(window[2], window[3]) / size
-    scale = tf.reduce_sum(tf.cast(detail >= SCALES[1:], tf.int32))
-
-    def jpeg_region() -> tuple[tf.Tensor, tf.Tensor]:
-        branches = [
-            functools.partial(_jpeg_region, contents, sides, orientation, window, size, s)
-            for s in SCALES
-        ]
-        # Not `tf.switch_case`: in a function that a function calls, the workers of a cluster place it on the
-        # first one.
-        return tf.cond(
-            scale < 2,
-            lambda: tf.cond(scale < 1, branches[0], branches[1]),
-            lambda: tf.cond(scale < 3, branches[2], branches[3]),
-        )
-
-    return tf.cond(jpeg, jpeg_region, lambda: (decoded, window))
+    scale = tf.reduce_max(tf.where(detail >= SCALES, SCALES, 1))
+    return tf.cond(
+        jpeg,
+        lambda: _jpeg_region(contents, sides, orientation, window, size, scale),
+        lambda: (decoded, window),
+    )
 
 
 def _jpeg_region(
@@ -169,13 +160,14 @@ def _jpeg_region(
     orientation: tf.Tensor,
     window: tf.Tensor,
     size: tf.Tensor,
-    scale: int,
+    scale: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    top, left, height, width = (number / scale for number in tf.unstack(window, num=4))
+    divisor = tf.cast(scale, tf.float32)
+    top, left, height, width = tf.unstack(window / divisor, num=4)
     # The last pixel of a row or column may stand for less than `scale` of the stored ones; turned
     # upright, it may come first.
     sides = -(-stored_sides // scale)
-    beyond = tf.cast(sides, tf.float32) - tf.cast(stored_sides, tf.float32) / scale
+    beyond = tf.cast(sides, tf.float32) - tf.cast(stored_sides, tf.float32) / divisor
     _, flip_left_right, flip_up_down = turns(orientation)
     top += tf.where(flip_up_down, beyond[0], 0.0)
     left += tf.where(flip_left_right, beyond[1], 0.0)
@@ -186,11 +178,20 @@ def _jpeg_region(
     # At least one pixel, even if the window lies outside the image.
     first = tf.clip_by_value(first, 0, sides - 1)
     last = tf.clip_by_value(last, first + 1, sides)
-    box = tf.concat([first, last - first], 0)
-    pixels = decode_jpeg_window(contents, stored_window(box, sides, orientation), scale)
-    pixels = apply_orientation(pixels, orientation)
+    box = stored_window(tf.concat([first, last - first], 0), sides, orientation)
+    decoders = [functools.partial(decode_jpeg_window, contents, box, s) for s in SCALES]
+    # Not `tf.switch_case`: in a function that a function calls, the workers of a cluster place it on the
+    # first one.
+    pixels = tf.cond(
+        scale < SCALES[2],
+        lambda: tf.cond(scale < SCALES[1], decoders[0], decoders[1]),
+        lambda: tf.cond(scale < SCALES[3], decoders[2], decoders[3]),
+    )
     start = tf.cast(first, tf.float32)
-    return pixels, tf.stack([top - start[0], left - start[1], height, width])
+    return (
+        apply_orientation(pixels, orientation),
+        tf.stack([top - start[0], left - start[1], height, width]),
+    )
 
 
 LazyImage = DecodedImage | EncodedLazyImage

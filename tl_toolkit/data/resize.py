@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
@@ -83,12 +86,28 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
         image: A `LazyImage`, or raw pixels [height, width, 3], 0-255.
         preprocessing: Gives the size, the crop and the interpolation.
     """
-    lazy_image = lazy_image_of(image)
-    window = evaluation_window(*lazy_image.sides(), preprocessing)
-    resized = view_window(lazy_image, window, preprocessing.image_size, preprocessing.interpolation)
-    return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
+    if isinstance(image, EncodedLazyImage):
+        return decode_and_resize(image.contents, preprocessing)
+    return _resize_for_evaluation(lazy_image_of(image), preprocessing)
 
 
 def decode_and_resize(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Turns a file's contents, string[], into float32[size, size, 3], RGB, 0-255."""
-    return resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)
+    return _decode_and_resize(preprocessing)(encoded)
+
+
+@functools.lru_cache(maxsize=16)
+def _decode_and_resize(preprocessing: Preprocessing) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function, traced once: every evaluation and the served graph share it."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decode_and_resize(encoded: tf.Tensor) -> tf.Tensor:
+        return _resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)
+
+    return decode_and_resize
+
+
+def _resize_for_evaluation(lazy_image: LazyImage, preprocessing: Preprocessing) -> tf.Tensor:
+    window = evaluation_window(*lazy_image.sides(), preprocessing)
+    resized = view_window(lazy_image, window, preprocessing.image_size, preprocessing.interpolation)
+    return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
