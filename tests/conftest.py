@@ -38,7 +38,7 @@ precision.CPU_INFO = pathlib.Path(os.devnull)
 
 
 def pytest_collection_modifyitems(items):
-    """What needs a finished run is slow: to train, export and load one takes over two seconds."""
+    """What needs a finished run is slow: to train, export and load one takes seconds."""
     slow = collections.Counter()
     for item in items:
         if "finished_run" in item.fixturenames:

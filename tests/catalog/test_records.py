@@ -60,6 +60,7 @@ specs = st.builds(
 )
 
 
+@pytest.mark.slow
 @hypothesis.given(spec=specs)
 def test_a_weight_spec_survives_json(spec):
     restored = WeightSpec.from_json(json.loads(json.dumps(spec.to_json())))

@@ -287,6 +287,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
     assert out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -330,6 +331,7 @@ def test_launch_without_a_command_says_how(command):
     assert "Name the command after --, such as: launch --workers 2 -- train" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
     from tl_toolkit.training import loop
 

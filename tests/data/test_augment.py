@@ -114,6 +114,7 @@ def test_image_and_view_cannot_stand_in_for_one_another(preset):
     assert np.abs(view_of(pixels, preset, 0, 1, 2) - view_of(pixels, preset, 0, 2, 1)).mean() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", RANDOM)
 def test_a_parallel_map_gives_the_same_pixels_every_time(preset):
     pixels = tf.constant(noise())
@@ -160,6 +161,7 @@ def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shap
         assert_covers(start[free] / room[free], 0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_half_of_the_views_are_mirrored_or_turned_upside_down_where_the_preset_says_so(seed):
     four_deviations = 4 * 0.5 / np.sqrt(VIEWS)

@@ -34,6 +34,7 @@ def table(folder, rows, columns=("file", "label")):
 ROWS = [(f"{n}.png", "dog" if n % 2 else "cat") for n in range(12)]
 
 
+@pytest.mark.slow
 def test_labels_and_files_are_those_of_the_rows(folder):
     source = load_csv(table(folder, ROWS))
     assert source.class_names == ("cat", "dog")
@@ -55,6 +56,7 @@ def test_splits_and_weights_are_those_of_the_rows(folder):
     assert dataset.test.ids.tolist() == [8, 9, 10, 11]
 
 
+@pytest.mark.slow
 def test_weights_reach_the_loss(folder):
     rows = [(*row, 1 + n) for n, row in enumerate(ROWS)]
     source = load_csv(table(folder, rows, ("file", "label", "weight")))

@@ -50,6 +50,7 @@ def test_what_does_not_fit_is_read_as_before():
     assert isinstance(first_of(decoded_loader(encoded("PNG"), 32, BYTES - 1)), EncodedLazyImage)
 
 
+@pytest.mark.slow
 def test_jpegs_of_which_a_coarse_decoding_is_enough_are_not_kept_and_other_formats_are():
     sizes = [*SIZES, (32, 40)]
     assert isinstance(first_of(decoded_loader(encoded("JPEG", sizes), 32)), EncodedLazyImage)
@@ -57,6 +58,7 @@ def test_jpegs_of_which_a_coarse_decoding_is_enough_are_not_kept_and_other_forma
     assert isinstance(first_of(decoded_loader(encoded("PNG", sizes), 32)), DecodedImage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", AUGMENTATIONS)
 def test_a_kept_jpeg_s_views_are_those_of_its_file(preset):
     augmentation = AUGMENTATIONS[preset]
@@ -72,6 +74,7 @@ def test_a_kept_jpeg_s_views_are_those_of_its_file(preset):
         )
 
 
+@pytest.mark.slow
 def test_what_is_decoded_at_the_start_is_shown(recorded_progress):
     split = Split.of(encoded("PNG"), [0, 1, 0, 1])
     preprocessing = Preprocessing(image_size=SIDE)
@@ -87,6 +90,7 @@ def test_arrays_are_not_copied():
     np.testing.assert_array_equal(decoded_loader(images, SIDE, 0)(tf.constant(1)).pixels(), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_file_is_read_once_for_all_epochs_and_a_resumed_run_sees_the_same(tmp_path, kind):
     paths = []
@@ -116,6 +120,7 @@ def test_a_file_is_read_once_for_all_epochs_and_a_resumed_run_sees_the_same(tmp_
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.slow
 def test_a_run_of_one_epoch_keeps_nothing(monkeypatch):
     monkeypatch.setattr(pipeline, "decoded_loader", None)
     split = Split.of(encoded("PNG"), [0, 1, 0, 1])

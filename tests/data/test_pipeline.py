@@ -146,6 +146,7 @@ def test_the_batches_have_the_documented_types():
     assert (weights.dtype, weights.shape.as_list()) == (np.float32, [None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("augmentation", "balanced"), [("photo", False), ("shift", True)])
 def test_a_run_resumed_anywhere_has_the_same_batches_bit_for_bit(augmentation, balanced):
     split = noise([0, 0, 0, 1, 0, 1, 0])
@@ -324,6 +325,7 @@ def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
     assert sum(map(len, of_processes)) == len(whole) * processes * local
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", [1, 9])
 def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(examples):
     split = numbered(np.zeros(examples, np.int64))

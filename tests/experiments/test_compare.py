@@ -54,6 +54,7 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
     assert results[1].trained_parameters == 116 + 304 + 944 + 27
 
 
+@pytest.mark.slow
 def test_without_validation_the_other_seeds_images_select(photo_recipe):
     recipes = [photo_recipe.replace(labels_per_class=4, epochs=1, seed=seed) for seed in (0, 1)]
     datasets = [open_recipe_data(recipe) for recipe in recipes]
@@ -65,6 +66,7 @@ def test_without_validation_the_other_seeds_images_select(photo_recipe):
     assert comparison._selection_figures(trained, datasets)[0] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_with_validation_its_images_select(photo_recipe):
     trained = train_and_validate(photo_recipe.replace(epochs=1))
     assert comparison._selection_figures(trained, []) == (

@@ -52,6 +52,7 @@ def swapped(one, other):
     other.write_bytes(contents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_other_images_in_the_same_numbers_are_not_resumed_from(mine, tmp_path, split):
     recipe, _ = mine
@@ -81,6 +82,7 @@ def test_the_identity_of_data_holds_contents_labels_and_sizes(photo_recipe):
     assert data_identity(fewer)["images"]["test"] == 2
 
 
+@pytest.mark.slow
 def test_other_packages_are_not_resumed_with(photo_recipe, tmp_path, monkeypatch):
     recipe = photo_recipe.replace(epochs=2)
     stopped(recipe, tmp_path)
@@ -101,6 +103,7 @@ def tiny_weights_of(seed, path):
     return write_safetensors(path, model, WeightSpec("tiny", TINY, preprocessing, (), 7))
 
 
+@pytest.mark.slow
 def test_what_imagenet_stood_for_is_what_a_repeated_run_uses(photo_recipe, tmp_path, monkeypatch):
     one, other = (tiny_weights_of(n, tmp_path / f"{n}.safetensors") for n in (1, 2))
     best = [one]

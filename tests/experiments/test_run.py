@@ -142,6 +142,7 @@ def test_devices_and_the_batch_that_was_decided_are_announced_before_training(ph
         train_and_validate(photo_recipe.replace(batch_size=None), Context(progress=Announcement()))
 
 
+@pytest.mark.slow
 def test_another_seed_trains_other_weights(photo_recipe):
     first = train_and_validate(photo_recipe.replace(epochs=1))
     second = train_and_validate(photo_recipe.replace(epochs=1, seed=4))
@@ -241,6 +242,7 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
     assert_same_bits(values(model), theirs)
 
 
+@pytest.mark.slow
 def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
     photo_recipe, monkeypatch
 ):
@@ -263,6 +265,7 @@ def batches_of_an_epoch(recipe):
     return np.bincount(labels), np.bincount(labels, weights)
 
 
+@pytest.mark.slow
 def test_uneven_classes_are_trained_on_as_the_recipe_says(photo_recipe, photos, tmp_path):
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
@@ -308,6 +311,7 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_a_diverged_run_names_the_step_and_leaves_nothing(tmp_path, photo_recipe):
     recipe = photo_recipe.replace(
         strategy=tl.FullFineTune(), optimizer="sgd", learning_rate=1e30, epochs=3
@@ -390,6 +394,7 @@ def test_serving_in_bfloat16_says_how_often_it_agrees(tmp_path, photo_recipe, ph
     assert kernel.dtype == "float32"
 
 
+@pytest.mark.slow
 def test_another_recipe_does_not_go_on_from_a_stopped_run(tmp_path, photo_recipe):
     with pytest.raises(StoppedError):
         tl.run(photo_recipe, tmp_path / "run", context=Context(callbacks=(Interrupt(0, 1),)))

@@ -38,6 +38,7 @@ def test_shipped_weights_know_a_digit(digit_photo):
     assert (prediction.class_name, prediction.score > 0.9) == ("7", True)
 
 
+@pytest.mark.slow
 def test_the_command_line_predicts_with_the_name_of_weights(digit_photo, capsys, monkeypatch):
     monkeypatch.setattr(
         sys, "argv", ["tl-toolkit", "predict", "digits", str(digit_photo), "--json"]

@@ -18,6 +18,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_costs_are_exact_and_v1_is_the_paper_s_network(name):
     counted = {

@@ -46,6 +46,7 @@ def one_where_they_are_the_same(architecture):
     return architecture if has_variants else dataclasses.replace(architecture, variant="v1.5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variant", "stem"),
     [
@@ -94,6 +95,7 @@ def test_a_network_without_a_preprocessing_layer_says_nothing_of_it():
     assert describe_preprocessing(build_resnet(TINY).get_config()) is None
 
 
+@pytest.mark.slow
 def test_keras_applications_is_the_first_variant_with_its_own_epsilon():
     with keras.StatelessScope(initialize_variables=False):
         model = keras.applications.ResNet50(weights=None, include_top=False)

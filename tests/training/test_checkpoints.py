@@ -30,6 +30,7 @@ def bits(variables):
     return [variable.numpy().tobytes() for variable in variables]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_every_kind_of_variable_comes_back_bit_for_bit(optimizer, tmp_path):
     run = make_run(seed=1, optimizer=optimizer)

@@ -171,6 +171,7 @@ def crash(model):
     raise ConnectionError("the machine went away")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "in a folder"])
 def test_the_best_weights_are_restored(in_memory, run, tmp_path):
     progress = run.train(None if in_memory else tmp_path)
@@ -481,6 +482,7 @@ def test_ctrl_c_during_validation_stops_after_the_epoch(epoch, run, uninterrupte
     assert_same_bits(run.values(), uninterrupted[1])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
     run, uninterrupted, tmp_path
 ):
@@ -537,6 +539,7 @@ def test_sigterm_stops_after_the_step_and_says_that_it_was_not_ctrl_c(run, unint
     assert_same_bits(run.values(), uninterrupted[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("left", [0, 0.5])
 def test_a_truncated_checkpoint_makes_way_for_the_one_before(
@@ -568,6 +571,7 @@ def test_checkpoints_none_of_which_can_be_read_are_an_error_and_are_left_alone(r
     assert_same_bits(run.values(), before)
 
 
+@pytest.mark.slow
 def test_another_model_resumes_where_the_first_was_stopped(run, uninterrupted, tmp_path):
     with pytest.raises(StoppedError):
         run.train(tmp_path, [At("batch_end", 1, interrupt, 0)])

@@ -72,6 +72,7 @@ def train_for(strategy, bn_mode, epochs=2, steps=2):
     return plan, before, values(model), at_validation[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "bn_mode"), CASES, ids=str)
 def test_what_the_plan_moves_moves_and_nothing_else(strategy, bn_mode):
     plan, before, after, at_validation = train_for(strategy, bn_mode)
@@ -88,6 +89,7 @@ def test_what_the_plan_moves_moves_and_nothing_else(strategy, bn_mode):
     assert all(after[path].tobytes() == at_validation[path].tobytes() for path in after)
 
 
+@pytest.mark.slow
 def test_statistics_follow_their_batches_with_the_plans_momentum():
     _, before, after, _ = train_for(FullFineTune(), "adapt", epochs=1, steps=1)
     model = classifier()
@@ -101,6 +103,7 @@ def test_statistics_follow_their_batches_with_the_plans_momentum():
         assert np.abs(after[path] - before[path]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "bn_mode"), CASES, ids=str)
 def test_the_loss_in_training_is_that_of_inference_where_statistics_are_fixed(strategy, bn_mode):
     model = classifier()

@@ -80,6 +80,7 @@ def test_a_new_head_moves_by_the_gradient_that_can_be_written_down():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "bn_mode", "smoothing"),
     [

@@ -47,6 +47,7 @@ def assert_close(actual, expected, tolerance):
         assert difference <= tolerance * max(np.abs(value).max(), 1e-3), name
 
 
+@pytest.mark.slow
 def test_a_new_head_ends_with_the_same_weights(photo_recipe, context):
     recipe = photo_recipe.replace(views=3, epochs=5, optimizer="adamw", learning_rate=0.02)
     found = []
@@ -64,6 +65,7 @@ def test_a_new_head_ends_with_the_same_weights(photo_recipe, context):
     assert cached.verified == uncached.verified > 0
 
 
+@pytest.mark.slow
 def test_last_layers_take_the_same_step(photo_recipe, context):
     recipe = photo_recipe.replace(
         strategy=tl.LastLayers("conv3"), epochs=1, batch_size=64, views=1, optimizer="sgd"
@@ -82,6 +84,7 @@ def trained_weights_of_start(recipe, context):
     return {path: value for path, value in values(experiment.model).items() if path in moved}
 
 
+@pytest.mark.slow
 def test_the_frozen_layers_run_once_over_every_view(photo_recipe, context, monkeypatch):
     made = []
     cache_features = batch_source.cache_features
@@ -121,6 +124,7 @@ def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_
     assert {len(manifest["graph options"]) for manifest in manifests} == {0, 1}
 
 
+@pytest.mark.slow
 def test_without_room_it_streams_and_says_so(photo_recipe, context):
     tight = dataclasses.replace(
         context, feature_cache=dataclasses.replace(context.feature_cache, limit=100)

@@ -140,6 +140,7 @@ def test_what_is_there_is_not_computed_again(frozen, split, cache, computed):
         assert rows.tobytes() == first.rows(np.arange(11), 1).tobytes()
 
 
+@pytest.mark.slow
 def test_every_change_that_matters_is_another_entry(frozen, split, cache, computed):
     usual = {
         "frozen": frozen,
@@ -193,6 +194,7 @@ def test_a_killed_run_resumes_with_the_missing_shards(frozen, split, cache, comp
     ]
 
 
+@pytest.mark.slow
 def test_files_are_known_by_size_and_time_and_then_by_contents(
     photos, tmp_path, frozen, cache, computed
 ):
@@ -210,6 +212,7 @@ def test_files_are_known_by_size_and_time_and_then_by_contents(
     assert sum(computed) == 12
 
 
+@pytest.mark.slow
 def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
     few = np.arange(0, 60, 10)
     features_of(cache, frozen, open_images(f"folder:{photos}").train.take(few), PIXELS)
@@ -219,6 +222,7 @@ def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
     assert len(features_of(cache, frozen, source, PIXELS).rows(np.arange(6))) == 6
 
 
+@pytest.mark.slow
 def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed):
     limit = 2.5 * 11 * ROW_BYTES
     cache = dataclasses.replace(cache, limit=limit)

@@ -264,6 +264,7 @@ VERIFIED = {  # variables that the plan says will not change: 15 convolutions, 1
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", VERIFIED)
 def test_a_change_of_one_bit_is_found_exactly_where_the_plan_forbids_it(case, model):
     strategy, bn_mode, count = VERIFIED[case]

@@ -38,6 +38,7 @@ def test_a_users_own_tuner_in_and_out_of_a_strategys_scope(hypermodel, tmp_path)
     assert trials[0].score == pytest.approx(figures["val_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_hyperbands_epochs_are_those_that_are_trained(hypermodel, trained, tmp_path, monkeypatch):
     pretend = module.train_and_validate
 
@@ -67,6 +68,7 @@ def test_fit_says_what_it_does_not_take(hypermodel):
         hypermodel.fit(hp, model, validation_data=None)
 
 
+@pytest.mark.slow
 def test_mistakes_of_ours_end_the_search_of_any_tuner(hypermodel, tmp_path, monkeypatch):
     def mistake(recipe, context):
         raise tl.InputError("Something is wrong with the images.")

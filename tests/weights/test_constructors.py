@@ -38,6 +38,7 @@ def test_the_leading_arguments_are_those_of_keras_applications(depth):
     assert (theirs["weights"], theirs["name"]) == ("imagenet", "resnet50")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEPTHS)
 def test_each_constructor_builds_its_depth(name):
     constructor = getattr(tl, f"ResNet{DEPTHS[name]}")

@@ -81,6 +81,7 @@ def small():
     return model, image, model(image, training=False).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".keras", ".weights.h5", ".h5"])
 def test_every_file_format_gives_their_numbers(kind, small, tmp_path):
     model, image, expected = small

@@ -109,6 +109,7 @@ def test_other_precisions_are_read(dtype, images, tmp_path):
     assert np.allclose(model(images), logits(rounded, images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_saved_again_the_numbers_are_the_same(policy, images, tmp_path):
     path = save(tmp_path / "model.safetensors", small_state())

@@ -78,6 +78,7 @@ def _policy_is_put_back():
     keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_policy_is_put_back")
 @pytest.mark.parametrize(("policy", "make"), CASES, ids=lambda one: getattr(one, "__name__", one))
 def test_converted_saved_and_loaded_the_numbers_are_the_same(policy, make, tmp_path):
