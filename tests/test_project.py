@@ -1,5 +1,6 @@
 """The project itself: style, layers, names, sizes, and that its documents agree with its code."""
 
+import ast
 import collections
 import pathlib
 import re
@@ -154,6 +155,15 @@ def test_every_command_of_the_documents_is_understood(capsys, monkeypatch):
         assert ended.value.code == 0
         shown = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
         assert flags[name] <= shown, name
+
+
+def test_no_function_is_left_to_autograph():
+    """It would rewrite functions that need none of it: tens of milliseconds each, and files in the temporary folder."""
+    for path in sorted((ROOT / "tl_toolkit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.function":
+                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert options.get("autograph") == "False", f"{path}:{node.lineno}"
 
 
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
