@@ -1,6 +1,8 @@
 """What a terminal, and what a file, gets to see of a run."""
 
 import io
+import logging
+import pathlib
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from tl_toolkit.cli import terminal
+from tl_toolkit.cli.quiet import _loggers_write_to
 from tl_toolkit.cli.terminal import TerminalProgress
 from tl_toolkit.progress import Table
 from tl_toolkit.training.report import ReportTraining
@@ -146,3 +149,9 @@ def test_verbose_leaves_tensorflows_lines_where_they_are():
     process = run_noisy(verbose=True)
     assert "from C++" in process.stderr
     assert "retracing" in process.stderr
+
+
+def test_a_log_on_a_full_disk_stops_nobody(monkeypatch, capfd):
+    with _loggers_write_to(pathlib.Path("/dev/full")):
+        logging.getLogger("absl").warning("nobody has room for this")
+    assert capfd.readouterr() == ("", "")

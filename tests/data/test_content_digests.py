@@ -1,13 +1,16 @@
 """Files are told by their contents, and read again only where they changed."""
 
+import hashlib
 import os
 
 import numpy as np
 import pytest
 
+from tl_toolkit.data import content_digests as module
 from tl_toolkit.data.content_digests import content_digests, file_digests
 from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.user_cache import UnavailableError
 
 
 @pytest.fixture
@@ -87,3 +90,16 @@ def test_a_file_that_is_gone_is_an_error_in_its_place(files):
     assert isinstance(found[0], str)
     with pytest.raises(FileNotFoundError):
         content_digests(Split.of(FileImages(np.array(files)), [0, 0, 0]))
+
+
+def test_without_a_place_for_a_cache_the_files_are_read_each_time(tmp_path, monkeypatch):
+    def nowhere():
+        raise UnavailableError("no folder")
+
+    monkeypatch.setattr(module, "cache_folder", nowhere)
+    (tmp_path / "a.png").write_bytes(b"a")
+    checked = []
+    for _ in range(2):
+        (digest,) = file_digests([str(tmp_path / "a.png")], checked.append)
+        assert digest == hashlib.blake2b(b"a", digest_size=8).hexdigest()
+    assert checked == [b"a", b"a"]

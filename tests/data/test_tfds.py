@@ -261,3 +261,13 @@ def test_built_in_data_sets_are_read(name, expected, data_dir):
     shape = source.train.images.loader()(tf.constant(0)).pixels().shape
     assert shape[-1] == 3
     assert size is None or tuple(shape[:2]) == size
+
+
+def test_where_the_home_folder_takes_nothing_the_cache_does(tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("no folder")
+    usual = str(tmp_path / "home" / "tensorflow_datasets")
+    monkeypatch.setattr(tfds, "builder", functools.partial(tfds.builder.func, data_dir=usual))
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    assert len(load_tfds("toy_three_splits").train) == 6
+    found = tmp_path / "cache" / "tensorflow_datasets" / "toy_three_splits"
+    assert found.is_dir()

@@ -5,11 +5,22 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
+import filelock
 import pytest
 
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.user_cache import UnavailableError, cache_folder, fetch_once, file_digest
+from tl_toolkit.files import user_cache
+from tl_toolkit.files.user_cache import (
+    UnavailableError,
+    cache_folder,
+    cached_file,
+    fetch_once,
+    file_digest,
+    home_cache_folder,
+    provide_temporary_folder,
+)
 
 
 def check(path):
@@ -68,7 +79,7 @@ def test_a_full_disk_leaves_nothing_and_is_said(tmp_path):
 
 def test_a_cache_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(UnavailableError, match="Cannot write"):
+    with pytest.raises(UnavailableError, match=r"Cannot write.*Set TL_TOOLKIT_CACHE to a folder"):
         fetch_once(tmp_path / "file" / "file.bin", fetching("whole"), check)
 
 
@@ -107,3 +118,77 @@ def test_the_digest_is_that_of_the_contents(tmp_path):
 def test_the_cache_is_where_the_system_has_caches(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == pathlib.Path(tmp_path, "tl_toolkit")
+
+
+def test_a_variable_chooses_another_cache(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", "mine")
+    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", "~no_such_user/x")
+    with pytest.raises(
+        UnavailableError, match="TL_TOOLKIT_CACHE='~no_such_user/x' is not a folder"
+    ):
+        cache_folder()
+
+
+def test_a_cache_that_cannot_be_made_is_replaced_and_that_is_said_once(
+    monkeypatch, tmp_path, caplog
+):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", "")  # set below, and unset after the test
+    folder = tmp_path / f"tl_toolkit-{os.getuid()}"
+    assert cache_folder() == folder
+    assert cache_folder() == folder
+    (message,) = caplog.messages
+    assert message == (
+        f"note: downloads and features go to {str(folder)!r}, because {str(tmp_path / 'file' / 'tl_toolkit')!r} "
+        "cannot be made (Not a directory). TL_TOOLKIT_CACHE chooses another folder."
+    )
+    assert os.environ["TL_TOOLKIT_CACHE"] == str(folder)  # for processes that are started
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"tl_toolkit-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", "")
+    assert cache_folder().name.startswith(f"tl_toolkit-{os.getuid()}-")
+
+
+def test_a_file_in_a_cache_that_can_only_be_read_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "mine"))
+    there = home_cache_folder() / "file.bin"
+    there.parent.mkdir(parents=True)
+    there.write_text("whole")
+    assert cached_file("file.bin") == tmp_path / "mine" / "file.bin"
+    monkeypatch.setattr(user_cache, "folder_can_be_made", lambda folder: False)
+    assert cached_file("file.bin") == there
+
+
+def test_a_whole_file_needs_no_lock(monkeypatch, tmp_path):
+    def read_only(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    there = tmp_path / "file.bin"
+    there.write_text("whole")
+    monkeypatch.setattr(filelock, "FileLock", read_only)
+    assert fetch_once(there, fetching("another"), check) == there
+
+
+def test_temporary_files_go_to_the_cache_where_the_system_has_no_room(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    provide_temporary_folder()
+    assert tempfile.gettempdir() == "/tmp"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # Python's last resort
+    provide_temporary_folder()
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(tmp_path / "cache" / "tmp")
+    with tempfile.NamedTemporaryFile() as file:
+        assert pathlib.Path(file.name).parent == tmp_path / "cache" / "tmp"

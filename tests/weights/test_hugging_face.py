@@ -199,3 +199,19 @@ def test_a_source_that_contradicts_the_catalogue_is_refused(hub, monkeypatch):
         InputError, match=r"not as the catalogue describes them.*crop_fraction=0.875"
     ):
         open_weights("small.a1_in1k")
+
+
+def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(hub, monkeypatch, tmp_path):
+    there, asked = open_weights(URI).path, len(hub.requests)
+    monkeypatch.setattr(hugging_face, "folder_can_be_made", lambda folder: False)
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_XET_CACHE", "")  # set below, and unset after the test
+    for variable in hugging_face.CACHE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    assert open_weights(URI).path == there
+    assert len(hub.requests) == asked
+    other = open_weights(f"{URI}@v2").path
+    assert other.is_relative_to(tmp_path / "cache" / "huggingface")
+    assert hugging_face.find_cached(open_weights(f"{URI}@v2").spec) == other
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # the user's choice stays
+    assert hugging_face.find_cached(open_weights(URI).spec) == there

@@ -195,3 +195,15 @@ def test_a_damaged_legacy_file_is_refused(tmp_path):
     (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\nnot much more")
     with pytest.raises(InputError, match="not a whole legacy file of Keras"):
         open_weights(tmp_path / "model.h5")
+
+
+def test_a_home_folder_that_can_only_be_read_is_read(served, monkeypatch, tmp_path):
+    web, cache = served
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(keras_applications, "folder_can_be_made", lambda folder: False)
+    usual = tmp_path / "home" / ".keras" / "models" / web.name
+    usual.parent.mkdir(parents=True)
+    shutil.copy(web, usual)
+    web.unlink()
+    assert open_weights("resnet50.keras_in1k").path == usual
+    assert not cache.exists()

@@ -1,6 +1,8 @@
 """KerasHub's presets: the same numbers as KerasHub's own models, and its preprocessing."""
 
 import json
+import os
+import pathlib
 
 import keras_hub
 import numpy as np
@@ -146,11 +148,36 @@ def test_without_kerashub_the_message_says_what_to_install(monkeypatch):
 
 
 def test_a_downloaded_preset_is_found(monkeypatch, tmp_path):
-    folder = tmp_path / "kagglehub" / "resnet_18_imagenet" / "3"
+    folder = tmp_path / "models" / "keras" / "resnetv1" / "keras" / "resnet_18_imagenet" / "3"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(keras_hub_preset, "HANDLES", str(tmp_path / "kagglehub"))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     spec = next(s for s in tl.list_weights("resnet18") if s.name == "resnet18.kerashub_in1k")
     assert keras_hub_preset.find_cached(spec) is None
     for name in ("config.json", "metadata.json"):
         (folder / name).write_text("{}")
     assert keras_hub_preset.find_cached(spec) == folder
+
+
+def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(monkeypatch, tmp_path):
+    import kagglehub
+
+    def download(handle):
+        folder = pathlib.Path(os.environ["KAGGLEHUB_CACHE"], "models", *handle.split("/"))
+        folder.mkdir(parents=True)
+        return str(folder)
+
+    monkeypatch.setattr(kagglehub, "model_download", download)
+    monkeypatch.setattr(keras_hub_preset, "folder_can_be_made", lambda folder: False)
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KAGGLEHUB_CACHE", raising=False)
+    fetched = keras_hub_preset.fetch_preset("keras-hub:resnet_18_imagenet")
+    assert fetched.is_relative_to(tmp_path / "cache" / "kagglehub")
+    assert "KAGGLEHUB_CACHE" not in os.environ
+    there = (
+        tmp_path / ".cache" / "kagglehub" / keras_hub_preset.HANDLES / "resnet_18_imagenet" / "1"
+    )
+    there.mkdir(parents=True)
+    for name in ("config.json", "metadata.json"):
+        (there / name).write_text("{}")
+    assert keras_hub_preset.fetch_preset("keras-hub:resnet_18_imagenet") == there

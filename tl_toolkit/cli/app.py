@@ -11,6 +11,7 @@ import tyro
 
 from tl_toolkit.cli import compare, evaluate, launch, models, predict, search, train, weights
 from tl_toolkit.cli.exit_codes import exit_codes
+from tl_toolkit.files.user_cache import VARIABLE
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
@@ -40,5 +41,6 @@ def main() -> None:
     with exit_codes():
         app.cli(
             prog="tl-toolkit",
-            description="Transfer learning with ResNets: from labelled photos to a served classifier.",
+            description="Transfer learning with ResNets: from labelled photos to a served classifier. "
+            f"The variable {VARIABLE} names the folder for features and downloads. Default: the user's cache folder.",
         )

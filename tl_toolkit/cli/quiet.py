@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import logging
 import os
 import pathlib
@@ -12,20 +13,27 @@ import tempfile
 from collections.abc import Iterator
 from typing import TextIO
 
+from tl_toolkit.files.user_cache import provide_temporary_folder
+
 LOGGERS = ("tensorflow", "absl")  # of the Python side; the C++ side writes to file descriptor 2
 
 
 @contextlib.contextmanager
-def quiet_tensorflow() -> Iterator[pathlib.Path]:
+def quiet_tensorflow() -> Iterator[pathlib.Path | None]:
     """Within it file descriptor 2 is a log file, and `sys.stderr` is still the terminal.
 
     TensorFlow's first lines are written before it reads any log level: nothing else keeps them away. Enter it
     before TensorFlow is imported. The log is removed at the end, unless an unexpected error ends the block.
 
     Yields:
-        The log file.
+        The log file; None where no temporary file can be made, and the messages stay in the terminal.
     """
-    descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
+    provide_temporary_folder()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
+    except OSError:
+        yield None
+        return
     log, is_kept = pathlib.Path(name), False
     try:
         with _descriptor_2_is(descriptor), _loggers_write_to(log):
@@ -71,7 +79,10 @@ def _descriptor_2_is(descriptor: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _loggers_write_to(log: pathlib.Path) -> Iterator[None]:
-    with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+    # Unbuffered: where the disk is full nothing waits for room.
+    with io.TextIOWrapper(
+        log.open("ab", buffering=0), "utf-8", "backslashreplace", write_through=True
+    ) as file:
         redirect = _Redirect(file)
         for logger in LOGGERS:
             logging.getLogger(logger).addFilter(redirect)
@@ -90,8 +101,8 @@ class _Redirect(logging.Filter):
         self._file = file
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self._file.write(f"{record.levelname} {record.name}: {record.getMessage()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # such as a disk that is full by now
+            self._file.write(f"{record.levelname} {record.name}: {record.getMessage()}\n")
         return False
 
 

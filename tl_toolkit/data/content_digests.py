@@ -52,8 +52,8 @@ def file_digests(
     """
     paths = [os.path.abspath(path) for path in paths]
     root = os.path.dirname(commonpath(paths)) if paths else ""
-    manifest = cache_folder() / "digests" / f"{_digest(os.fsencode(root))}.json"
-    known = _read(manifest)
+    manifest = _manifest(root)
+    known = _read(manifest) if manifest is not None else {}
 
     def entry_of(path: str) -> list | OSError | InputError:
         try:
@@ -76,7 +76,7 @@ def file_digests(
             if stage is not None:
                 stage.advance()
     found = {p: entry for p, entry in zip(paths, entries, strict=True) if isinstance(entry, list)}
-    if any(known.get(path) != entry for path, entry in found.items()):
+    if manifest is not None and any(known.get(path) != entry for path, entry in found.items()):
         _write(manifest, {**known, **found})
     return [entry[STAMP] if isinstance(entry, list) else entry for entry in entries]
 
@@ -89,6 +89,14 @@ def _raised(found: str | Exception) -> str:
 
 def _digest(contents: bytes) -> str:
     return hashlib.blake2b(contents, digest_size=DIGEST_SIZE).hexdigest()
+
+
+def _manifest(root: str) -> pathlib.Path | None:
+    """Returns the file for all images below a folder; None where there is no place for a cache."""
+    try:
+        return cache_folder() / "digests" / f"{_digest(os.fsencode(root))}.json"
+    except InputError:
+        return None
 
 
 def _read(manifest: pathlib.Path) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.library_folders import folder_can_be_made
+from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import SILENT, Progress, Stage
 
 
@@ -26,8 +29,15 @@ def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
     """
     import tensorflow_datasets as tfds
 
+    name_there = name.replace(":", "/")
     try:
-        builder = tfds.builder(name.replace(":", "/"))
+        builder = tfds.builder(name_there)
+        if not (
+            "TFDS_DATA_DIR" in os.environ
+            or os.path.isdir(builder.data_dir)
+            or folder_can_be_made(builder.data_dir)
+        ):
+            builder = tfds.builder(name_there, data_dir=cache_folder() / "tensorflow_datasets")
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         reason, *others = str(error).splitlines()
         nearest = [line for line in others if line.startswith("Did you mean")]

@@ -202,7 +202,7 @@ def _seen_by_the_weights(recipe: Recipe) -> set[str]:
     """Digests of the images that the run behind these weights learned from or was selected by."""
     if recipe.weights is None:
         return set()
-    path = pathlib.Path(recipe.weights).expanduser()
+    path = user_path(recipe.weights)
     if not path.exists():  # a name, and not a place
         return set()
     return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)

@@ -20,6 +20,7 @@ from typing import Any
 import filelock
 import tensorflow as tf
 
+from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.left_behind import is_made_by_system
 from tl_toolkit.devices.process_group import LOST, ProcessGroup, explain_lost_workers
 from tl_toolkit.errors import InputError, is_disk_full
@@ -78,13 +79,13 @@ def partial_folder(folder: pathlib.Path) -> pathlib.Path:
 
 def output_folder(output: str | pathlib.Path) -> pathlib.Path:
     """Returns an output as all processes that write it spell it."""
-    folder = pathlib.Path(os.path.expanduser(output))
+    folder = user_path(os.fspath(output))
     return resolved(output) if folder.name in ("", "..") or folder.is_symlink() else folder
 
 
 def resolved(path: str | pathlib.Path) -> pathlib.Path:
     """Returns the one spelling of a path: absolute, without `~`, `..` and links."""
-    return pathlib.Path(os.path.realpath(os.path.expanduser(path)))
+    return pathlib.Path(os.path.realpath(user_path(os.fspath(path))))
 
 
 def check_output(
@@ -220,7 +221,7 @@ def _check_place(
                 f"The output {str(output)!r} {relation} {str(path)!r}, which this command reads: choose a folder "
                 "outside it."
             )
-    home = resolved("~")
+    home = pathlib.Path(os.path.realpath(os.path.expanduser("~")))  # "~" itself where there is none
     if folder == home or folder in home.parents:
         raise InputError(
             f"The output {str(output)!r} is or holds your home folder: name a new one."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
+from tl_toolkit.data.file_names import user_path
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
 from tl_toolkit.export.saved_model import CARD, SAVED_MODEL
@@ -121,7 +123,7 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         >>> classifier.predict("photo.jpg")[0].class_name
         'cat'
     """
-    folder = pathlib.Path(path).expanduser()
+    folder = user_path(os.fspath(path))
     if not folder.exists() and names_weights(str(path)):
         return Classifier(None, *build_pretrained(str(path)))
     if (folder / SAVED_MODEL).is_dir():

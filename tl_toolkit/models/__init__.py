@@ -3,6 +3,7 @@
 import os
 
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.user_cache import provide_temporary_folder
 
 
 def _require_tensorflow(backend: str) -> None:
@@ -15,6 +16,8 @@ def _require_tensorflow(backend: str) -> None:
 
 # Looked at before Keras is imported too: a backend that is not installed would fail there, in its words.
 _require_tensorflow(os.environ.get("KERAS_BACKEND") or "tensorflow")
+
+provide_temporary_folder()  # Keras writes its files there first
 
 import keras  # noqa: E402
 

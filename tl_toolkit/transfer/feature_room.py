@@ -19,6 +19,7 @@ import filelock
 
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.user_cache import VARIABLE
 
 SPARE_BYTES = 2**30  # of the disk that the cache leaves free
 LEASE, LEASE_LOCK, SHARD_LOCK = ".lease", ".lease.lock", ".lock"
@@ -74,7 +75,9 @@ def lease_room(place: pathlib.Path, sizes: Mapping[str, int], limit: float) -> L
                 os.utime(place / name)
             return Lease(place, sizes)
     except OSError as error:
-        raise NoRoomError(f"the feature cache {str(place)!r} cannot be used: {error}") from error
+        raise NoRoomError(
+            f"the feature cache {str(place)!r} cannot be used: {error}. Set {VARIABLE} to another folder"
+        ) from error
 
 
 def _names_to_remove(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import pathlib
 import re
 import ssl
@@ -20,7 +22,8 @@ from huggingface_hub.errors import (
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.user_cache import UnavailableError
+from tl_toolkit.files.library_folders import folder_can_be_made
+from tl_toolkit.files.user_cache import UnavailableError, cache_folder
 
 SCHEME = "hf://"
 URI = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?")
@@ -28,18 +31,13 @@ FILES = ("config.json", "model.safetensors")
 SNAPSHOTS = (
     "snapshots"  # the folder of huggingface_hub's cache whose folders are named after commits
 )
+CACHE_VARIABLES = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 TIMEOUT = 10.0  # seconds until the hub counts as unreachable
 
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the weights in huggingface_hub's cache, or None unless both files are there."""
-    repository, revision = _parsed(spec.source)
-    look_up = functools.partial(
-        huggingface_hub.try_to_load_from_cache, repository, revision=revision
-    )
-    # Not a path: None, or a marker that the hub has no such file.
-    paths = [path for file in FILES if isinstance(path := look_up(file), str)]
-    return pathlib.Path(paths[-1]) if len(paths) == len(FILES) else None
+    return next(filter(None, (_look_up(spec.source, cache) for cache in _caches())), None)
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
@@ -58,11 +56,16 @@ def fetch_uri(uri: str) -> pathlib.Path:
         UnavailableError: The repository, revision or file does not exist, or there is no network.
     """
     repository, revision = _parsed(uri)
+    *read_only, cache = _caches()
+    if found := next(filter(None, (_look_up(uri, place) for place in read_only)), None):
+        return found
+    if cache is not None:  # where the client keeps parts of large files
+        os.environ.setdefault("HF_XET_CACHE", str(cache / "xet"))
     try:
         from_cache = not _is_reachable()
         paths = [
             huggingface_hub.hf_hub_download(
-                repository, file, revision=revision, local_files_only=from_cache
+                repository, file, revision=revision, cache_dir=cache, local_files_only=from_cache
             )
             for file in FILES
         ]
@@ -85,6 +88,26 @@ def resolved_uri(uri: str, path: pathlib.Path) -> str:
     repository, _ = _parsed(uri)
     is_known = path.parent.parent.name == SNAPSHOTS
     return f"{SCHEME}{repository}@{path.parent.name}" if is_known else uri
+
+
+def _caches() -> list[pathlib.Path | None]:
+    """Returns huggingface_hub's cache (None), and behind it ours if the one in the home folder can only be read."""
+    is_chosen = any(os.environ.get(name) for name in CACHE_VARIABLES)
+    if is_chosen or folder_can_be_made(constants.HF_HUB_CACHE):
+        return [None]
+    with contextlib.suppress(UnavailableError):
+        return [None, cache_folder() / "huggingface"]
+    return [None]
+
+
+def _look_up(uri: str, cache: pathlib.Path | None) -> pathlib.Path | None:
+    repository, revision = _parsed(uri)
+    look_up = functools.partial(
+        huggingface_hub.try_to_load_from_cache, repository, cache_dir=cache, revision=revision
+    )
+    # Not a path: None, or a marker that the hub has no such file.
+    paths = [path for file in FILES if isinstance(path := look_up(file), str)]
+    return pathlib.Path(paths[-1]) if len(paths) == len(FILES) else None
 
 
 def _is_reachable() -> bool:

