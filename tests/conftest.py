@@ -9,8 +9,10 @@ import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
 
-# Nothing of the user's cache is read or changed.
+# Nothing of the user's caches is read or changed, and no home folder is needed.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
+os.environ["KERAS_HOME"] = os.path.join(os.environ["XDG_CACHE_HOME"], "keras")
+os.environ.pop("TL_TOOLKIT_CACHE", None)
 
 import filelock
 import hypothesis

@@ -1,5 +1,6 @@
 """Users without a name, without a home folder, or with one that cannot be written to."""
 
+import functools
 import json
 import os
 import pathlib
@@ -18,45 +19,51 @@ from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.weights.resolve import open_weights
 
 ROOT = pathlib.Path(__file__).parents[1]
-UID = 54321  # of nobody here
-# An interpreter in a folder that is root's alone can be run with the right to read everything.
-READS_ALL = (
-    f"setpriv --reuid={UID} --regid={UID} --clear-groups --inh-caps=+dac_read_search "
-    "--ambient-caps=+dac_read_search"
-)
+UID = 43210  # of nobody here
+SETPRIV = f"setpriv --reuid={UID} --regid={UID} --clear-groups"
+# An interpreter in a folder that is root's alone is run with the right to read everything.
+READ_ALL = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
 
 
-def as_stranger(words, folder, **environment):
-    """Runs a command as a user whom the system does not know, in an empty environment."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        **environment,
-    }
-    return subprocess.run(
-        [*READS_ALL.split(), sys.executable, *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        cwd=folder,
-    )
+@pytest.fixture(scope="module")
+def as_stranger():
+    """A function that runs Python as a user whom the system does not know, in an empty environment."""
+    if os.getuid() != 0:
+        pytest.skip("only root can run a process as another user")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not installed")
+
+    def run(words, folder, prefix, **environment):
+        return subprocess.run(
+            [*prefix.split(), sys.executable, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                **environment,
+            },
+            cwd=folder,
+        )
+
+    tried = []
+    for prefix in (SETPRIV, f"{SETPRIV} {READ_ALL}"):
+        process = run(["-c", "import tl_toolkit.recipe, rich"], "/", prefix)
+        if process.returncode == 0:
+            return functools.partial(run, prefix=prefix)
+        tried.append(process.stderr.strip().rpartition("\n")[2])
+    return pytest.skip(f"another user cannot run {sys.executable}: {'; '.join(tried)}")
 
 
 @pytest.fixture
-def folder():
+def folder(as_stranger):
     """A folder of the stranger's; pytest's own ones are closed to others."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="tl_toolkit_stranger_"))
-    try:
-        os.chown(path, UID, UID)
-        if as_stranger(["-c", ""], path).returncode:
-            pytest.skip(f"setpriv cannot run {sys.executable} as another user")
-        yield path
-    except PermissionError:
-        pytest.skip("only root can run a process as another user")
-    finally:
-        shutil.rmtree(path)
+    os.chown(path, UID, UID)
+    yield path
+    shutil.rmtree(path)
 
 
 def test_nobody_has_this_user_id():
@@ -84,7 +91,9 @@ def in_cache(cache):
 
 
 @pytest.mark.parametrize("home", [None, "/", "/root", "/nowhere/at/all", "nowhere"])
-def test_without_a_home_all_goes_to_a_folder_of_the_user_s_own_and_one_line_says_so(folder, home):
+def test_without_a_home_all_goes_to_a_folder_of_the_user_s_own_and_one_line_says_so(
+    as_stranger, folder, home
+):
     (folder / "tmp").mkdir()
     os.chown(folder / "tmp", UID, UID)
     environment = {"TMPDIR": str(folder / "tmp")} | ({"HOME": home} if home else {})
@@ -100,7 +109,7 @@ def test_without_a_home_all_goes_to_a_folder_of_the_user_s_own_and_one_line_says
     assert sorted(path.name for path in folder.iterdir()) == ["tmp"]
 
 
-def test_a_folder_that_somebody_else_put_there_is_not_used(folder):
+def test_a_folder_that_somebody_else_put_there_is_not_used(as_stranger, folder):
     name = f"tl_toolkit-{UID}"
     (folder / name).mkdir()  # root's, and in sight of all
     (folder / name).chmod(0o777)
@@ -125,7 +134,7 @@ print(os.environ.get("TMPDIR"))
 """
 
 
-def test_a_read_only_root_with_one_folder_that_is_named(folder):
+def test_a_read_only_root_with_one_folder_that_is_named(as_stranger, folder):
     named = folder / "cache"
     process = as_stranger(
         ["-c", NO_TEMPORARY_FOLDER + LOOK + QUIET], "/", TL_TOOLKIT_CACHE=str(named)
@@ -137,7 +146,7 @@ def test_a_read_only_root_with_one_folder_that_is_named(folder):
     assert list((named / "tmp").iterdir()) == []
 
 
-def test_a_read_only_root_with_one_folder_that_is_the_working_folder(folder):
+def test_a_read_only_root_with_one_folder_that_is_the_working_folder(as_stranger, folder):
     process = as_stranger(["-c", NO_TEMPORARY_FOLDER + LOOK + QUIET], folder)
     found, log, temporary = process.stdout.splitlines()
     cache = folder / f"tl_toolkit-{UID}"
@@ -147,22 +156,48 @@ def test_a_read_only_root_with_one_folder_that_is_the_working_folder(folder):
     assert f"go to {str(cache)!r}" in line
 
 
-def test_where_nothing_can_be_written_only_what_needs_a_cache_fails_and_says_what_helps(folder):
-    script = f"""
-import tl_toolkit as tl
-assert tl.list_weights() and tl.Recipe(data="digits", strategy=tl.NewHead())
-{QUIET}
-from tl_toolkit.files.user_cache import cache_folder
-from tl_toolkit.cli.exit_codes import exit_codes
-with exit_codes():
-    cache_folder()
-"""
-    process = as_stranger(["-c", NO_TEMPORARY_FOLDER + script], "/")
-    assert (process.returncode, process.stdout) == (2, "None\nNone\n")
-    assert process.stderr == (
-        "error: There is no folder for downloads, features and temporary files: there is no home folder, and no "
-        "temporary folder can be written to either. Set TL_TOOLKIT_CACHE to a folder that can be written to\n"
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        (
+            "",
+            "There is no folder for downloads, features and temporary files: there is no home folder, and no "
+            "temporary folder can be written to either",
+        ),
+        (
+            "/cache",
+            "No temporary folder can be written to, and '/cache/tmp' cannot be made: Permission denied",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["train --data digits --strategy new-head", "predict run x.jpg", "models resnet18"]
+)
+def test_where_nothing_can_be_written_the_error_says_what_helps(
+    as_stranger, folder, named, message, words
+):
+    script = (
+        "import sys; from tl_toolkit.cli import app; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
+        "app.main()"
     )
+    process = as_stranger(
+        ["-c", NO_TEMPORARY_FOLDER + script, *words.split()], "/", TL_TOOLKIT_CACHE=named
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    message += ". Set TL_TOOLKIT_CACHE to a folder that can be written to"
+    assert process.stderr == f"error: {message}\n"
+
+
+def test_what_needs_no_cache_works_without_one(as_stranger, folder):
+    script = (
+        "import tl_toolkit as tl\n"
+        "assert tl.list_weights() and tl.Recipe(data='digits', strategy=tl.NewHead())\n"
+        "import sys; from tl_toolkit.cli import app; sys.argv = ['tl-toolkit', 'weights', 'resnet18']\n"
+        "app.main()"
+    )
+    process = as_stranger(["-c", NO_TEMPORARY_FOLDER + script], "/")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "resnet18.a1_in1k" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -182,7 +217,9 @@ def test_a_path_in_a_home_folder_that_is_not_there_is_refused(use, tmp_path, mon
 
 
 @pytest.mark.slow
-def test_keras_and_matplotlib_leave_nothing_in_the_working_folder_and_say_nothing(folder):
+def test_keras_and_matplotlib_leave_nothing_in_the_working_folder_and_say_nothing(
+    as_stranger, folder
+):
     script = (
         "import tl_toolkit as tl\n"
         "from keras.src.backend import config\n"
@@ -204,7 +241,7 @@ def test_keras_and_matplotlib_leave_nothing_in_the_working_folder_and_say_nothin
 @pytest.mark.parametrize(
     ("home", "seen"), [(None, "{cache}:"), ("/", "/:{cache}/npm"), ("{folder}", "{folder}:")]
 )
-def test_npm_gets_a_home_and_a_cache(folder, home, seen):
+def test_npm_gets_a_home_and_a_cache(as_stranger, folder, home, seen):
     npm = folder / "npm"
     npm.write_text('#!/bin/sh\necho "error: $HOME:$npm_config_cache" >&2; exit 1\n')
     npm.chmod(0o755)
@@ -221,7 +258,7 @@ def test_npm_gets_a_home_and_a_cache(folder, home, seen):
 
 
 @pytest.mark.long
-def test_a_stranger_trains_and_nothing_is_left_in_the_working_folder(folder):
+def test_a_stranger_trains_and_nothing_is_left_in_the_working_folder(as_stranger, folder):
     words = "-m tl_toolkit.cli train --data digits --weights digits --strategy new-head --epochs 1 --views 1"
     (folder / "tmp").mkdir()
     os.chown(folder / "tmp", UID, UID)

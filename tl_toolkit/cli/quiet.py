@@ -19,21 +19,20 @@ LOGGERS = ("tensorflow", "absl")  # of the Python side; the C++ side writes to f
 
 
 @contextlib.contextmanager
-def quiet_tensorflow() -> Iterator[pathlib.Path | None]:
+def quiet_tensorflow() -> Iterator[pathlib.Path]:
     """Within it file descriptor 2 is a log file, and `sys.stderr` is still the terminal.
 
     TensorFlow's first lines are written before it reads any log level: nothing else keeps them away. Enter it
     before TensorFlow is imported. The log is removed at the end, unless an unexpected error ends the block.
 
     Yields:
-        The log file; None where no temporary file can be made, and the messages stay in the terminal.
+        The log file.
+
+    Raises:
+        UnavailableError: There is no folder for temporary files.
     """
     provide_temporary_folder()
-    try:
-        descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
-    except OSError:
-        yield None
-        return
+    descriptor, name = tempfile.mkstemp(prefix="tl_toolkit_", suffix=".log")
     log, is_kept = pathlib.Path(name), False
     try:
         with _descriptor_2_is(descriptor), _loggers_write_to(log):

@@ -93,7 +93,10 @@ def cached_file(name: str) -> pathlib.Path:
 def provide_temporary_folder() -> None:
     """Gives Python, and the processes that it starts, a temporary folder in the cache if the system's are of no use.
 
-    Python takes the working folder then, or fails. Where the cache is of no use either, nothing changes.
+    Python takes the working folder then, or fails; TensorFlow is not imported without one.
+
+    Raises:
+        UnavailableError: Nothing can be written to.
     """
     try:
         found = tempfile.gettempdir()  # the first of some in which a file can be written
@@ -101,10 +104,15 @@ def provide_temporary_folder() -> None:
             return
     except FileNotFoundError:
         pass
-    with contextlib.suppress(InputError, OSError):
-        folder = cache_folder() / TEMPORARY
+    folder = cache_folder() / TEMPORARY
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    except OSError as error:
+        raise UnavailableError(
+            f"No temporary folder can be written to, and {str(folder)!r} cannot be made: {error.strerror}. "
+            f"{WAY_OUT.format(VARIABLE)}"
+        ) from error
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 def _folder_beside_temporary_ones(reason: str) -> pathlib.Path:

@@ -17,7 +17,7 @@ def _require_tensorflow(backend: str) -> None:
 # Looked at before Keras is imported too: a backend that is not installed would fail there, in its words.
 _require_tensorflow(os.environ.get("KERAS_BACKEND") or "tensorflow")
 
-provide_temporary_folder()  # Keras writes its files there first
+provide_temporary_folder()  # TensorFlow is not imported without one
 
 import keras  # noqa: E402
 
