@@ -2,8 +2,10 @@
 
 import hashlib
 import http.server
+import io
 import json
 import pathlib
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from huggingface_hub import constants
+from huggingface_hub.utils import are_progress_bars_disabled
 from torch_names import logits, state_dict
 
 import tl_toolkit as tl
@@ -215,3 +218,15 @@ def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(hub, monk
     assert hugging_face.find_cached(open_weights(f"{URI}@v2").spec) == other
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # the user's choice stays
     assert hugging_face.find_cached(open_weights(URI).spec) == there
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_download_draws_no_bar_of_its_own(hub, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Screen())
+    open_weights(URI)
+    assert sys.stderr.getvalue() == ""
+    assert not are_progress_bars_disabled()  # the user's own downloads have theirs

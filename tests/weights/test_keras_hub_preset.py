@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import sys
 
 import keras_hub
 import numpy as np
@@ -158,12 +159,15 @@ def test_a_downloaded_preset_is_found(monkeypatch, tmp_path):
     assert keras_hub_preset.find_cached(spec) == folder
 
 
-def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(monkeypatch, tmp_path):
+def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(
+    monkeypatch, tmp_path, capsys
+):
     import kagglehub
 
     def download(handle):
         folder = pathlib.Path(os.environ["KAGGLEHUB_CACHE"], "models", *handle.split("/"))
         folder.mkdir(parents=True)
+        print("kagglehub's bar", file=sys.stderr)
         return str(folder)
 
     monkeypatch.setattr(kagglehub, "model_download", download)
@@ -174,6 +178,7 @@ def test_a_cache_that_can_only_be_read_is_read_and_ours_takes_the_rest(monkeypat
     fetched = keras_hub_preset.fetch_preset("keras-hub:resnet_18_imagenet")
     assert fetched.is_relative_to(tmp_path / "cache" / "kagglehub")
     assert "KAGGLEHUB_CACHE" not in os.environ
+    assert capsys.readouterr().err == ""
     there = (
         tmp_path / ".cache" / "kagglehub" / keras_hub_preset.HANDLES / "resnet_18_imagenet" / "1"
     )

@@ -10,6 +10,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -18,6 +19,11 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+)
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
 )
 
 from tl_toolkit.catalog import WeightSpec
@@ -63,12 +69,17 @@ def fetch_uri(uri: str) -> pathlib.Path:
         os.environ.setdefault("HF_XET_CACHE", str(cache / "xet"))
     try:
         from_cache = not _is_reachable()
-        paths = [
-            huggingface_hub.hf_hub_download(
-                repository, file, revision=revision, cache_dir=cache, local_files_only=from_cache
-            )
-            for file in FILES
-        ]
+        with _hub_is_silent():
+            paths = [
+                huggingface_hub.hf_hub_download(
+                    repository,
+                    file,
+                    revision=revision,
+                    cache_dir=cache,
+                    local_files_only=from_cache,
+                )
+                for file in FILES
+            ]
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UnavailableError(f"{uri!r} is not on the Hugging Face Hub", False) from error
     except LocalEntryNotFoundError as error:
@@ -108,6 +119,20 @@ def _look_up(uri: str, cache: pathlib.Path | None) -> pathlib.Path | None:
     # Not a path: None, or a marker that the hub has no such file.
     paths = [path for file in FILES if isinstance(path := look_up(file), str)]
     return pathlib.Path(paths[-1]) if len(paths) == len(FILES) else None
+
+
+@contextlib.contextmanager
+def _hub_is_silent() -> Iterator[None]:
+    """Keeps huggingface_hub's own bars off standard error, unless its variable asks for them."""
+    is_asked_for = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None
+    if is_asked_for or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _is_reachable() -> bool:

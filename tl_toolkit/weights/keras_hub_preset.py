@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -105,7 +106,8 @@ def fetch_preset(uri: str) -> pathlib.Path:
         return found
     try:
         handle = presets[preset]["kaggle_handle"].removeprefix("kaggle://")
-        with environment(CACHE, cache):
+        # Its bar has no switch; the stage in which weights are loaded is shown already.
+        with environment(CACHE, cache), contextlib.redirect_stderr(io.StringIO()):
             return pathlib.Path(kagglehub.model_download(handle))
     except Exception as error:  # kagglehub passes on what its HTTP library raises
         raise UnavailableError(f"KerasHub cannot download {preset!r}: {error}") from error
