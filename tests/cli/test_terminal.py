@@ -72,6 +72,42 @@ def test_a_file_gets_a_line_only_as_often_as_said(monkeypatch):
     assert lines[-1] == "Training [new] head: 12 of 12 epoch 3/3 loss 0.500 val_top1 0.250"
 
 
+def test_a_file_gets_a_line_of_what_took_a_second_and_cannot_be_counted(monkeypatch):
+    clock = iter([0.0, 0.0, 2.34, 5.0, 5.0, 5.9])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    console = screen(is_terminal=False)
+    progress = TerminalProgress(console)
+    with progress.stage("Exporting [it]"):
+        pass
+    with progress.stage("Testing"):
+        pass
+    assert console.file.getvalue() == "Exporting [it]: 2.3 s\n"
+
+
+def test_a_stage_within_another_gets_no_line(monkeypatch):
+    monkeypatch.setattr(terminal, "SECONDS_WORTH_A_LINE", 0.0)
+    console = screen(is_terminal=False)
+    progress = TerminalProgress(console)
+    with progress.stage("Searching", total=2), progress.stage("Building the network"):
+        pass
+    with pytest.raises(ZeroDivisionError), progress.stage("Exporting"):
+        raise ZeroDivisionError
+    assert console.file.getvalue() == ""
+    with progress.stage("Testing"):
+        pass
+    assert console.file.getvalue() == "Testing: 0.0 s\n"
+
+
+def test_lines_beside_json_go_to_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "SECONDS_WORTH_A_LINE", 0.0)
+    with (
+        terminal.terminal(verbose=True, beside_json=True) as progress,
+        progress.stage("Classifying"),
+    ):
+        pass
+    assert capsys.readouterr() == ("", "Classifying: 0.0 s\n")
+
+
 def test_a_file_gets_a_line_in_place_of_a_table():
     console = screen(is_terminal=False)
     TerminalProgress(console).show(Table(("a",), (("1",),)), "trial 0: 1")

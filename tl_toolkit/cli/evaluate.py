@@ -27,7 +27,7 @@ def evaluate(
         json: Print the metrics as JSON.
         verbose: Show TensorFlow's own messages.
     """
-    with terminal(verbose) as progress:
+    with terminal(verbose, beside_json=json) as progress:
         from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 
         metrics = evaluate_exported(model, data, on_bad_image, progress)

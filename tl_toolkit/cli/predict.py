@@ -32,7 +32,7 @@ def predict(
         raise InputError("Name at least one image file.")
     if top < 1:
         raise InputError(f"--top must be at least 1. Received: {top}")
-    with terminal(verbose) as progress:
+    with terminal(verbose, beside_json=json) as progress:
         from tl_toolkit.export.classifier import load_classifier
 
         with progress.stage("Loading the model"):

@@ -19,10 +19,11 @@ from tl_toolkit.cli.quiet import quiet_tensorflow
 from tl_toolkit.progress import Progress, Stage, Table
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_WORTH_A_LINE = 1.0  # of a stage whose progress is not counted
 
 
 @contextlib.contextmanager
-def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
+def terminal(verbose: bool = False, beside_json: bool = False) -> Iterator[TerminalProgress]:
     """Shows progress in the terminal, and keeps TensorFlow's own messages out of it.
 
     It imports TensorFlow: only messages of a TensorFlow that was not imported before are kept out from the
@@ -30,6 +31,7 @@ def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
 
     Args:
         verbose: Leave TensorFlow's messages in the terminal.
+        beside_json: Show progress on standard error: standard output is for a program.
 
     Raises:
         InputError: Keras' backend is not TensorFlow.
@@ -42,15 +44,18 @@ def terminal(verbose: bool = False) -> Iterator[TerminalProgress]:
         ...     tl.run(tl.Recipe(data="folder:photos", strategy=tl.NewHead()), progress=progress)
     """
     with contextlib.nullcontext(None) if verbose else quiet_tensorflow() as log:
-        progress = TerminalProgress(Console(), log)
-        with progress.stage("Loading TensorFlow"):
+        progress = TerminalProgress(Console(stderr=beside_json), log)
+        # No work of the user's: a file that takes the output gets no line of it.
+        is_shown = progress.console.is_terminal
+        with progress.stage("Loading TensorFlow") if is_shown else contextlib.nullcontext():
             # Refuses another Keras backend, in this toolkit's words, before Keras is imported.
             importlib.import_module("tl_toolkit.models")
         yield progress
 
 
 class TerminalProgress(Progress):
-    """Bars with the time left; if the console is not a terminal, a line every half a minute.
+    """Bars with the time left; if the console is not a terminal, a line every half a minute, and one with the seconds
+    when what cannot be counted is done.
 
     Args:
         console: Where to.
@@ -76,7 +81,8 @@ class TerminalProgress(Progress):
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None = None, done: int = 0) -> Iterator[Stage]:
         if not self.console.is_terminal:
-            yield _Lines(self.console, title, total, done)
+            with self._line_at_the_end(title if total is None else None):
+                yield _Lines(self.console, title, total, done)
             return
         with self._lock:
             if self._open_stages == 0:
@@ -91,6 +97,22 @@ class TerminalProgress(Progress):
                 self._open_stages -= 1
                 if self._open_stages == 0:
                     self._bars.stop()
+
+    @contextlib.contextmanager
+    def _line_at_the_end(self, title: str | None) -> Iterator[None]:
+        """Prints a line with the seconds, for a stage within no other that has a title and took its time."""
+        with self._lock:
+            self._open_stages += 1
+            is_outermost = self._open_stages == 1
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_stages -= 1
+        seconds = time.monotonic() - begin
+        if title is not None and is_outermost and seconds >= SECONDS_WORTH_A_LINE:
+            self.message(f"{title}: {seconds:.1f} s")
 
     def message(self, text: str) -> None:
         self.console.print(escape(text), soft_wrap=True)
