@@ -63,6 +63,16 @@ def test_every_command_is_in_the_help(command):
         assert f"• {name}" in out
 
 
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_the_help_names_defaults_and_not_that_there_are_none(command, name):
+    code, out, _ = command(name, "--help")
+    words = " ".join(out.replace("│", " ").split())
+    assert (code, "default: None" in words) == (0, False)
+    if name in ("train", "search"):
+        for default in ("0.2", "error", "auto", "True"):
+            assert f"(default: {default})" in words
+
+
 @pytest.mark.parametrize("words", ["train --data digits --strategy new-head", "compare"])
 def test_a_cache_limit_that_is_none_is_refused(command, words):
     code, _, err = command(*words.split(), "--cache-limit", "-1")

@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from tl_toolkit.cli.cache_limit import feature_cache
+from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.tables import print_comparison
 from tl_toolkit.cli.terminal import terminal
 from tl_toolkit.recipe import DIGITS
@@ -16,14 +17,14 @@ FEW_SHOT = {"labels_per_class": 5, "test_fraction": 0.5}
 
 def compare(
     data: str = DIGITS,
-    weights: str | None = None,
-    backbone: str | None = None,
-    image_size: int | None = None,
-    labels_per_class: int | None = None,
-    test_fraction: float | None = None,
-    validation_fraction: float | None = None,
-    epochs: int | None = None,
-    cache_limit: float | None = None,
+    weights: Maybe[str] = None,
+    backbone: Maybe[str] = None,
+    image_size: Maybe[int] = None,
+    labels_per_class: Maybe[int] = None,
+    test_fraction: Maybe[float] = None,
+    validation_fraction: Maybe[float] = None,
+    epochs: Maybe[int] = None,
+    cache_limit: Maybe[float] = None,
     seeds: int = 3,
     output: pathlib.Path = pathlib.Path("saved_models/comparison"),
     overwrite: bool = False,

@@ -6,13 +6,14 @@ import tyro
 from rich.console import Console
 
 from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
+from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.terminal import drawn, terminal
 from tl_toolkit.errors import unknown_name
 from tl_toolkit.progress import Table
 
 
 def models(
-    name: tyro.conf.Positional[str | None] = None, image_size: int = 224, verbose: bool = False
+    name: tyro.conf.Positional[Maybe[str]] = None, image_size: int = 224, verbose: bool = False
 ) -> None:
     """Lists the networks, or shows the architecture table of one.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from tl_toolkit.cli.maybe import hint
 from tl_toolkit.errors import InputError
 from tl_toolkit.fields import annotations_of, plain_type
 from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
@@ -23,13 +24,14 @@ STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
 
 def _recipe_flags() -> type:
     """One optional flag per field of `Recipe`, with the strategy and its options as plain words."""
-    fields: list[Any] = [("data", str | None, None), ("strategy", str | None, None)]
-    fields += [(name, str | None, None) for name in STRATEGY_FIELDS[1:]]
+    word = Annotated[str | None, hint(None)]
+    fields: list[Any] = [(name, word, None) for name in ("data", *STRATEGY_FIELDS)]
     hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):
             kind = plain_type(hints[field.name])
-            fields.append((field.name, kind | None, None))
+            flag = Annotated[kind | None, hint(field.default)]  # type: ignore[valid-type]
+            fields.append((field.name, flag, None))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
     attributes = (Recipe.__doc__ or "").partition("Attributes:\n")[2]
     kept = [line for line in attributes.splitlines() if "strategy: What is trained." not in line]

@@ -8,6 +8,7 @@ import sys
 import tyro
 
 from tl_toolkit.cli.cache_limit import feature_cache
+from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import print_search
 from tl_toolkit.cli.terminal import terminal
@@ -15,7 +16,7 @@ from tl_toolkit.cli.terminal import terminal
 
 def search(
     flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
-    recipe: pathlib.Path | None = None,
+    recipe: Maybe[pathlib.Path] = None,
     axis: tuple[str, ...] = (),
     tuner: str = "bayesian",
     trials: int | None = 24,
@@ -26,7 +27,7 @@ def search(
     workers: int = 0,
     output: pathlib.Path = pathlib.Path("saved_models/search"),
     overwrite: bool = False,
-    cache_limit: float | None = None,
+    cache_limit: Maybe[float] = None,
     verbose: bool = False,
 ) -> None:
     """Searches batch size, learning rate and more, judged by validation images.

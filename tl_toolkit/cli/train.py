@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from tl_toolkit.cli.cache_limit import feature_cache
+from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 def train(
     flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
-    recipe: pathlib.Path | None = None,
-    output: pathlib.Path | None = None,
+    recipe: Maybe[pathlib.Path] = None,
+    output: Maybe[pathlib.Path] = None,
     overwrite: bool = False,
     plan: bool = False,
-    cache_limit: float | None = None,
+    cache_limit: Maybe[float] = None,
     checkpoint_seconds: float = 10.0,
     verbose: bool = False,
 ) -> None:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_toolkit.catalog import WeightSpec, list_weights
+from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.tables import print_json
 
 
-def weights(architecture: tyro.conf.Positional[str | None] = None, json: bool = False) -> None:
+def weights(architecture: tyro.conf.Positional[Maybe[str]] = None, json: bool = False) -> None:
     """Lists the weights that `--weights` takes by name.
 
     Args:
