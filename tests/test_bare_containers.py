@@ -24,6 +24,13 @@ SETPRIV = f"setpriv --reuid={UID} --regid={UID} --clear-groups"
 # An interpreter in a folder that is root's alone is run with the right to read everything.
 READ_ALL = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
 
+# This very interpreter can be run, also by itself, and its packages can be read.
+PROBE = """
+import subprocess, sys, rich, tl_toolkit.recipe
+subprocess.run([sys.executable, "-c", ""], check=True)
+print(sys.version)
+"""
+
 
 @pytest.fixture(scope="module")
 def as_stranger():
@@ -50,8 +57,8 @@ def as_stranger():
 
     tried = []
     for prefix in (SETPRIV, f"{SETPRIV} {READ_ALL}"):
-        process = run(["-c", "import tl_toolkit.recipe, rich"], "/", prefix)
-        if process.returncode == 0:
+        process = run(["-c", PROBE], "/", prefix)
+        if (process.returncode, process.stdout) == (0, f"{sys.version}\n"):
             return functools.partial(run, prefix=prefix)
         tried.append(process.stderr.strip().rpartition("\n")[2])
     return pytest.skip(f"another user cannot run {sys.executable}: {'; '.join(tried)}")
