@@ -1,30 +1,24 @@
-"""Shared by the benchmarks: networks as each library's users write them, photos, and a stopwatch."""
+"""Shared by the benchmarks: networks as each library's users write them, photos, and settings of the peers."""
 
 from __future__ import annotations
 
+import os
 import pathlib
-import statistics
+import shutil
 import tempfile
-import time
-from collections.abc import Callable
 
 import numpy as np
+from harness import CannotRunError, all_cores
 
 SIDE, CLASSES, PHOTOS = 224, 10, 512
-DEFAULT_PEER = {"TF_ENABLE_ONEDNN_OPTS": None}  # as TensorFlow decides on this processor
-ONEDNN_PEER = {"TF_ENABLE_ONEDNN_OPTS": "1"}
-
-
-def seconds_a_call(call: Callable[[], object], warm_up: int = 1, calls: int = 3) -> float:
-    """Median over a few calls, after some uncounted ones."""
-    for _ in range(warm_up):
-        call()
-    times = []
-    for _ in range(calls):
-        started = time.monotonic()
-        call()
-        times.append(time.monotonic() - started)
-    return statistics.median(times)
+# What Keras' documentation lets a user choose, by environment and `jit_compile`. Without a choice TensorFlow decides on
+# oneDNN by the processor, and Keras takes XLA ("auto"). Which is best is measured.
+ONEDNN_ON, ONEDNN_OFF = ({"TF_ENABLE_ONEDNN_OPTS": value} for value in "10")
+KERAS_SETTINGS: dict[str, tuple[dict[str, str], str | bool]] = {
+    "oneDNN on": (ONEDNN_ON, "auto"),
+    "oneDNN on, no XLA": (ONEDNN_ON, False),
+    "oneDNN off": (ONEDNN_OFF, "auto"),
+}
 
 
 def pixels(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,15 +32,21 @@ def keras_applications_model(trainable: bool = True):
     """ResNet-50 with a new head, as in the Keras guide on transfer learning."""
     import keras
 
-    base = keras.applications.ResNet50(
-        include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), pooling=None
-    )
+    shape = (SIDE, SIDE, 3)
+    base = keras.applications.ResNet50(include_top=False, weights=None, input_shape=shape)
+    return base, with_new_head(base, shape, trainable)
+
+
+def with_new_head(base, shape: tuple[int, int, int], trainable: bool):
+    """A base between rescaling and a new head, as in the Keras guide on transfer learning."""
+    import keras
+
     base.trainable = trainable
-    inputs = keras.Input((SIDE, SIDE, 3))
+    inputs = keras.Input(shape)
     x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
     x = base(x) if trainable else base(x, training=False)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    return base, keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
 
 
 def keras_hub_model(depth: int):
@@ -70,7 +70,7 @@ def keras_hub_model(depth: int):
     return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
 
 
-def compile_for_fit(model) -> None:
+def compile_for_fit(model, jit_compile: str | bool = "auto") -> None:
     """AdamW and cross-entropy on logits, as our recipes train."""
     import keras
 
@@ -78,6 +78,7 @@ def compile_for_fit(model) -> None:
         keras.optimizers.AdamW(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        jit_compile=jit_compile,
     )
 
 
@@ -90,11 +91,22 @@ def our_model(depth: int = 50):
     return assemble_classifier(architecture, PREPROCESSING["imagenet"], CLASSES)
 
 
-def torch_model(depth: int):
-    """A plain ResNet in PyTorch, channels last."""
+def torch_model(depth: int, compiled: bool = False):
+    """A plain ResNet in PyTorch, channels last, on all cores.
+
+    Raises:
+        CannotRunError: `torch.compile` has no C++ compiler to work with.
+    """
+    import torch
     from torch_resnet import channels_last
 
-    return channels_last(depth, CLASSES)
+    torch.set_num_threads(all_cores())
+    model = channels_last(depth, CLASSES)
+    if not compiled:
+        return model
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise CannotRunError("torch.compile needs a C++ compiler")
+    return torch.compile(model)
 
 
 def torch_images(images: np.ndarray):
@@ -150,3 +162,54 @@ def random_weights(depth: int = 50) -> pathlib.Path:
     if not path.exists():
         getattr(tl, f"ResNet{depth}")(weights=None).save(path)
     return path
+
+
+def small_network() -> dict[str, str | int]:
+    """A ResNet-18 of width 8 for small images, and a file of random weights for it, as fields of a recipe."""
+    path = pathlib.Path(tempfile.gettempdir(), "tl_toolkit_random_small.keras")
+    if not path.exists():
+        from tl_toolkit.catalog import Architecture
+        from tl_toolkit.models.resnet import build_resnet
+
+        build_resnet(Architecture.named("resnet18", width=8, stem="cifar")).save(path)
+    fields = {"backbone": "resnet18", "width": 8, "stem": "cifar"}
+    return {**fields, "weights": str(path), "preprocessing": "imagenet"}
+
+
+def guide_network(side: int, is_small: bool, trainable: bool, jit_compile: str | bool = "auto"):
+    """The Keras guide's network on a base that starts from a file of random weights, compiled."""
+    import keras
+
+    shape = (side, side, 3)
+    name = "small" if is_small else "resnet50"
+    path = pathlib.Path(tempfile.gettempdir(), f"tl_toolkit_random_keras_{name}.weights.h5")
+    if is_small:
+        base = _small_keras_base(shape)
+    else:
+        base = keras.applications.ResNet50(include_top=False, weights=None, input_shape=shape)
+    if not path.exists():
+        base.save_weights(path)
+    base.load_weights(path)
+    model = with_new_head(base, shape, trainable)
+    compile_for_fit(model, jit_compile)
+    return model
+
+
+def _small_keras_base(shape: tuple[int, int, int]):
+    """A ResNet-18 of width 8 with a 3 × 3 stem, in plain Keras."""
+    from keras import Input, Model, layers
+
+    def normalised(x, filters: int, size: int, stride: int = 1):
+        x = layers.Conv2D(filters, size, stride, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    inputs = Input(shape)
+    x = layers.ReLU()(normalised(inputs, 8, 3))
+    for stage, filters in enumerate((8, 16, 32, 64)):
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            y = layers.ReLU()(normalised(x, filters, 3, stride))
+            y = normalised(y, filters, 3)
+            shortcut = normalised(x, filters, 1, stride) if stride > 1 else x
+            x = layers.ReLU()(layers.Add()([y, shortcut]))
+    return Model(inputs, x)

@@ -1,4 +1,4 @@
-"""Runs the cases of a benchmark in turn, each in its own process, and compares them round by round."""
+"""Runs the cases of a benchmark in turn, each in its own process, round by round."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ import dataclasses
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 
+from stopwatch import Measured, Spent
+
 HERE = pathlib.Path(__file__).parent
+LEAST_ROUNDS = 3  # fewer say nothing of how far a figure can be trusted
+IDLE_ALLOWED = 0.2
+LEAST_IDLE = 0.1  # seconds
+TRIES = 3
+
+Case = Callable[[], Measured | dict[str, Measured]]
+
+
+class CannotRunError(Exception):
+    """A case needs something that this machine does not have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +32,14 @@ class Comparison:
     Attributes:
         what: What is compared.
         ours: Our row: a case, or `case: figure` where a case returns several figures.
-        peer: The row it is compared with.
+        peers: The rows of one peer in its different settings, of which the best median counts.
         target: The ratio to reach, or None.
         at_most: Whether the target is an upper bound.
     """
 
     what: str
     ours: str
-    peer: str
+    peers: tuple[str, ...]
     target: float | None = None
     at_most: bool = False
 
@@ -39,54 +50,127 @@ class Benchmark:
 
     Attributes:
         title: One line.
-        unit: Unit of the figures.
+        unit: Unit of the figures that do not name another.
         cases: By name, a function that measures once and returns one figure, or several by name, whose rows
-            are then called `case: figure`. Each runs in its own process.
+            are then called `case: name`, or `case` for the name "". Each runs in its own process.
+        minutes: How long it takes on two cores, about.
         comparisons: The ratios to report.
         environment: Environment variables of a case's process, on top of the shell's; None unsets one.
         more_is_better: Whether a larger figure is better.
         note: What the reader has to know about the figures.
-        rounds: How often every case is measured.
+        rounds: How often every case is measured, three times at least.
+        cores: How many cores the work keeps busy from beginning to end. A convolution network's steps can use
+            all; whatever also starts up, builds or traces, which Python does on one core, has 1.
     """
 
     title: str
     unit: str
-    cases: dict[str, Callable[[], float | dict[str, float]]]
+    cases: dict[str, Case]
+    minutes: int
     comparisons: tuple[Comparison, ...] = ()
     environment: dict[str, dict[str, str | None]] = dataclasses.field(default_factory=dict)
     more_is_better: bool = False
     note: str = ""
-    rounds: int = 3
+    rounds: int = LEAST_ROUNDS
+    cores: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounds < LEAST_ROUNDS:
+            raise ValueError(f"`rounds` must be {LEAST_ROUNDS} or more. Received: {self.rounds}")
+
+
+@dataclasses.dataclass
+class Results:
+    """What a benchmark gave.
+
+    Attributes:
+        rows: What each row measured, by round.
+        missing: Why a case could not be run, by its name.
+    """
+
+    rows: dict[str, dict[int, Measured]] = dataclasses.field(default_factory=dict)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def all_cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def idle_share(measured: Measured, cores: int) -> float:
+    """Returns the share of its time in which a figure's cores did nothing.
+
+    That is the time in which the contender did nothing at all; where its work can keep several cores busy, also
+    what they were short of being busy. A contender that has one core's work and does it is never idle, however
+    many cores there are. A wait that is itself the figure has no idle time, nor have a few hundredths of a second.
+    """
+    spent = measured.spent
+    idle = max(spent.idle, spent.wall - spent.cpu / cores)
+    return 0.0 if measured.is_wait or idle < LEAST_IDLE else idle / spent.wall
 
 
 def main(benchmark: Benchmark, path: str) -> None:
     """Runs `python benchmarks/NAME.py [CASE]`: one measurement of a case, or all rounds as Markdown."""
+    from tables import render
+
     if len(sys.argv) > 1:
-        print(json.dumps({"figure": benchmark.cases[sys.argv[1]]()}))
+        print(json.dumps(_answer(benchmark.cases[sys.argv[1]])))
     else:
         print(render(benchmark, measure(benchmark, path)))
 
 
-def measure(benchmark: Benchmark, path: str) -> dict[str, list[float]]:
-    """Returns a figure a round for every case, except for those whose library is not installed.
+def _answer(case: Case) -> dict:
+    """What a case's process prints: its figures, or why there are none."""
+    try:
+        figures = case()
+    except CannotRunError as error:
+        return {"missing": str(error)}
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("tl_toolkit"):
+            raise
+        return {"missing": f"{error.name} is not installed"}
+    figures = {"": figures} if isinstance(figures, Measured) else figures
+    return {"figures": {name: dataclasses.asdict(figure) for name, figure in figures.items()}}
+
+
+def measure(benchmark: Benchmark, path: str) -> Results:
+    """Measures every case once a round; one whose cores were idle is measured again.
 
     Raises:
         RuntimeError: A case failed.
     """
-    figures: dict[str, list[float]] = {}
+    results = Results()
     for round_number in range(benchmark.rounds):
         for name in benchmark.cases:
-            for row, figure in _run(benchmark, path, name).items():
-                figures.setdefault(row, []).append(figure)
-                print(
-                    f"{benchmark.title}, round {round_number + 1}, {row}: {figure:.3f}",
-                    file=sys.stderr,
-                    flush=True,
-                )
-    return figures
+            if name in results.missing:
+                continue
+            try:
+                figures = _measure_awake(benchmark, path, name)
+            except CannotRunError as error:
+                results.missing[name] = str(error)
+                continue
+            for row, figure in figures.items():
+                results.rows.setdefault(row, {})[round_number] = figure
+                _tell(f"{benchmark.title}, round {round_number + 1}, {row}: {_line(figure)}")
+    return results
 
 
-def _run(benchmark: Benchmark, path: str, name: str) -> dict[str, float]:
+def _measure_awake(benchmark: Benchmark, path: str, name: str) -> dict[str, Measured]:
+    """Returns the least idle of a few measurements, the first one if its cores were busy."""
+
+    def idlest(figures: dict[str, Measured]) -> float:
+        return max(idle_share(figure, benchmark.cores) for figure in figures.values())
+
+    best = _run(benchmark, path, name)
+    for _ in range(TRIES - 1):
+        if idlest(best) <= IDLE_ALLOWED:
+            break
+        _tell(f"{benchmark.title}, {name}: cores idle for {idlest(best):.0%}, measured again")
+        best = min(best, _run(benchmark, path, name), key=idlest)
+    return best
+
+
+def _run(benchmark: Benchmark, path: str, name: str) -> dict[str, Measured]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     environment |= benchmark.environment.get(name, {})
     environment = {key: value for key, value in environment.items() if value is not None}
@@ -94,45 +178,23 @@ def _run(benchmark: Benchmark, path: str, name: str) -> dict[str, float]:
         [sys.executable, path, name], capture_output=True, text=True, check=False, env=environment
     )
     if process.returncode:
-        if "ModuleNotFoundError" in process.stderr:
-            return {}
         raise RuntimeError(f"{benchmark.title}, {name}:\n{process.stderr[-2000:]}")
-    figure = json.loads(process.stdout.splitlines()[-1])["figure"]
-    if isinstance(figure, dict):
-        return {f"{name}: {key}": value for key, value in figure.items()}
-    return {name: figure}
+    answer = json.loads(process.stdout.splitlines()[-1])
+    if "missing" in answer:
+        raise CannotRunError(answer["missing"])
+    return {
+        f"{name}: {key}" if key else name: Measured(**figure | {"spent": Spent(**figure["spent"])})
+        for key, figure in answer["figures"].items()
+    }
 
 
-def render(benchmark: Benchmark, figures: dict[str, list[float]]) -> str:
-    """Returns the figures and the ratios as Markdown."""
-    lines = [f"## {benchmark.title}", ""]
-    if benchmark.note:
-        lines += [benchmark.note, ""]
-    lines += [f"| | median, {benchmark.unit} | range |", "|---|---|---|"]
-    lines += [f"| {name} | {_summary(values)} |" for name, values in figures.items()]
-    missing = [n for n in benchmark.cases if not any(row.startswith(n) for row in figures)]
-    lines += [f"| {name} | not installed | – |" for name in missing]
-    ratios = [_ratio(benchmark, figures, comparison) for comparison in benchmark.comparisons]
-    rows = [row for row in ratios if row]
-    if rows:
-        lines += ["", "| | ratio | range | target |", "|---|---|---|---|", *rows]
-    return "\n".join(lines) + "\n"
-
-
-def _ratio(benchmark: Benchmark, figures: dict[str, list[float]], comparison: Comparison) -> str:
-    pairs = list(
-        zip(figures.get(comparison.ours, []), figures.get(comparison.peer, []), strict=False)
+def _line(measured: Measured) -> str:
+    spent = measured.spent
+    return (
+        f"{measured.figure:.3f} {measured.unit or ''} ({spent.wall:.2f} s, {spent.cpu:.2f} s of CPU, "
+        f"{spent.idle:.2f} s idle)"
     )
-    if not pairs:
-        return ""
-    ratios = [ours / peer if benchmark.more_is_better else peer / ours for ours, peer in pairs]
-    bound = "≤" if comparison.at_most else "≥"
-    target = f"{bound} {comparison.target:g}×" if comparison.target is not None else "–"
-    low, high = min(ratios), max(ratios)
-    return f"| {comparison.what} | {statistics.median(ratios):.2f}× | {low:.2f}–{high:.2f}× | {target} |"
 
 
-def _summary(values: list[float]) -> str:
-    digits = 1 if statistics.median(values) >= 10 else 3
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):.{digits}f} | {low:.{digits}f}–{high:.{digits}f}"
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

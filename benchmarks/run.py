@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [NAME …]
 
-Leave the machine idle meanwhile. It takes hours; RESULTS.md is rewritten after each benchmark.
+Leave the machine idle meanwhile. It takes five hours on two cores; RESULTS.md is rewritten after each benchmark.
 """
 
 from __future__ import annotations
@@ -16,22 +16,39 @@ import platform
 import re
 import sys
 
-from harness import measure, render
+from harness import IDLE_ALLOWED, LEAST_ROUNDS, measure
+from tables import render
 
 NAMES = (
     "startup",
     "inference",
     "training_step",
     "frozen_layers",
+    "fixed_costs",
     "warm_cache",
     "jpeg_pipeline",
     "growth",
     "search",
 )
-PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "numpy")
+PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "onnxruntime", "numpy")
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+INTRODUCTION = f"""# Benchmark results
+
+`make bench` measures all of it again and rewrites this page, `python benchmarks/run.py NAME` one part. The cases of a
+benchmark run in turn, each in its own process, {LEAST_ROUNDS} rounds or more. Where a peer has several settings, the better
+one counts. A ratio compares two figures of the same round and is over 1 where tl_toolkit is better than the peer (where a
+target is ≤, it is the figure over the other one); median and range are over the rounds. Fewer than {LEAST_ROUNDS} rounds give no
+ratio.
+
+Steps are timed one by one, and a figure is that of the median step; epochs are sums of their steps. What comes behind the
+last step of a `fit` or `predict` is in a row of its own: there, TensorFlow 2.21 can wait for its tuning thread, cores idle.
+Wall and CPU seconds are those of the part of a case that its figure was made of, the CPU seconds those of all threads and
+children; "idle" is the largest share of a round's time in which neither did anything, or, where the work can keep all cores
+busy from beginning to end (steps of a network), in which cores were not. A case whose cores were idle for more than
+{IDLE_ALLOWED:.0%} of its time is measured again, and marked where it stays so.
+"""
 
 
 def machine() -> str:
@@ -55,23 +72,32 @@ def machine() -> str:
 
 def main(names: list[str]) -> None:
     """Measures, and replaces each benchmark's section of the page."""
-    sections = {}
-    if RESULTS.exists():
-        for part in RESULTS.read_text().split("\n## ")[1:]:
-            sections[part.splitlines()[0]] = f"## {part.strip()}\n"
     for name in names:
         benchmark = importlib.import_module(name).BENCHMARK
-        figures = measure(benchmark, str(HERE / f"{name}.py"))
-        page = render(benchmark, figures).strip()
-        sections[benchmark.title] = f"{page}\n\nMeasured on {machine()}\n"
-        titles = [importlib.import_module(n).BENCHMARK.title for n in NAMES]
-        ordered = [sections[title] for title in titles if title in sections]
-        RESULTS.write_text(
-            "# Benchmark results\n\n`make bench` measures again and rewrites this page. The cases of a benchmark run in turn, "
-            "each in its own process. A ratio compares two figures of the same round and is over 1 where "
-            "tl_toolkit is better than the peer; median and range are over the rounds.\n\n"
-            + "\n".join(ordered)
+        print(f"{benchmark.title}: about {benchmark.minutes} minutes", file=sys.stderr, flush=True)
+        section = render(benchmark, measure(benchmark, str(HERE / f"{name}.py")))
+        old = RESULTS.read_text() if RESULTS.exists() else ""
+        new = f"{section.strip()}\n\nMeasured on {machine()}\n"
+        RESULTS.write_text(page({**sections(old), benchmark.title: new}))
+
+
+def sections(text: str) -> dict[str, str]:
+    """Returns the parts of a page by their titles."""
+    parts = (f"## {part.strip()}\n" for part in text.split("\n## ")[1:])
+    return {part.splitlines()[0].removeprefix("## "): part for part in parts}
+
+
+def page(by_title: dict[str, str]) -> str:
+    """Returns the whole page, in the order of `NAMES`; what is not measured says how to do it."""
+    parts = [INTRODUCTION]
+    for name in NAMES:
+        benchmark = importlib.import_module(name).BENCHMARK
+        unmeasured = (
+            f"## {benchmark.title}\n\nNot measured yet: `python benchmarks/run.py {name}` does, in about "
+            f"{benchmark.minutes} minutes.\n"
         )
+        parts.append(by_title.get(benchmark.title, unmeasured))
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":
