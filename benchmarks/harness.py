@@ -101,11 +101,11 @@ def idle_share(measured: Measured, cores: int) -> float:
     """Returns the share of its time in which a figure's cores did nothing.
 
     That is the time in which the contender did nothing at all; where its work can keep several cores busy, also
-    what they were short of being busy. A contender that has one core's work and does it is never idle, however
+    what they were short of being busy, be it that other work had them. A contender that has one core's work and does it is never idle, however
     many cores there are. A wait that is itself the figure has no idle time, nor have a few hundredths of a second.
     """
     spent = measured.spent
-    idle = max(spent.idle, spent.wall - spent.cpu / cores)
+    idle = max(spent.idle, spent.wall - spent.cpu / cores if cores > 1 else 0.0)
     return 0.0 if measured.is_wait or idle < LEAST_IDLE else idle / spent.wall
 
 
@@ -133,14 +133,19 @@ def _answer(case: Case) -> dict:
     return {"figures": {name: dataclasses.asdict(figure) for name, figure in figures.items()}}
 
 
-def measure(benchmark: Benchmark, path: str) -> Results:
+def measure(benchmark: Benchmark, path: str, rounds: int | None = None) -> Results:
     """Measures every case once a round; one whose cores were idle is measured again.
+
+    Args:
+        benchmark: What to measure.
+        path: Its file.
+        rounds: How often; None: as the benchmark says.
 
     Raises:
         RuntimeError: A case failed.
     """
     results = Results()
-    for round_number in range(benchmark.rounds):
+    for round_number in range(rounds or benchmark.rounds):
         for name in benchmark.cases:
             if name in results.missing:
                 continue

@@ -46,7 +46,7 @@ Steps are timed one by one, and a figure is that of the median step; epochs are 
 last step of a `fit` or `predict` is in a row of its own: there, TensorFlow 2.21 can wait for its tuning thread, cores idle.
 Wall and CPU seconds are those of the part of a case that its figure was made of, the CPU seconds those of all threads and
 children; "idle" is the largest share of a round's time in which neither did anything, or, where the work can keep all cores
-busy from beginning to end (steps of a network), in which cores were not. A case whose cores were idle for more than
+busy from beginning to end (steps of a network), what the cores were short of that. A case whose cores were idle for more than
 {IDLE_ALLOWED:.0%} of its time is measured again, and marked where it stays so.
 """
 
