@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tl_toolkit.progress import Progress, Stage
@@ -86,3 +87,16 @@ class CountingStage(Stage):
 @pytest.fixture
 def recorded_progress():
     return RecordedProgress()
+
+
+@pytest.fixture
+def tuned_pipelines(monkeypatch):
+    """Of every `tf.data` pipeline that an iterator is made of, whether its parallelism is tuned."""
+    tuned, make_iterator = [], tf.data.Dataset.__iter__
+
+    def noted(dataset):
+        tuned.append(dataset.options().autotune.enabled is not False)
+        return make_iterator(dataset)
+
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", noted)
+    return tuned

@@ -140,6 +140,13 @@ def grey_levels(split):
     return pictures[:, 0, 0, 0].astype(int)
 
 
+def test_what_is_prepared_is_read_without_tuning(tuned_pipelines):
+    load_tfds("toy_shapes")
+    tuned_pipelines.clear()  # of preparing it
+    load_tfds("toy_shapes")
+    assert tuned_pipelines == [False, False]
+
+
 def test_train_and_test_splits_are_read_with_their_labels():
     source = load_tfds("toy_shapes")
     assert source.class_names == SHAPES

@@ -10,6 +10,7 @@ import numpy as np
 
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
+from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.library_folders import folder_can_be_made
 from tl_toolkit.files.user_cache import cache_folder
@@ -92,10 +93,9 @@ def _read_rows(
     import tensorflow_datasets as tfds
 
     decoders = {image_key: tfds.decode.SkipDecoding()}
+    stored = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
     rows = []
-    for row in builder.as_dataset(
-        split=split, decoders=decoders, shuffle_files=False
-    ).as_numpy_iterator():
+    for row in without_autotuning(stored).as_numpy_iterator():
         rows.append((row[image_key], row[label_key]))
         stage.advance()
     return rows
