@@ -36,7 +36,7 @@ def keras_predict(make: Callable, jit_compile: str | bool) -> dict[str, Measured
     with Stopwatch() as watch:
         timer = StepTimer(watch)
         model.predict(images, batch_size=BATCH, verbose=0, callbacks=[timer])
-        end = timer.after_last_step()
+        end = timer.waits()
     steps = timer.passes[0][WARM_UP:]
     return {"": a_second(BATCH, steps), "wait at the end of `predict`": wait(end)}
 

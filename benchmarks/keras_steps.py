@@ -9,8 +9,9 @@ from stopwatch import NOTHING, Spent, Stopwatch
 class StepTimer(keras.callbacks.Callback):
     """Times every batch from the end of the one before, so with what it waits for: its data among others.
 
-    A pass's first batch is timed from the pass's begin. What follows the last batch of a pass is in no step: where
-    the pipeline ends, TensorFlow can wait for its tuning thread (see `tl_toolkit.data.parallelism`).
+    A pass's first batch is timed from its own begin. What lies between the last batch of a pass and the first one of
+    the next is in no step: where a pipeline ends, TensorFlow can wait for its tuning thread (see
+    `tl_toolkit.data.parallelism`), and `fit` ends an epoch's pipeline when it begins the next.
 
     Attributes:
         passes: The steps of each epoch, evaluation and prediction.
@@ -23,16 +24,26 @@ class StepTimer(keras.callbacks.Callback):
         super().__init__()
         self.passes: list[list[Spent]] = []
         self._watch = watch
-        self._before = NOTHING
+        self._before: Spent | None = None
+        self._between = NOTHING
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._begin()
+        self.passes.append([])
 
     def on_test_begin(self, logs=None):
-        self._begin()
+        self.passes.append([])
 
     def on_predict_begin(self, logs=None):
-        self._begin()
+        self.passes.append([])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._begin_step()
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._begin_step()
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        self._begin_step()
 
     def on_train_batch_end(self, batch, logs=None):
         self._end_step()
@@ -43,24 +54,21 @@ class StepTimer(keras.callbacks.Callback):
     def on_predict_batch_end(self, batch, logs=None):
         self._end_step()
 
-    def _begin(self) -> None:
-        self._before = self._watch.read()
-        self.passes.append([])
+    def _begin_step(self) -> None:
+        if self.passes[-1]:
+            return
+        now = self._watch.read()
+        if self._before is not None:
+            self._between += now - self._before
+        self._before = now
 
     def _end_step(self) -> None:
         now = self._watch.read()
+        assert self._before is not None
         self.passes[-1].append(now - self._before)
         self._before = now
 
-    @property
-    def last_step(self) -> Spent:
-        """What was spent when the last batch ended."""
-        return self._before
-
-    def after_last_step(self) -> Spent:
-        """What was spent since the last batch: call it when `fit` or `predict` is back."""
-        return self._watch.read() - self._before
-
-    def seconds_of_steps(self) -> Spent:
-        """What all steps of all passes took."""
-        return sum((step for steps in self.passes for step in steps), NOTHING)
+    def waits(self) -> Spent:
+        """What was spent between the passes and since the last one: call it when `fit` or `predict` is back."""
+        assert self._before is not None
+        return self._between + (self._watch.read() - self._before)

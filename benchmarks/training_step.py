@@ -74,7 +74,7 @@ def keras_fit(make: Callable, jit_compile: str | bool) -> dict[str, Measured]:
     with Stopwatch() as watch:
         timer = StepTimer(watch)
         model.fit(images, labels, batch_size=BATCH, verbose=0, callbacks=[timer])
-        end = timer.after_last_step()
+        end = timer.waits()
     return {"": a_second(BATCH, timer.passes[0][WARM_UP:]), "wait at the end of `fit`": wait(end)}
 
 
