@@ -78,7 +78,7 @@ def guide(strategy: str, jit_compile: str | bool) -> dict[str, Measured]:
     return {
         "": seconds(before + first + later * (EPOCHS - 1)),
         "a later epoch": seconds(later),
-        f"waits at the ends of {MEASURED_EPOCHS} epochs": wait(end),
+        f"behind the last steps of {MEASURED_EPOCHS} epochs": wait(end),
     }
 
 

@@ -123,7 +123,7 @@ def plain_search(jit_compile: str | bool) -> dict[str, Measured]:
     return {
         "": seconds(a_trial * TRIALS),
         "a later epoch": seconds(later),
-        f"waits at the ends of {MEASURED_TRIALS * MEASURED_EPOCHS} epochs": wait(waits),
+        f"behind the last steps of {MEASURED_TRIALS * MEASURED_EPOCHS} epochs": wait(waits),
     }
 
 
