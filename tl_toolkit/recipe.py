@@ -20,6 +20,8 @@ from tl_toolkit.catalog import (
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
+from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.manifest import check_file
 
 ClassBalance = Literal["none", "weights", "sampling"]
 Optimizer = Literal["adamw", "sgd"]
@@ -34,6 +36,7 @@ Positive = Annotated[float, Over(0)]
 DEFAULT_WEIGHTS = "imagenet"
 DIGITS = "digits"  # data, and the weights that suit it
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
+CHANGED_BY_HAND = "To train with a recipe that you changed, give a copy of it outside this folder."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,11 +271,17 @@ class Recipe:
 
     def save(self, path: str | pathlib.Path) -> None:
         """Writes the recipe as JSON."""
-        pathlib.Path(path).write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="utf-8")
+        write_json(pathlib.Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Recipe:
-        """Reads the JSON that `save` wrote, such as `recipe.json` in a run's folder."""
+        """Reads the JSON that `save` wrote, such as `recipe.json` in a run's folder.
+
+        Raises:
+            InputError: It cannot be read or is no recipe; or it lies in a finished folder of this toolkit and is
+                not as it was written there: change a copy of it elsewhere.
+        """
+        check_file(pathlib.Path(path), way_out=CHANGED_BY_HAND)
         try:
             return cls.from_json(json.loads(pathlib.Path(path).read_bytes()))
         except OSError as error:

@@ -13,6 +13,7 @@ from tl_toolkit.experiments.compare import StrategyResult, compare, comparison_r
 from tl_toolkit.experiments.evaluate import evaluate
 from tl_toolkit.experiments.run_folder import MARKER
 from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.files.manifest import MANIFEST
 
 
 @pytest.mark.slow
@@ -35,8 +36,14 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         "best",
         "comparison.json",
         "comparison.png",
+        MANIFEST,
         MARKER,
     }
+    verified = tl.verify(output)
+    assert (verified.is_whole, verified.unknown) == (True, ())
+    assert {"comparison.json", "best/metrics.json", "best/saved_model/saved_model.pb"} < set(
+        verified.intact
+    )
     written = [
         StrategyResult(**row) for row in json.loads((output / "comparison.json").read_text())
     ]
@@ -162,6 +169,7 @@ def test_a_comparison_that_was_stopped_resumes(
         "best",
         "comparison.json",
         "comparison.png",
+        MANIFEST,
         MARKER,
     }
 

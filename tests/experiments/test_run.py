@@ -28,6 +28,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.run_folder import MARKER, default_folder
 from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.files.manifest import MANIFEST
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
@@ -43,6 +44,7 @@ FILES = {
     "recipe.weights.json",
     "saved_model",
     "summary.md",
+    MANIFEST,
     MARKER,
     "training_curves.png",
     "versions.json",
@@ -480,13 +482,20 @@ def test_wrong_names_are_answered_with_the_right_ones_and_leave_nothing_behind(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("weights", ["~nobody-at-all/run", "x" * 5000], ids=["~", "long"])
+def test_weights_that_cannot_be_looked_up_are_refused(weights, tmp_path):
+    recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), weights=weights)
+    with pytest.raises(tl.InputError, match="cannot be looked up"):
+        tl.run(recipe, tmp_path / "run")
+
+
 def test_a_saved_model_that_lies_around_is_not_that_of_weights_with_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = tmp_path / "saved_model" / SEEN_IMAGES
     seen.parent.mkdir(parents=True)
     seen.write_text("0123456789abcdef\n")
     recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
-    assert run_module._seen_by_the_weights(recipe) == set()
-    assert run_module._seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {
+    assert run_module.seen_by_the_weights(recipe) == set()
+    assert run_module.seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {
         "0123456789abcdef"
     }

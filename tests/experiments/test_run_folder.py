@@ -1,12 +1,16 @@
 """Who writes an output folder, and when."""
 
+import json
 import os
 import pathlib
 import types
 
 import pytest
 import tensorflow as tf
+from damage import KINDS, MANY, damage, randoms
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tl_toolkit.errors import InputError, LostWorkerError
 from tl_toolkit.experiments.run import inputs_of
@@ -21,6 +25,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
     sole_writer,
 )
+from tl_toolkit.files.manifest import MANIFEST, verify
 from tl_toolkit.recipe import NewHead, Recipe
 
 
@@ -180,7 +185,7 @@ def test_a_finished_output_is_replaced_by_a_finished_one_alone(tmp_path):
         (partial_folder(folder) / "summary.md").write_text("new")
         assert (folder / "saved_model" / "saved_model.pb").read_text() == "old"
         finish_output(folder)
-    assert {path.name for path in folder.iterdir()} == {"summary.md", MARKER}
+    assert {path.name for path in folder.iterdir()} == {"summary.md", MARKER, MANIFEST}
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -226,6 +231,62 @@ def test_a_folder_of_the_users_called_partial_is_left_alone(tmp_path):
     ):
         raise AssertionError("written to")
     assert [p.name for p in (tmp_path / "run.partial").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("contents", [b"", b'{"kind": "ru', b'{"kinf": "run"}', b"\xff"])
+def test_a_damaged_marker_of_unfinished_work_says_how_to_go_on(contents, tmp_path):
+    folder, partial = tmp_path / "run", tmp_path / "run.partial"
+    with sole_writer(folder, RUN, overwrite=False):
+        (partial / "checkpoints").mkdir()
+    (partial / MARKER).write_bytes(contents)
+    with (
+        pytest.raises(InputError, match=r'damaged, .*write \{"kind": "run"\} into that file'),
+        sole_writer(folder, RUN, overwrite=True),
+    ):
+        raise AssertionError("written to")
+    (partial / MARKER).write_text('{"kind": "run"}')
+    with sole_writer(folder, RUN, overwrite=False):
+        assert (partial / "checkpoints").is_dir()
+
+
+@MANY
+@given(kind=st.sampled_from(KINDS), where=randoms)
+def test_a_finished_output_with_a_damaged_marker_is_kept_or_replaced_as_one(
+    kind, where, tmp_path_factory
+):
+    folder = finished(tmp_path_factory.mktemp("finished") / "run")
+    written = contents_of(folder / MARKER)
+    with damage(folder / MARKER, kind, where):
+        marker = contents_of(folder / MARKER)
+        if marker.get("finished") and marker.get("files") == written["files"]:
+            check_output(folder, overwrite=True)
+            return
+        with pytest.raises(InputError, match="so overwrite does not replace it"):
+            check_output(folder, overwrite=True)
+
+
+def contents_of(path):
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+
+
+def test_the_manifest_is_written_last_and_lists_no_checkpoints(tmp_path, monkeypatch):
+    folder, written = tmp_path / "run", []
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda one, other: written.append(other.name) or replace(one, other)
+    )
+    with sole_writer(folder, RUN, overwrite=False):
+        (partial_folder(folder) / "checkpoints").mkdir()
+        for name in ("checkpoints/ckpt-1.index", "summary.md", "mine.txt"):
+            (partial_folder(folder) / name).write_text(name)
+        finish_output(folder)
+    assert written[-2:] == [MARKER, MANIFEST]
+    found = verify(folder)
+    assert set(found.intact) == {"summary.md", MARKER}
+    assert found.unknown == ("checkpoints/ckpt-1.index", "mine.txt")
 
 
 def test_two_spellings_of_one_folder_exclude_each_other(tmp_path, monkeypatch):

@@ -16,7 +16,12 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import evaluate
-from tl_toolkit.experiments.run import inputs_of, process_of_chief, write_run
+from tl_toolkit.experiments.run import (
+    inputs_of,
+    process_of_chief,
+    seen_by_the_weights,
+    write_run,
+)
 from tl_toolkit.experiments.run_folder import (
     CHECKPOINTS,
     COMPARISON,
@@ -167,6 +172,8 @@ def compare(
     context = context or Context()
     reads = [path for recipe in recipes for path in inputs_of(recipe)]
     check_output(output, overwrite, reads)
+    for recipe in recipes:
+        seen_by_the_weights(recipe)  # a damaged list is refused before the training
     processes = ProcessGroup(context.devices(recipes[0]))
     shown = (progress or context.progress) if processes.is_chief else SILENT
     context = dataclasses.replace(context, progress=shown)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.files.atomic import write_json, write_text
+from tl_toolkit.files.atomic import write_json, write_text, written_aside
 from tl_toolkit.progress import Progress
 from tl_toolkit.report.plots import plot_confusion_matrix, plot_training_curves
 from tl_toolkit.report.summary import write_summary
@@ -84,10 +84,7 @@ def write_report(
         write_json(folder / "plan.json", experiment.plan.to_json())
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "versions.json", _versions())
-        with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, history[0])
-            writer.writeheader()
-            writer.writerows(history)
+        _write_history(history, folder / "history.csv")
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),
@@ -99,6 +96,13 @@ def write_report(
         write_text(folder / "summary.md", page)
         if progress.log_file is not None and progress.log_file.is_file():
             shutil.copyfile(progress.log_file, folder / TENSORFLOW_LOG)
+
+
+def _write_history(history: list[dict[str, float]], path: pathlib.Path) -> None:
+    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, history[0])
+        writer.writeheader()
+        writer.writerows(history)
 
 
 def _versions() -> dict[str, str]:

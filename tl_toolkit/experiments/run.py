@@ -32,6 +32,7 @@ from tl_toolkit.experiments.run_folder import (
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
 from tl_toolkit.report.caveats import caveats
@@ -79,7 +80,7 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png`,
     `confusion_matrix.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
-    logits) and `saved_model/` (to serve).
+    logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
 
@@ -103,6 +104,7 @@ def run(
     context = context or Context()
     processes = ProcessGroup(context.devices(recipe))
     shown = (progress or context.progress) if processes.is_chief else SILENT
+    seen_by_the_weights(recipe)  # a damaged list is refused before the training
     with (
         shared_output(output, RUN, overwrite, processes, reads) as folder,
         process_of_chief(processes) as process,
@@ -137,7 +139,7 @@ def write_run(
     with progress.stage("Testing"):
         logits, labels = predict_logits(experiment, dataset.test)
     test = classification_metrics(logits, labels, dataset.class_names)
-    seen_before = _seen_by_the_weights(experiment.recipe)
+    seen_before = seen_by_the_weights(experiment.recipe)
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
     notes = (*experiment.notes, *caveats(test, seen_test_images))
     experiment = dataclasses.replace(experiment, notes=notes)
@@ -156,6 +158,7 @@ def write_run(
         f"probability differs from the trained model's by more than {difference:.1e}",
     }
     write_model_card(trained, test, facts, partial)
+    _write_manifest_of(partial / SAVED_MODEL)
     write_report(trained, test, facts, partial, progress)
     write_pin(experiment.weights, partial / "recipe.json")
     finish_output(folder)
@@ -183,6 +186,12 @@ def process_of_chief(processes: ProcessGroup) -> Iterator[FreshProcess | None]:
         yield process
 
 
+def _write_manifest_of(saved_model: pathlib.Path) -> None:
+    """Lists all files of a SavedModel in it, so that a copy of it elsewhere is checked too."""
+    files = [p.relative_to(saved_model).as_posix() for p in saved_model.rglob("*") if p.is_file()]
+    write_manifest(saved_model, files)
+
+
 def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     """Returns the files and folders of the user's that a recipe reads."""
     scheme, _, argument = recipe.data.partition(":")
@@ -198,12 +207,20 @@ def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     return paths
 
 
-def _seen_by_the_weights(recipe: Recipe) -> set[str]:
-    """Digests of the images that the run behind these weights learned from or was selected by."""
+def seen_by_the_weights(recipe: Recipe) -> set[str]:
+    """Digests of the images that the run behind these weights learned from or was selected by.
+
+    Raises:
+        InputError: The run's list of them is damaged.
+    """
     if recipe.weights is None:
         return set()
-    path = user_path(recipe.weights)
-    if not path.exists():  # a name, and not a place
+    try:
+        path = user_path(recipe.weights)
+        is_place = path.exists()
+    except (InputError, OSError):  # opening it says what is wrong with it
+        return set()
+    if not is_place:  # a name
         return set()
     return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
 

@@ -1,7 +1,8 @@
 """The folder that a run, a comparison or a search leaves behind, and what of it may ever be replaced.
 
 While it is written it is called `NAME.partial`; finished, it is renamed to `NAME`. A file in it, `MARKER`, says
-that this toolkit made it and lists every file that it put there. Nothing without that file is ever removed.
+that this toolkit made it and lists every file that it put there. Nothing without that file is ever removed. The
+manifest, which is written last, says what was in each file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tl_toolkit.data.left_behind import is_made_by_system
 from tl_toolkit.devices.process_group import LOST, ProcessGroup, explain_lost_workers
 from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.manifest import MANIFEST, write_manifest
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.recipe import Recipe
 
@@ -194,7 +196,10 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
         shutil.rmtree(replaced)
     if folder.exists():
         _check_replaceable(folder)
-    write_json(partial / MARKER, {"kind": kind, "finished": True, "files": ours})
+    write_json(partial / MARKER, {"kind": kind, "finished": True, "files": [*ours, MANIFEST]})
+    # Checkpoints go when all is done.
+    kept = [file for file in ours if not file.startswith(f"{CHECKPOINTS}/")]
+    write_manifest(partial, [*kept, MARKER])
     if folder.exists():
         folder.rename(replaced)
     try:
@@ -238,7 +243,7 @@ def _check_replaceable(folder: pathlib.Path) -> None:
             f"{str(folder)!r} was not made by this toolkit, or not finished, so overwrite does not replace it. "
             "Choose another output, or remove it yourself."
         )
-    ours = {*marker["files"], MARKER}
+    ours = {*marker.get("files", ()), MARKER}
     foreign = [
         path.relative_to(folder).as_posix()
         for path in sorted(folder.rglob("*"))
@@ -264,6 +269,12 @@ def _claim_partial(partial: pathlib.Path, kind: str, overwrite: bool) -> None:
         unfinished.unlink()
     if partial.exists() and any(partial.iterdir()):
         found = _read_marker(partial).get("kind")
+        if found is None and (partial / MARKER).is_file():
+            raise InputError(
+                f"{str(partial / MARKER)!r} is damaged, so nothing says what that folder holds. If it is this "
+                f'unfinished {kind}, write {{"kind": "{kind}"}} into that file to go on with it; else choose '
+                "another output."
+            )
         if found != kind:
             what = f"holds an unfinished {found}" if found else "was not made by this toolkit"
             raise InputError(

@@ -14,12 +14,24 @@ import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
 from tl_toolkit.export.saved_model import CARD, SAVED_MODEL
+from tl_toolkit.files.manifest import check_files
 
 Image = str | pathlib.Path | bytes | np.ndarray
 BATCH_SIZE = 32
+# What TensorFlow raises for a SavedModel that is not whole, and JSON for the card of one.
+UNREADABLE = (
+    tf.errors.OpError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +128,7 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
             classes with the best available weights, or the name of weights.
 
     Raises:
-        InputError: There is none, or the weights classify nothing.
+        InputError: There is none, it is damaged, or the weights classify nothing.
 
     Example:
         >>> classifier = tl.load_classifier("saved_models/my_run")
@@ -133,9 +145,15 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
             f"{str(path)!r} is not an exported classifier. Expected a finished run's folder, the saved_model "
             "folder in it, a network such as resnet50, or a name that `tl-toolkit weights` lists."
         )
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    loaded = tf.saved_model.load(str(folder))
-    return Classifier(folder, loaded.signatures, card, kept=loaded)
+    check_files(folder, but=[SEEN_IMAGES.as_posix()])
+    try:
+        card = json.loads((folder / CARD).read_bytes())
+        loaded = tf.saved_model.load(str(folder))
+        return Classifier(folder, loaded.signatures, card, kept=loaded)
+    except UNREADABLE as error:
+        raise InputError(
+            f"The SavedModel {str(folder)!r} cannot be read: {error}. Restore it from a copy, or train again."
+        ) from error
 
 
 def _batches(images: list[Image]) -> Iterable[list[Image]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import keras
 
+from tl_toolkit.files.manifest import check_file
+
 # Keras 3.15 takes about 2 a block: for 600 basic blocks a limit of 1,150 is too low and 1,250 enough. The
 # limit costs nothing, so there is room for another Keras, or another block, to take more.
 FRAMES_A_BLOCK = 20
@@ -34,8 +36,12 @@ def load_model(path: str | pathlib.Path) -> keras.Model:
     Returns:
         The model, not compiled. A model of `run` ends in logits: compile it with a loss of
         `from_logits=True`.
+
+    Raises:
+        InputError: The file lies in a finished run's folder and is not as the run wrote it.
     """
     from tl_toolkit.models import batch_norm, preprocessing  # noqa: F401  their layers register
 
+    check_file(pathlib.Path(path))
     with recursion_room(2000):
         return keras.models.load_model(path, compile=False)

@@ -16,6 +16,7 @@ import numpy as np
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.catalog.imagenet import KERAS_EPSILON
 from tl_toolkit.errors import InputError
+from tl_toolkit.files.manifest import check_file
 from tl_toolkit.models.describe import (
     architecture_of_tensors,
     describe_architecture,
@@ -45,6 +46,7 @@ def read_spec(path: pathlib.Path) -> WeightSpec | None:
     if path.suffix != ".keras":
         tensors = read_tensors(path)
         return spec_of_biased(tensors, path) if "conv1_conv/bias" in tensors else None
+    check_file(path)
     with _errors(path), zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))["config"]
     dense = {
@@ -64,8 +66,9 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every tensor by its `layer/variable` name.
 
     Raises:
-        InputError: The file is damaged, or was written by Keras before 3.10, without layer names.
+        InputError: The file is damaged, is in a finished run and not as it was written there, or was written by Keras before 3.10, without layer names.
     """
+    check_file(path)
     tensors: dict[str, np.ndarray] = {}
     with _errors(path), _h5(path) as file:
 

@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.files.manifest import check_file
 from tl_toolkit.weights import keras_file, safetensors_file
 
 MODEL_FILE = "model.keras"
@@ -21,6 +22,7 @@ def accepts(path: pathlib.Path) -> bool:
 
 def read_spec(path: pathlib.Path) -> WeightSpec:
     """Returns the spec that the run wrote."""
+    check_file(path / SPEC_FILE)
     return safetensors_file.parse_spec((path / SPEC_FILE).read_bytes(), path / SPEC_FILE)
 
 
