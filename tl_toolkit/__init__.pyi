@@ -11,6 +11,8 @@ from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier
 from .export.classifier import load_classifier as load_classifier
+from .files.manifest import Verification as Verification
+from .files.manifest import verify as verify
 from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress

@@ -32,7 +32,9 @@ def command(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("words", ["--help", "train --help", "weights", "weights resnet18 --json"])
+@pytest.mark.parametrize(
+    "words", ["--help", "train --help", "weights", "weights resnet18 --json", "verify ."]
+)
 def test_help_and_lists_load_no_tensorflow(words):
     script = (
         "import sys; from tl_toolkit.cli import app; sys.argv = ['tl-toolkit', *sys.argv[1:]]\n"
@@ -44,7 +46,7 @@ def test_help_and_lists_load_no_tensorflow(words):
         [sys.executable, "-c", script, *words.split()], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
-    assert len(process.stdout) > 50
+    assert len(process.stdout + process.stderr) > 50
 
 
 def test_every_command_is_in_the_help(command):
@@ -56,6 +58,7 @@ def test_every_command_is_in_the_help(command):
         "compare",
         "predict",
         "evaluate",
+        "verify",
         "models",
         "weights",
         "launch",

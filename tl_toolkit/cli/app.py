@@ -9,7 +9,17 @@ from collections.abc import Callable
 
 import tyro
 
-from tl_toolkit.cli import compare, evaluate, launch, models, predict, search, train, weights
+from tl_toolkit.cli import (
+    compare,
+    evaluate,
+    launch,
+    models,
+    predict,
+    search,
+    train,
+    verify,
+    weights,
+)
 from tl_toolkit.cli.exit_codes import exit_codes
 from tl_toolkit.files.user_cache import VARIABLE
 
@@ -19,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
+    "verify": verify.verify,
     "models": models.models,
     "weights": weights.weights,
     "launch": launch.launch,
