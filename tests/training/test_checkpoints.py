@@ -118,7 +118,9 @@ def test_a_number_that_is_saved_again_replaces_the_one_before(keep, variable, tm
     np.testing.assert_array_equal(variable, [7, 7, 7])
 
 
-@pytest.mark.parametrize("contents", [None, b"", b"\0" * 40, b'model_checkpoint_path: "ckpt-'])
+@pytest.mark.parametrize(
+    "contents", [None, b"", b"\0" * 40, b"\xff" * 9, b'model_checkpoint_path: "ckpt-']
+)
 def test_checkpoints_are_found_without_their_list(contents, variable, tmp_path):
     checkpoints = Checkpoints(tmp_path, [variable])
     for number in (9, 10):

@@ -38,8 +38,7 @@ class Checkpoints:
         )
         self._folder = folder
         with contextlib.suppress(FileNotFoundError):
-            if not (folder / "checkpoint").read_bytes():  # the manager fails on an empty list
-                (folder / "checkpoint").unlink()
+            _drop_unreadable(folder / "checkpoint")
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
         self.damaged: list[str] = []
 
@@ -87,3 +86,13 @@ class Checkpoints:
         """Those in the folder, newest first, where TensorFlow's list of them is lost."""
         paths = [str(path.with_suffix("")) for path in self._folder.glob("ckpt-*.index")]
         return sorted(paths, key=lambda path: -int(path.rpartition("-")[2]))
+
+
+def _drop_unreadable(listed: pathlib.Path) -> None:
+    """Removes TensorFlow's list of checkpoints if it is empty or no text: the manager fails on it."""
+    try:
+        is_text = bool(listed.read_text("utf-8"))
+    except UnicodeDecodeError:
+        is_text = False
+    if not is_text:
+        listed.unlink()
