@@ -86,7 +86,12 @@ INHERITED = (
         "keras-tuner continues after any error, and prints its traceback.",
     ),
     InheritedName(TUNER, "_is_worker", (), "A worker must not write the oracle's state."),
-    InheritedName(TUNER, "_get_tuner_fname", (), _IN_PLACE),
+    InheritedName(
+        TUNER,
+        "_get_tuner_fname",
+        (),
+        "keras-tuner reloads a damaged state with a traceback, and a whole one with a line on the terminal.",
+    ),
     InheritedName(ORACLE, "_get_oracle_fname", (), _IN_PLACE),
     InheritedName(ORACLE, "_get_trial_dir", ("trial_id",), _IN_PLACE),
     InheritedName(ORACLE, "_save_trial", ("trial",), _IN_PLACE),

@@ -160,14 +160,14 @@ def test_a_damaged_record_is_run_again_with_a_note(quick_search, trained, stoppe
 
 
 def test_a_damaged_search_file_says_what_to_do(quick_search, trained, stopped):
-    (stopped / "search.json").write_text("{")
+    for name in ("search.json", "tuner/search.json"):
+        (stopped / name).write_text("{")
     with pytest.raises(tl.InputError, match=r"search\.json' is damaged.*Remove '.*search\.partial"):
         quick_search(trials=2)
 
 
 def test_workers_start_from_the_chiefs_weights(quick_search, trained, stopped, monkeypatch):
-    path = stopped / "search.json"
-    identity = json.loads(path.read_text())
+    identity = search_file.read_identity(stopped)
     monkeypatch.setattr(search_file, "SECONDS_TO_WAIT_FOR_CHIEF", 0.5)
     wanted = {name: value for name, value in identity.items() if name != "weights"}
     found = search_file.wait_for_chief(stopped, wanted)

@@ -32,6 +32,7 @@ FILES = {
     "search_map.png",
     "tensorboard",
     "tl_toolkit.json",
+    "tl_toolkit.manifest.json",
     "trials",
     "trials.csv",
 }

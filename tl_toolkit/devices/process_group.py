@@ -89,11 +89,11 @@ class ProcessGroup:
             start = end
 
     def broadcast_text_files(self, folder: pathlib.Path, pattern: str) -> None:
-        """Copies the chief's text files that match a pattern into the other processes' folders."""
+        """Copies the chief's text files that match a pattern into the other processes' folders, damage and all."""
         files = {}
         if self.is_chief:
             files = {
-                str(path.relative_to(folder)): path.read_text()
+                str(path.relative_to(folder)): path.read_text("utf-8", "surrogateescape")
                 for path in sorted(folder.glob(pattern))
                 if path.is_file()
             }
@@ -101,7 +101,7 @@ class ProcessGroup:
         if not self.is_chief:
             for name, text in files.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(text)
+                (folder / name).write_text(text, "utf-8", "surrogateescape")
 
     def _sum(self, mine: np.ndarray) -> np.ndarray:
         """Adds up int64 arrays of one shape, one of each process."""

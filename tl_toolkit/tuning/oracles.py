@@ -1,4 +1,4 @@
-"""keras-tuner's oracles, with state files that are always whole, so that a killed search resumes."""
+"""keras-tuner's oracles, with state files that are always whole and checked, so that a killed search resumes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,45 @@ from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
 from tl_toolkit.errors import unknown_name
-from tl_toolkit.files.atomic import write_json, written_aside
+from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 
 TUNERS = ("bayesian", "random", "grid", "hyperband")
 NO_LIMIT = 10**9
+# What keras-tuner raises for a state that is none.
+UNUSABLE = (LookupError, TypeError, AttributeError, ValueError, RuntimeError)
+
+
+class DamagedStateError(ValueError):
+    """The state of a search cannot be relied on; the message says what is wrong with it."""
 
 
 class _WrittenWhole(keras_tuner.Oracle):
-    """Writes the oracle's and the trials' files whole; keras-tuner writes them in place."""
+    """Writes the oracle's and the trials' files whole, with checksums; keras-tuner writes them in place."""
 
     trials: dict[str, Any]
 
     def save(self) -> None:
-        write_json(pathlib.Path(self._get_oracle_fname()), self.get_state())
+        write_checked_json(pathlib.Path(self._get_oracle_fname()), self.get_state())
+
+    def reload(self) -> None:
+        """Reads the state back.
+
+        Raises:
+            DamagedStateError: A file of it is missing, or is not as it was written.
+        """
+        state = pathlib.Path(self._get_oracle_fname())
+        for path in (state, *state.parent.glob("trial_*/trial.json")):
+            try:
+                read_checked_json(path)
+            except (OSError, ValueError) as error:
+                name = path.relative_to(state.parent)
+                raise DamagedStateError(f"{str(name)!r} cannot be read: {error}") from error
+        try:
+            super().reload()
+        except UNUSABLE as error:  # of an earlier version, whose files have no checksums
+            raise DamagedStateError(f"the tuner cannot use it: {error!r}") from error
+        if missing := sorted(set(self.start_order) - set(self.trials)):
+            raise DamagedStateError(f"'trial_{missing[0]}/trial.json' is missing")
 
     def set_state(self, state: dict[str, Any]) -> None:
         # A trial whose start was not written down has to be drawn again.
@@ -32,10 +58,8 @@ class _WrittenWhole(keras_tuner.Oracle):
         super().set_state(state)
 
     def _save_trial(self, trial: Any) -> None:
-        with written_aside(
-            pathlib.Path(self._get_trial_dir(trial.trial_id), "trial.json")
-        ) as aside:
-            trial.save(str(aside))
+        path = pathlib.Path(self._get_trial_dir(trial.trial_id), "trial.json")
+        write_checked_json(path, trial.get_state())
 
 
 class _Random(_WrittenWhole, oracles.RandomSearchOracle):

@@ -12,14 +12,20 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.run import RunResult, run
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
+from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.files.manifest import MANIFEST, check_files
+from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.transfer.plan import FreezePlan, StagePlan
+
+# What reading a run raises that is not whole; `InputError` is a `ValueError`.
+UNREADABLE = (OSError, ValueError, LookupError, TypeError)
 
 
 def retrain(
     best: Recipe, seeds: list[int], folder: pathlib.Path, context: Context
 ) -> list[RunResult]:
-    """Returns a run of each seed; those that are finished in the folder are read back, not run again.
+    """Returns a run of each seed; those that are finished in the folder, and whole, are read back, not run again.
 
     Args:
         best: The best trial's recipe.
@@ -32,8 +38,9 @@ def retrain(
     for seed in seeds:
         final = best.replace(validation_fraction=0.0, seed=seed)
         place = folder / f"seed_{seed}"
-        if processes.broadcast_text("finished" if _holds(place, final) else ""):
-            results += [_read_run(place)] if processes.is_chief else []
+        finished = _finished(place, final, context.progress) if processes.is_chief else None
+        if processes.broadcast_text("finished" if finished is not None else ""):
+            results += [finished] if finished is not None else []
             continue
         shared = dataclasses.replace(context, dataset=None, networks=None)
         result = run(final, place, overwrite=True, context=shared)
@@ -41,8 +48,19 @@ def retrain(
     return results
 
 
-def _holds(place: pathlib.Path, recipe: Recipe) -> bool:
-    return place.is_dir() and Recipe.load(place / "recipe.json") == recipe
+def _finished(place: pathlib.Path, recipe: Recipe, progress: Progress) -> RunResult | None:
+    """Returns the whole run of a recipe in a folder; None where there is none, or a file of it is damaged."""
+    if not place.is_dir():
+        return None
+    try:
+        if (place / MANIFEST).exists():  # earlier versions wrote none
+            check_files(place)
+            check_files(place / SAVED_MODEL)
+        result = _read_run(place)
+    except UNREADABLE as error:
+        progress.message(f"{str(place)!r} cannot be used and is run again: {error}")
+        return None
+    return result if result.recipe == recipe else None
 
 
 def _read_run(place: pathlib.Path) -> RunResult:

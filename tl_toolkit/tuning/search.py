@@ -43,7 +43,7 @@ from tl_toolkit.tuning.search_file import (
 )
 from tl_toolkit.tuning.space import Axis
 from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
-from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner
+from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner, resumed
 from tl_toolkit.tuning.workers import ORACLE_IP, is_one_of_several, is_worker
 
 RETRAINED = "retrained"
@@ -207,17 +207,19 @@ def _search_in(
     ended = read_trials(partial / TRIALS)
     total = None if tuner == "hyperband" and trials is None else trials
     display = SearchDisplay(context.progress, objective, total, ended)
-    oracle = make_oracle(
-        tuner, objective, OBJECTIVES[objective], trials, _longest(hypermodel), seed + 1
-    )
-    oracle.verbose = 0
+    epochs = _longest(hypermodel)
     with context.progress.stage("Searching", total=total, done=len(ended)) as stage:
 
         def show(trial: Trial) -> None:
             display.trial_ended(trial)
             stage.advance()
 
-        RecipeTuner(oracle, hypermodel, partial, executions, show, context.progress).search()
+        def make() -> RecipeTuner:
+            oracle = make_oracle(tuner, objective, OBJECTIVES[objective], trials, epochs, seed + 1)
+            oracle.verbose = 0
+            return RecipeTuner(oracle, hypermodel, partial, executions, show, context.progress)
+
+        resumed(make, partial, context.progress).search()
     if is_worker():
         return None
     return _finish(folder, recipe, objective, retrain, context)

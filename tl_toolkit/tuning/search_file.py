@@ -1,4 +1,7 @@
-"""`search.json`: what an unfinished search is, so that it is resumed, or joined by workers, as the same one."""
+"""`search.json`: what an unfinished search is, so that it is resumed, or joined by workers, as the same one.
+
+Without it no trial could be gone on with, so there is a copy for the case that it is damaged.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.run_folder import CHECKPOINTS, SEARCH, WRITTEN
-from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 from tl_toolkit.transfer.network import open_recipe_weights
 from tl_toolkit.tuning.space import Space
 from tl_toolkit.tuning.tuner import TUNER
@@ -20,6 +23,7 @@ from tl_toolkit.tuning.workers import TUNER_ID
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
 
 SEARCH_FILE = "search.json"
+COPY = pathlib.PurePath(TUNER, SEARCH_FILE)
 WEIGHTS = "weights"  # in that file: what the recipe's weights stood for at the start
 SECONDS_TO_WAIT_FOR_CHIEF = 600
 
@@ -53,17 +57,24 @@ def pin_in(identity: dict[str, Any]) -> PinnedWeights | None:
 
 
 def read_identity(partial: pathlib.Path) -> dict[str, Any]:
-    """Returns what the folder says of its unfinished search; nothing where there is none."""
-    path = partial / SEARCH_FILE
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    """Returns what the folder says of its unfinished search; nothing where there is none.
+
+    Raises:
+        InputError: What it says is damaged, and so is the copy.
+    """
+    damage = None
+    for path in (partial / SEARCH_FILE, partial / COPY):
+        try:
+            return read_checked_json(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            damage = damage or error
+    if damage is None:
         return {}
-    except ValueError as error:
-        raise InputError(
-            f"{str(path)!r} is damaged: {error}. Remove {str(partial)!r} to begin the search anew."
-        ) from error
-    return values
+    raise InputError(
+        f"{str(partial / SEARCH_FILE)!r} is damaged: {damage}. Remove {str(partial)!r} to begin the search anew."
+    ) from damage
 
 
 def claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> None:
@@ -78,8 +89,9 @@ def claim(partial: pathlib.Path, identity: dict[str, Any], overwrite: bool) -> N
                 f"{str(partial)!r} holds an unfinished search that differs in: {', '.join(different)}. "
                 "Choose another output, or drop it with overwrite (on the command line --overwrite)."
             )
-    partial.mkdir(parents=True, exist_ok=True)
-    write_json(partial / SEARCH_FILE, identity)
+    for path in (partial / SEARCH_FILE, partial / COPY):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_checked_json(path, identity)
 
 
 def _drop_search(partial: pathlib.Path) -> None:

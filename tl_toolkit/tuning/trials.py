@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import json
 import pathlib
 import statistics
 from typing import Any
 
-from tl_toolkit.errors import InputError
-from tl_toolkit.files.atomic import write_json, written_aside
+from tl_toolkit.files.atomic import written_aside
+from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 from tl_toolkit.recipe import Recipe
 
 COMPLETED, INFEASIBLE, DIVERGED = "completed", "infeasible", "diverged"
@@ -32,6 +31,7 @@ class Trial:
         executions: Validation figures of each execution; executions differ in the seed.
         seconds: Training time of all executions.
         message: What went wrong.
+        values: Of the axes, and of the tuner's own, as keras-tuner drew them.
     """
 
     number: int
@@ -41,6 +41,7 @@ class Trial:
     executions: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
     message: str = ""
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, float]:
@@ -66,7 +67,9 @@ def write_trial(trial: Trial, folder: pathlib.Path) -> None:
     """Records a trial that has ended."""
     folder.mkdir(parents=True, exist_ok=True)
     values = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial)}
-    write_json(trial_file(trial.number, folder), values | {"recipe": trial.recipe.to_json()})
+    write_checked_json(
+        trial_file(trial.number, folder), values | {"recipe": trial.recipe.to_json()}
+    )
 
 
 def trial_file(number: int, folder: pathlib.Path) -> pathlib.Path:
@@ -78,8 +81,8 @@ def read_trials(folder: pathlib.Path) -> list[Trial]:
     """Returns the trials that have ended, by number. A damaged record counts as none."""
     trials = []
     for path in folder.glob("*.json"):
-        with contextlib.suppress(InputError, ValueError, TypeError, KeyError):
-            values = json.loads(path.read_bytes())
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            values = read_checked_json(path)
             for name in ("axes", "executions"):
                 values[name] = tuple(values[name])
             trials.append(Trial(**values | {"recipe": Recipe.from_json(values["recipe"])}))

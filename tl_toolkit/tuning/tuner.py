@@ -1,4 +1,4 @@
-"""The keras-tuner `Tuner` of a search: runs trials, keeps their checkpoints, tells failures apart."""
+"""The keras-tuner `Tuner` of a search: runs trials, keeps their checkpoints, resumes, tells failures apart."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from keras_tuner.errors import FailedTrialError
 
 from tl_toolkit.errors import is_disk_full
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
-from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.tuning.hypermodel import OUT_OF_MEMORY, RecipeHyperModel, figures_of
+from tl_toolkit.tuning.oracles import DamagedStateError
 from tl_toolkit.tuning.trials import (
     COMPLETED,
     DIVERGED,
@@ -33,6 +33,7 @@ from tl_toolkit.tuning.trials import (
 )
 
 TRIALS, TUNER = "trials", "tuner"
+ORACLE_STATE = "oracle.json"  # keras-tuner's name
 
 
 class RecipeTuner(keras_tuner.Tuner):
@@ -43,7 +44,7 @@ class RecipeTuner(keras_tuner.Tuner):
         hypermodel: Makes recipes and networks of them.
         folder: Of the search; it may be shared with other workers.
         executions: Trainings of a trial, with the recipe's seed and those after it.
-        on_trial: Called with every trial that has ended.
+        on_trial: Called with every trial that has ended here.
         progress: Shows what the user should know.
     """
 
@@ -78,12 +79,29 @@ class RecipeTuner(keras_tuner.Tuner):
         self.save()
 
     def save(self) -> None:
-        """Writes the oracle's state; keras-tuner's own file of a tuner is empty, and written once."""
+        """Writes the oracle's state; a tuner has none of its own."""
         if not self._is_worker():
             self.oracle.save()
-        state = pathlib.Path(self._get_tuner_fname())
-        if not state.exists():
-            write_json(state, {})
+
+    def resume(self) -> None:
+        """Goes on from the state in the folder, where there is one.
+
+        Raises:
+            DamagedStateError: It cannot be relied on. This tuner is of no use then.
+        """
+        if self._is_worker() or not (self._folder / TUNER / ORACLE_STATE).exists():
+            return
+        self.oracle.reload()
+        recorded = {trial.number for trial in read_trials(self._folder / TRIALS)}
+        lost = [name for name in self.oracle.end_order if int(name) not in recorded]
+        if lost:
+            raise DamagedStateError(
+                f"trial {int(lost[0])} has ended and has no record that can be read"
+            )
+
+    def _get_tuner_fname(self) -> str:
+        # keras-tuner reloads by itself, with a line on the terminal, where it finds this file.
+        return str(self._folder / TUNER / "is never written")
 
     def _try_run_and_update_trial(self, trial: Any, *arguments: Any, **keywords: Any) -> None:
         # keras-tuner prints the traceback of a trial that failed, and continues after any error.
@@ -108,12 +126,15 @@ class RecipeTuner(keras_tuner.Tuner):
                 self._progress.message(
                     f"The record of trial {number} is damaged: the trial is run again."
                 )
-            ended = self._run(number, trial.hyperparameters, list(done.values()))
+            before = [other for other in done.values() if other.number < number]
+            ended = self._run(number, trial.hyperparameters, before)
             write_trial(ended, self._folder / TRIALS)
+            self._on_trial(ended)
+        elif ended.values:  # the oracle learns which point it was, should it have drawn another
+            trial.hyperparameters.values = dict(ended.values)
         # Graphs and other state that a trial leaves in Keras; the shared networks outlive it.
         keras.backend.clear_session()
         shutil.rmtree(self._checkpoints(number), ignore_errors=True)
-        self._on_trial(ended)
         if ended.status != COMPLETED:
             raise FailedTrialError(f"{ended.status}: {ended.message}")
         return ended.figures
@@ -123,7 +144,7 @@ class RecipeTuner(keras_tuner.Tuner):
         axes = self.hypermodel.space.axes
         if "tuner/epochs" in hp.values and "epochs" not in axes:
             axes = (*axes, "epochs")
-        ended = Trial(number, recipe, axes, COMPLETED)
+        ended = Trial(number, recipe, axes, COMPLETED, values=dict(hp.values))
         limit = smallest_infeasible_batch(others, recipe)
         if limit is not None and (recipe.batch_size or 0) >= limit:
             message = f"not tried: not enough memory for batches of {limit} images"
@@ -154,3 +175,31 @@ class RecipeTuner(keras_tuner.Tuner):
 
     def _checkpoints(self, number: int) -> pathlib.Path:
         return self._folder / CHECKPOINTS / str(number)
+
+
+def resumed(
+    make: Callable[[], RecipeTuner], folder: pathlib.Path, progress: Progress = SILENT
+) -> RecipeTuner:
+    """Returns a tuner that goes on from the state in a search's folder.
+
+    Where that is damaged it begins anew: it draws the trials again, and takes what is on record of those that have
+    ended for their results.
+
+    Args:
+        make: Makes the tuner.
+        folder: Of the search.
+        progress: Shows what the user should know.
+    """
+    tuner = make()
+    try:
+        tuner.resume()
+        return tuner
+    except DamagedStateError as error:
+        progress.message(
+            f"The state of the search is damaged: {error}. It is made anew from the records of the trials that "
+            "have ended."
+        )
+    (folder / TUNER / ORACLE_STATE).unlink(missing_ok=True)
+    for path in (folder / TUNER).glob("trial_*"):
+        shutil.rmtree(path)
+    return make()
