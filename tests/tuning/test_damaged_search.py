@@ -104,7 +104,8 @@ def damage_is_survived(folder, name, kind, where, expected, gone_on_with, common
         assert messages[0].startswith("The state of the search is damaged: ")
         assert name.startswith(("trials/", "tuner/"))
     else:  # white space, or a letter of the word "checksum"; of `search.json` there are two
-        assert kind == "changed" or name in ("search.json", "tuner/search.json")
+        said_by_none = ("search.json", "tuner/search.json", "checkpoints/2/drawn.json")
+        assert kind == "changed" or name in said_by_none
 
 
 @pytest.mark.slow  # some 40 searches
@@ -181,6 +182,30 @@ def test_results_count_for_the_point_that_was_tried_though_another_is_drawn(
         assert trial.score == figures["val_loss"]
     rates = {trial.hyperparameters.values["learning_rate"] for trial in known}
     assert len(rates) == 4
+
+
+@pytest.mark.parametrize(("seed", "is_kept"), [(1, True), (77, False)])
+def test_the_running_trial_goes_on_unless_another_is_drawn(
+    stopped, gone_on_with, monkeypatch, seed, is_kept
+):
+    common = {"space": {**SPACE, "learning_rate": (1e-4, 1e-1)}, "tuner": "random", "trials": 4}
+    folder, _ = stopped(**common)
+    (folder / "tuner" / "oracle.json").write_bytes(b"")
+    (folder / "checkpoints" / "2" / "0").mkdir(parents=True)
+    (folder / "checkpoints" / "2" / "0" / "ckpt-7.index").write_text("")
+    found, pretend = [], hypermodel.train_and_validate
+    make_oracle = search_module.make_oracle
+
+    def look(recipe, context):
+        found.append((context.checkpoints / "ckpt-7.index").exists())
+        return pretend(recipe, context)
+
+    monkeypatch.setattr(hypermodel, "train_and_validate", look)
+    monkeypatch.setattr(
+        search_module, "make_oracle", lambda *arguments: make_oracle(*arguments[:-1], seed)
+    )
+    gone_on_with(folder, **common)
+    assert found == [is_kept, False]
 
 
 def test_a_search_file_that_is_damaged_with_its_copy_says_what_to_do(stopped, gone_on_with):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
-from tl_toolkit.errors import is_disk_full
+from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
@@ -164,6 +165,7 @@ class RecipeTuner(keras_tuner.Tuner):
         return dataclasses.replace(ended, seconds=time.monotonic() - started)
 
     def _execute(self, number: int, recipe: Recipe) -> tuple[dict[str, float], ...]:
+        self._drop_checkpoints_of_another(number, recipe)
         figures = []
         for execution in range(self.executions_per_trial):
             trained = self.hypermodel.train(
@@ -172,6 +174,17 @@ class RecipeTuner(keras_tuner.Tuner):
             )
             figures.append(figures_of(trained))
         return tuple(figures)
+
+    def _drop_checkpoints_of_another(self, number: int, recipe: Recipe) -> None:
+        """Removes those of a trial that was stopped, if its number stands for another point now."""
+        drawn = self._checkpoints(number) / "drawn.json"
+        is_same = not drawn.exists()
+        with contextlib.suppress(InputError):  # it is damaged
+            is_same = is_same or Recipe.load(drawn) == recipe
+        if not is_same:
+            shutil.rmtree(drawn.parent)
+        drawn.parent.mkdir(parents=True, exist_ok=True)
+        recipe.save(drawn)
 
     def _checkpoints(self, number: int) -> pathlib.Path:
         return self._folder / CHECKPOINTS / str(number)
