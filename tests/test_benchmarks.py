@@ -297,7 +297,7 @@ def test_the_warm_cache_is_timed_from_the_model_to_the_first_step(
         assert 0 < benchmark.to_first_step("new_head", is_warm).figure < 60
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_gpu_check_can_be_rehearsed():
     rehearsal = subprocess.run(
         [sys.executable, FOLDER / "gpu_check.py", "--rehearse"],

@@ -30,9 +30,11 @@ _WITHOUT_KERAS = {
     "NewHead",
     "Progress",
     "Recipe",
+    "Verification",
     "WeightSpec",
     "list_weights",
     "terminal",
+    "verify",
 }
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

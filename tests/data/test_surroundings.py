@@ -44,7 +44,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow  # TensorFlow is imported anew: an interpreter's encoding and -OO are those it starts with
+@pytest.mark.long  # TensorFlow is imported anew: an interpreter's encoding and -OO are those it starts with
 def test_neither_the_locale_nor_missing_docstrings_matter(tmp_path, photo, encoded):
     photos = os.fsencode(tmp_path / "photos")
     names = {

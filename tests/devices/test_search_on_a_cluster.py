@@ -28,6 +28,7 @@ compare(recipes, seeds=1, output=folder / "comparison")
 FIGURES = ("val_loss", "val_top1", "val_balanced_accuracy")
 
 
+@pytest.mark.long
 def test_a_search_and_a_comparison_give_the_same_on_two_processes(
     python, photo_recipe, tmp_path, capfd
 ):

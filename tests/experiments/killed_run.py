@@ -13,6 +13,8 @@ import sys
 
 import keras
 import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # of the tests
 from this_process import ThisProcess
 
 from tl_toolkit.experiments import run as run_module

@@ -31,7 +31,7 @@ print(json.dumps(resident))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_leave_memory_flat(python, photo_recipe, tmp_path):
     recipe = tmp_path / "recipe.json"
     photo_recipe.replace(epochs=1, batch_size=None, learning_rate=None).save(recipe)

@@ -71,7 +71,7 @@ def results(folder):
     return [(trial.recipe, trial.figures) for trial in trials]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_resumes_after_kill_9_alone_and_as_chief_and_workers(
     python, photo_recipe, tmp_path
 ):
