@@ -8,7 +8,8 @@ import shutil
 import tempfile
 
 import numpy as np
-from harness import CannotRunError, all_cores
+from harness import CannotRunError, Measured, all_cores
+from stopwatch import a_second, timed_calls
 
 SIDE, CLASSES, PHOTOS = 224, 10, 512
 # What Keras' documentation lets a user choose, by environment and `jit_compile`. Without a choice TensorFlow decides on
@@ -115,6 +116,23 @@ def torch_images(images: np.ndarray):
 
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
     return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def matrix_products(passes: int) -> Measured:
+    """Images a second, if a ResNet-50's multiply-adds were as fast as those of a large matrix product.
+
+    No convolution network is faster for long: it also normalises, adds, and reads and writes its activations.
+    """
+    import tl_toolkit as tl  # noqa: F401, I001  first, because it decides on oneDNN
+    import tensorflow as tf
+
+    from tl_toolkit.models.architecture_table import costs
+
+    side = 4096
+    matrix = tf.random.stateless_uniform([side, side], (0, 0))
+    product = tf.function(lambda: tf.reduce_sum(matrix @ matrix), autograph=False)
+    of_image = next(c for c in costs("resnet50", SIDE) if c.variant == "v1.5").multiply_adds
+    return a_second(side**3 / (of_image * passes), timed_calls(product))
 
 
 def photo_folder(count: int, height: int, width: int, quality: int = 90) -> pathlib.Path:

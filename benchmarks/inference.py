@@ -90,6 +90,7 @@ BENCHMARK = beside_peers(
     keras_predict,
     torch_forward,
     onnx_run,
+    passes=1,
     applications=1.3,
     torch=1.5,
     onnx=1.0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from cases import KERAS_SETTINGS, keras_applications_model, keras_hub_model
+from cases import KERAS_SETTINGS, keras_applications_model, keras_hub_model, matrix_products
 from harness import Benchmark, Case, Comparison, all_cores
 
 OURS = "tl_toolkit ResNet-{}, {}"
@@ -17,6 +17,7 @@ APPLICATIONS_BFLOAT16 = "keras.applications ResNet-50, mixed_bfloat16, {}"
 HUB = "KerasHub ResNet-{}, {}"
 TORCH = "PyTorch ResNet-{}, {}, {}"
 ONNX = "ONNX Runtime ResNet-{}, float32"
+BOUND = "matrix products of 4,096², as many operations as ResNet-50's convolutions, float32"
 EAGER, COMPILED = "eager", "torch.compile"
 TORCH_ENVIRONMENT = {"TORCHINDUCTOR_FREEZING": "1"}  # weights as constants, in inference only
 
@@ -29,6 +30,7 @@ def beside_peers(
     torch_peer: Callable[[int, bool, bool], object],
     onnx_peer: Callable[[int], object] | None = None,
     *,
+    passes: int,
     applications: float,
     torch: float,
     onnx: float | None = None,
@@ -43,6 +45,7 @@ def beside_peers(
         keras_peer: Measures, given a function that makes a Keras model, and its `jit_compile`.
         torch_peer: Measures, given depth, whether to use bfloat16, and whether to use `torch.compile`.
         onnx_peer: Measures, given depth; None where there is nothing to compare.
+        passes: Over the network, each of which costs as much as the forward one.
         applications: Target of ResNet-50 in float32 against keras.applications.
         torch: Likewise against PyTorch.
         onnx: Likewise against ONNX Runtime.
@@ -75,6 +78,7 @@ def beside_peers(
     if onnx_peer is not None:
         for depth in (50, 18):
             cases[ONNX.format(depth)] = functools.partial(onnx_peer, depth)
+    cases[BOUND] = functools.partial(matrix_products, passes)
     return Benchmark(
         title=title,
         unit="images/s",

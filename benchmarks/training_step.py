@@ -104,6 +104,7 @@ BENCHMARK = beside_peers(
     ours,
     keras_fit,
     torch_step,
+    passes=3,
     applications=1.5,
     torch=1.3,
     note="Images in memory on both sides; AdamW. A figure is that of the median step: ours between the callbacks of "
