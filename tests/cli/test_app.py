@@ -127,6 +127,7 @@ def test_neither_odd_names_nor_the_locale_matter(flags, photos, tiny_weights, tm
     assert set(metrics["test"]["classes"]) == {"red é [b]", "blue é [b]"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["train --help", "weights resnet18"])
 def test_help_and_lists_need_no_docstrings(words):
     process = subprocess.run(

@@ -146,6 +146,7 @@ def test_none_gives_the_evaluation_view():
         np.testing.assert_array_equal(view_of(pixels, "none", *arguments), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shape, seed):
@@ -172,6 +173,7 @@ def test_half_of_the_views_are_mirrored_or_turned_upside_down_where_the_preset_s
         assert abs(flipped.mean() - expected) < (four_deviations if expected else 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("preset", CENTRED)
 def test_shifted_windows_fill_the_documented_ranges(preset, shape):

@@ -35,6 +35,7 @@ def images(request, pixels, tmp_path):
     return FileImages(np.array([str(path) for path in paths]))
 
 
+@pytest.mark.slow
 def test_every_store_loads_its_pixels_by_number(images, pixels):
     load = tf.function(
         lambda number: images.loader()(number).pixels(),

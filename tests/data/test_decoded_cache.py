@@ -35,6 +35,7 @@ def first_of(load):
     return load(tf.constant(0, tf.int64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_every_picture_is_what_its_file_holds(kind):
     images = encoded(kind)

@@ -142,6 +142,7 @@ def test_augmented_views_of_a_file_are_those_of_its_pixels(preset):
         np.testing.assert_allclose(from_file, augment_and_resize(whole, *arguments), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_eager_and_traced_regions_agree():
     contents = jpeg(scene(), 6)
     preprocessing = Preprocessing(image_size=64, crop_fraction=0.875)

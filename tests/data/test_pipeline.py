@@ -260,6 +260,7 @@ def test_positions_are_those_of_the_batches_from_any_step_on(epoch, step, balanc
     assert {e for e, _ in positions} == set(range(epoch, 3))
 
 
+@pytest.mark.slow
 def test_views_are_seen_in_turn():
     split = noise([0, 1, 0])
     options = {"batch_size": 3, "epochs": 5, "augmentation": "photo"}

@@ -93,6 +93,7 @@ def test_a_preemption_is_told_of_only_where_all_wrote_their_checkpoint(codes, wh
     assert process.wait(20) == whole
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_workers_that_take_too_long(tmp_path):
     process = start_and_wait(tmp_path, "time.sleep(50); sys.exit(75)", seconds_to_end=0.5)
     for _ in range(2):

@@ -177,6 +177,7 @@ class UnreadableImages:
     encoded = take
 
 
+@pytest.mark.slow
 def test_training_never_reads_a_test_image(photo_recipe):
     dataset = prepare(photo_recipe).dataset
     unreadable = dataclasses.replace(dataset.test, images=UnreadableImages())

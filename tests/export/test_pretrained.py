@@ -31,6 +31,7 @@ def digit_photo(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_shipped_weights_know_a_digit(digit_photo):
     classifier = tl.load_classifier("digits")
     assert (classifier.path, classifier.class_names) == (None, tuple("0123456789"))

@@ -169,6 +169,7 @@ def test_moving_averages_of_any_precision_follow_those_of_keras(dtype):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @hypothesis.given(
     x=hypothesis.extra.numpy.arrays(
         "float32",
@@ -259,6 +260,7 @@ def assert_one_step_moves_what_the_mode_says(model, mode):
         assert moved == (name in TRAINED[mode])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("nested", "unfrozen_later"),
     [(False, False), (True, True)],
@@ -410,6 +412,7 @@ def test_an_unknown_mode_is_refused_with_the_nearest_one():
     assert layer.mode == "frozen"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", BN_MODES)
 @pytest.mark.parametrize("direction", ["to ours", "to keras"])
 def test_weight_files_go_both_ways_between_keras_and_ours(direction, mode, tmp_path):

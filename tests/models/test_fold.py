@@ -34,6 +34,7 @@ def relative(actual, expected):
     return np.abs(np.asarray(actual) - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", DEPTHS.values(), ids=DEPTHS)
 @pytest.mark.parametrize("on", ["features", "logits"])
 def test_outputs_are_equal_to_rounding(architecture, on):

@@ -152,6 +152,7 @@ def test_the_layout_is_what_is_built(block):
             assert kinds["0_conv"].strides == (stride, stride)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variant"), [("resnet18", "v1"), ("resnet50", "v1"), ("resnet50", "v1.5")]
 )

@@ -182,6 +182,7 @@ def test_the_best_weights_are_restored(in_memory, run, tmp_path):
         assert any(np.any(run.seen[1][i] != run.seen[other][i]) for i in run.seen[1])
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_those_of_the_checkpoint_that_was_resumed(run, tmp_path):
     """On a GPU what is trained again may come out otherwise, and then an epoch is no longer the best."""
     with pytest.raises(ConnectionError):
@@ -337,6 +338,7 @@ def test_stop_training_ends_the_run_with_its_epoch(hook, batch, run, tmp_path):
     assert_same_bits(run.values(), run.seen[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_run_that_is_over_is_not_resumed(stopped, run, tmp_path):
     first = run.train(tmp_path, [At("epoch_end", 2, stop)] if stopped else [])
@@ -348,6 +350,7 @@ def test_a_run_that_is_over_is_not_resumed(stopped, run, tmp_path):
     assert_same_bits(run.values(), weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [{"recipe": {"epochs": 5}}, {"data": ["b"], "recipe": {}}])
 def test_the_checkpoint_of_another_run_is_refused(keys, run, tmp_path):
     run.train(tmp_path)
@@ -418,6 +421,7 @@ def test_checkpoints_are_written_after_steps_as_often_as_asked(run, tmp_path):
     assert [path.name for path in rare.glob("*.index")] == [names[12]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["checkpoint an epoch", "no checkpoint"])
 @pytest.mark.parametrize(
     ("hook", "epoch", "batch"),
@@ -504,6 +508,7 @@ def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
     assert_same_bits(run.values(), uninterrupted[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 @pytest.mark.parametrize("batch", range(STEPS))
 def test_a_run_that_broke_off_in_any_step_resumes_from_the_step_before(
@@ -582,6 +587,7 @@ def test_another_model_resumes_where_the_first_was_stopped(run, uninterrupted, t
     assert_same_bits(other.values(), uninterrupted[1])
 
 
+@pytest.mark.slow
 def test_time_counts_over_all_starts(run, tmp_path, monkeypatch):
     clock = itertools.count()  # a second from one look at it to the next
     monkeypatch.setattr(

@@ -118,6 +118,7 @@ def test_an_update_is_the_learning_rate_times_the_gradient_of_the_weighted_mean(
         np.testing.assert_allclose(value, expected[path], rtol=1e-4, atol=2e-6, err_msg=path)
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_step_are_sums_over_its_examples():
     model = classifier()
     apply_plan(model, make_plan(model, NewHead(), "frozen"))
@@ -134,6 +135,7 @@ def test_the_figures_of_a_step_are_sums_over_its_examples():
         assert result.examples == count
 
 
+@pytest.mark.slow
 def test_a_step_tells_what_it_was_told_of_stopping():
     model = classifier()
     apply_plan(model, make_plan(model, NewHead(), "frozen"))

@@ -95,6 +95,7 @@ def expected(frozen, split, augmentation=None, seed=0, view=0):
     return frozen(images, training=False).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [None, PHOTO], ids=["evaluation", "photo"])
 def test_every_row_is_what_the_frozen_part_makes_of_its_view(augmentation, frozen, split, cache):
     views = 2 if augmentation else 1
@@ -129,6 +130,7 @@ def test_a_limit_that_is_none_is_refused(limit):
         FeatureCache(limit=limit)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_computed_again(frozen, split, cache, computed):
     first = features_of(cache, frozen, split, PIXELS, PHOTO, views=2)
     assert sum(computed) == 22
@@ -242,6 +244,7 @@ def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed)
     assert size <= limit
 
 
+@pytest.mark.slow
 def test_training_and_validation_fit_together_or_nothing_is_computed(
     frozen, split, cache, computed
 ):
@@ -264,6 +267,7 @@ def test_training_and_validation_fit_together_or_nothing_is_computed(
     assert sum(computed) == rows
 
 
+@pytest.mark.slow
 def test_what_a_run_reads_stays_from_the_first_image_to_its_end(
     frozen, split, cache, computed, monkeypatch
 ):
@@ -299,6 +303,7 @@ def test_a_failure_releases_what_it_held(frozen, split, cache, monkeypatch):
     assert not list(cache.place.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_progress_counts_the_missing_rows_of_all_splits(frozen, split, cache):
     progress = Recorder()
     validation = split.take(np.arange(3))
@@ -358,6 +363,7 @@ def test_rows_that_were_read_do_not_count_as_memory(tmp_path):
     assert megabytes_of_files() - before < 10
 
 
+@pytest.mark.slow
 def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, cache, monkeypatch):
     made, traced = [], []
     engine, view = feature_cache.inference_engine, pipeline.augment_and_resize

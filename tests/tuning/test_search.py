@@ -219,6 +219,7 @@ def test_a_full_disk_is_not_taken_for_too_little_memory(quick_search, monkeypatc
     assert [trial.status for trial in trials] == ["completed"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["random", "grid", "bayesian", "hyperband"])
 def test_every_tuner_searches_the_space_and_resumes_where_it_was_stopped(
     quick_search, trained, monkeypatch, name, tmp_path

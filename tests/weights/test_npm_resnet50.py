@@ -75,6 +75,7 @@ def declare(monkeypatch, path, **fields):
     monkeypatch.setitem(catalog.CATALOG, NAME, record)
 
 
+@pytest.mark.slow
 def test_every_name_of_the_first_release_has_its_place():
     model = tl.ResNet50(input_shape=(33, 33, 3))
     paths = {variable.path: None for variable in model.weights}
