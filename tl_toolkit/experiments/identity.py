@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import time
 from typing import Any
 
 import tl_toolkit
@@ -14,6 +15,8 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.prepare import Experiment
 
+# A process that ends at once takes the answer with it that another one is still reading.
+SECONDS_TO_LEARN_IT = 1.0
 PACKAGES = ("tensorflow", "keras", "numpy")  # whose arithmetic the weights come from
 
 
@@ -64,6 +67,7 @@ def check_all_train_the_same(
         digest.update(variable.numpy().tobytes())
     different = processes.differences({**identity, "values of the weights": digest.hexdigest()})
     if different:
+        time.sleep(SECONDS_TO_LEARN_IT)
         raise InputError(
             f"The {processes.count} processes would not train the same model: they differ in "
             f"{', '.join(different)}. Give all of them the same command, images, weights and packages."
