@@ -86,7 +86,9 @@ def json_of(path):
 
 
 def damage_is_survived(folder, name, kind, where, expected, gone_on_with, common):
+    before = json_of(folder / name)
     with damage(folder / name, kind, where):
+        says_the_same = json_of(folder / name) == before != {}  # a cut of the last line's end
         if name == MARKER and json_of(folder / name).get("kind") != "search":
             with pytest.raises(tl.InputError, match=r"again\.partial"):
                 gone_on_with(folder, **common)
@@ -105,7 +107,7 @@ def damage_is_survived(folder, name, kind, where, expected, gone_on_with, common
         assert name.startswith(("trials/", "tuner/"))
     else:  # white space, or a letter of the word "checksum"; of `search.json` there are two
         said_by_none = ("search.json", "tuner/search.json", "checkpoints/2/drawn.json")
-        assert kind == "changed" or name in said_by_none
+        assert kind == "changed" or says_the_same or name in said_by_none
 
 
 @pytest.mark.slow  # some 40 searches
