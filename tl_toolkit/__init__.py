@@ -16,8 +16,8 @@ from tl_toolkit.files.library_folders import name_library_folders
 
 __version__ = "0.2.0"
 
-# TensorFlow turns oneDNN on by itself only for processors with AVX-512; on others a ResNet-50 trains at half
-# the speed without it. It reads this when it is loaded, so import tl_toolkit before tensorflow.
+# TensorFlow turns oneDNN on by itself only for processors with AVX-512; on others a ResNet-50 trains more slowly
+# without it. It reads this when it is loaded, so import tl_toolkit before tensorflow.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 name_library_folders()  # they look when they are imported, as TensorFlow does
 
