@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ready_python import ready_python
-from this_process import ThisProcess
+from this_process import this_process
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items):
 def _quick_checks_of_exports(monkeypatch):
     """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
 
-    monkeypatch.setattr(run_module, "FreshProcess", ThisProcess)
+    monkeypatch.setattr(run_module, "fresh_process", this_process)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,6 @@
-"""Checks an exported SavedModel in this process, in place of `FreshProcess`, which takes seconds to start."""
+"""Checks an exported SavedModel in this process, in place of a fresh one, which takes seconds to start."""
+
+import contextlib
 
 from tl_toolkit.export import reload_check
 
@@ -12,5 +14,8 @@ class ThisProcess:
     def wait(self):
         reload_check.answer(*self._paths)
 
-    def close(self):
-        pass
+
+@contextlib.contextmanager
+def this_process():
+    """Does as `fresh_process` does."""
+    yield ThisProcess()

@@ -1,6 +1,5 @@
 """The exported classifier: endpoints, files, and that it is the trained model."""
 
-import contextlib
 import dataclasses
 import io
 import sys
@@ -17,7 +16,8 @@ from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.experiments.prepare import prepare
-from tl_toolkit.export.fresh_process import FreshProcess
+from tl_toolkit.export import fresh_process
+from tl_toolkit.export.fresh_process import RELOAD_SCRIPT
 from tl_toolkit.export.saved_model import SavedModelCheck
 from tl_toolkit.models.head import new_head
 
@@ -40,11 +40,11 @@ def jpeg(pixels, **options):
 
 def reference(finished_run, photo_recipe, split):
     """Probabilities of model.keras, by the pipeline that evaluation uses."""
-    from tl_toolkit.data.pipeline import evaluation_batches
+    from tl_toolkit.data.evaluation_batches import EvaluationBatches
 
     model = tl.load_model(finished_run.folder / "model.keras")
     preprocessing = prepare(photo_recipe).spec.preprocessing
-    batches = evaluation_batches(split, preprocessing, 64)
+    batches = EvaluationBatches(split, preprocessing, 64)
     return np.concatenate([tf.nn.softmax(model(images, training=False)) for images, _ in batches])
 
 
@@ -222,22 +222,53 @@ def test_a_saved_model_that_differs_from_the_model_is_an_error(finished_run, tes
     assert 1e-4 < checked("tolerant", "bfloat16")[1] < 0.01
 
 
-def test_a_fresh_process_checks_it_and_says_why_it_cannot(
-    finished_run, test_split, tmp_path, python, monkeypatch
-):
+@pytest.fixture
+def fresh_processes(python, monkeypatch):
+    """The module, with quick processes and none that waits; those that the test leaves are ended."""
     monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setattr(fresh_process, "_waiting", [])
+    yield fresh_process
+    for process in fresh_process._waiting:
+        process.close()
+
+
+def test_a_fresh_process_checks_it_and_says_why_it_cannot(
+    finished_run, test_split, tmp_path, fresh_processes
+):
     model = tl.load_model(finished_run.folder / "model.keras")
-    with contextlib.closing(FreshProcess()) as process:
+    with fresh_processes.fresh_process() as process:
         assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
-    with contextlib.closing(FreshProcess()) as process:
-        process.ask(tmp_path / "nothing", tmp_path / "given", tmp_path / "answered")
-        with pytest.raises(RuntimeError, match=r"(?s)does not load in a fresh process.*nothing"):
+    with fresh_processes.fresh_process() as same:
+        assert same is process  # which has TensorFlow
+
+    def ask_for_nothing():
+        with fresh_processes.fresh_process() as process:
+            process.ask(tmp_path / "nothing", tmp_path / "given", tmp_path / "answered")
             process.wait()
 
+    with pytest.raises(RuntimeError, match=r"(?s)does not load in a fresh process.*nothing"):
+        ask_for_nothing()
+    assert not fresh_processes._waiting
 
-def test_a_fresh_process_that_is_not_asked_ends_with_its_owner(python, monkeypatch):
-    monkeypatch.setattr(sys, "executable", python)
-    with contextlib.closing(FreshProcess()) as process:
+
+def test_a_fresh_process_whose_patience_is_over_ends_and_is_started_again(
+    finished_run, test_split, tmp_path, fresh_processes, monkeypatch
+):
+    model = tl.load_model(finished_run.folder / "model.keras")
+    impatient = tmp_path / "impatient.py"
+    impatient.write_text(RELOAD_SCRIPT.read_text().replace("PATIENCE = 600.0", "PATIENCE = 0.01"))
+    with monkeypatch.context() as patched:
+        patched.setattr(fresh_process, "RELOAD_SCRIPT", impatient)
+        fresh_processes.start_fresh_process()
+    with fresh_processes.fresh_process() as process:
+        first = process._process
+        assert first.wait(timeout=60) == 0
+        assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
+        assert process._process.pid != first.pid
+
+
+def test_a_fresh_process_that_is_not_asked_ends_with_its_owner(fresh_processes):
+    with fresh_processes.fresh_process() as process:
         child = process._process
         assert child.poll() is None
         child.stdin.close()  # as when the owner is killed

@@ -30,7 +30,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
-from tl_toolkit.export.fresh_process import FreshProcess
+from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
@@ -178,11 +178,11 @@ def write_run(
 
 @contextlib.contextmanager
 def process_of_chief(processes: ProcessGroup) -> Iterator[FreshProcess | None]:
-    """Starts what checks the SavedModel in the end: by then it has imported TensorFlow. None on other workers."""
+    """Yields what checks the SavedModel in the end: by then it has imported TensorFlow. None on other workers."""
     if not processes.is_chief:
         yield None
         return
-    with contextlib.closing(FreshProcess()) as process:
+    with fresh_process() as process:
         yield process
 
 

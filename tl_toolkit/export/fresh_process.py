@@ -8,19 +8,48 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 RELOAD_SCRIPT = pathlib.Path(__file__).with_name("reload_check.py")
 
+_waiting: list[FreshProcess] = []
+
+
+@contextlib.contextmanager
+def fresh_process() -> Iterator[FreshProcess]:
+    """Yields one that the block has for itself; the next block takes it over, if nothing failed."""
+    process = _waiting.pop() if _waiting else FreshProcess()
+    try:
+        yield process
+    except BaseException:
+        process.close()
+        raise
+    _waiting.append(process)
+
+
+def start_fresh_process() -> None:
+    """Starts one for the next `fresh_process` block, so that it imports TensorFlow beside this process."""
+    if not _waiting:
+        _waiting.append(FreshProcess())
+
 
 class FreshProcess:
-    """Loads one SavedModel, as `reload_check.py` does. It computes on the processor, and ends with this process."""
+    """Loads SavedModels, as `reload_check.py` does. It computes on the processor.
+
+    It ends with this process, or when nobody has asked it for some minutes, and is started again where needed.
+    """
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(RELOAD_SCRIPT)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
             text=True,
             start_new_session=True,  # Ctrl-C is for this process
             # This process holds the GPUs' memory.
@@ -29,11 +58,10 @@ class FreshProcess:
 
     def ask(self, folder: pathlib.Path, given: pathlib.Path, answered: pathlib.Path) -> None:
         """Hands it the SavedModel, a file with images, and the path of the file for its answers; does not wait."""
-        words = json.dumps([str(folder), str(given), str(answered)])
-        assert self._process.stdin is not None
+        self._asked = json.dumps([str(folder), str(given), str(answered)]) + "\n"
         with contextlib.suppress(BrokenPipeError):  # `wait` says why
-            self._process.stdin.write(f"{words}\n")
-            self._process.stdin.flush()
+            self._process.stdin.write(self._asked)  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
 
     def wait(self) -> None:
         """Returns when the answers are written.
@@ -41,16 +69,21 @@ class FreshProcess:
         Raises:
             RuntimeError: It could not load the SavedModel or answer; the message ends with what it said.
         """
-        _, messages = self._process.communicate()
-        if self._process.returncode:
-            raise RuntimeError(
-                f"The SavedModel does not load in a fresh process:\n{messages[-2000:]}"
-            )
+        while self._asked not in self._process.stdout:  # type: ignore[operator]
+            if self._process.wait():
+                self._messages.seek(0)
+                raise RuntimeError(
+                    "The SavedModel does not load in a fresh process:\n"
+                    f"{self._messages.read()[-2000:]}"
+                )
+            self.close()  # it had waited too long to be asked
+            self._start()
+            self.ask(*map(pathlib.Path, json.loads(self._asked)))
 
     def close(self) -> None:
         """Ends it, if it is still there."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._messages):
             with contextlib.suppress(OSError):  # what was not read by then
                 pipe.close()  # type: ignore[union-attr]

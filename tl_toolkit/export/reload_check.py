@@ -1,28 +1,43 @@
-"""Run in a process of its own: answers images with a SavedModel, with TensorFlow alone.
+"""Run in a process of its own: answers images with SavedModels, with TensorFlow alone.
 
     python reload_check.py
 
-It imports TensorFlow, and then waits for a line of JSON on standard input: the folder of the SavedModel, a file
-with images, and the file for the answers. Without a line it ends.
+It imports TensorFlow, and then waits for lines of JSON on standard input: the folder of a SavedModel, a file with
+images, and the file for the answers. It repeats a line when that file is written. It ends with the input, or when
+no line has come for ten minutes.
 
 It must not import this package: that the SavedModel needs nothing of it is what is checked.
 """
 
 import concurrent.futures
 import json
+import os
 import sys
+import threading
 
 import numpy as np
 import tensorflow as tf
 
+PATIENCE = 600.0  # seconds; it holds memory
+
 
 def main() -> None:
-    """Waits for the line, and answers."""
+    """Answers line by line."""
     # As the model that it is compared with was computed.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    line = sys.stdin.readline()
-    if line:
+    while line := line_within(PATIENCE):
         answer(*json.loads(line))
+        print(line, end="", flush=True)
+
+
+def line_within(seconds: float) -> str:
+    """Reads a line of standard input; ends the process where none comes in time."""
+    end = threading.Timer(seconds, os._exit, [0])
+    end.daemon = True
+    end.start()
+    line = sys.stdin.readline()
+    end.cancel()
+    return line
 
 
 def answer(folder: str, given_path: str, answered_path: str) -> None:
