@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -13,6 +13,7 @@ GIF_MAGIC = b"GIF8"
 BMP_MAGIC = b"BM"
 ORIENTATION_TAG = 0x0112
 START_OF_SCAN, APP1 = 0xDA, 0xE1
+EXIF_SEGMENT = np.array([-1, APP1, -1, -1, *b"Exif\0\0"], np.int32)  # its first bytes; -1: any
 WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10
 BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette 1024
 # The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
@@ -167,39 +168,41 @@ def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
 
     Reference: JEITA CP-3451C (Exif 2.3), sections 4.5 and 4.7; TIFF 6.0 for the directory.
     """
-    header = tf.io.decode_raw(tf.strings.substr(jpeg, 0, EXIF_SEARCH_BYTES), tf.uint8)
-    size = tf.size(header)
+    # Whoever decodes has to wait for this graph to be optimised: hence few operations, of several bytes each.
+    start_of_file = tf.strings.substr(jpeg, 0, EXIF_SEARCH_BYTES)
+    header = tf.io.decode_raw(tf.strings.join([start_of_file, b"\0"]), tf.uint8)
+    size = tf.size(header) - 1
 
-    def byte(index: Any) -> tf.Tensor:
-        inside = (index >= 0) & (index < size)
-        value = tf.gather(header, tf.clip_by_value(index, 0, size - 1))
-        return tf.where(inside, tf.cast(value, tf.int32), 0)
+    def bytes_at(indices: tf.Tensor) -> tf.Tensor:  # behind the end: 0
+        return tf.cast(tf.gather(header, tf.minimum(indices, size)), tf.int32)
 
-    def big_endian(index: tf.Tensor) -> tf.Tensor:
-        return byte(index) * 256 + byte(index + 1)
+    def segment_at(start: tf.Tensor) -> tf.Tensor:
+        return bytes_at(start + tf.range(10))
 
-    def holds_exif(start: tf.Tensor) -> tf.Tensor:
-        letters = byte(start + 4 + tf.range(6))
-        is_exif = tf.reduce_all(tf.equal(letters, tf.constant([69, 120, 105, 102, 0, 0])))
-        return tf.equal(byte(start + 1), APP1) & is_exif
+    def holds_exif(segment: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_all(tf.equal(segment, EXIF_SEGMENT) | (EXIF_SEGMENT < 0))
 
-    def is_other_segment(start: tf.Tensor) -> tf.Tensor:
-        is_segment = tf.equal(byte(start), 0xFF) & (start + 4 < size)
-        return is_segment & tf.not_equal(byte(start + 1), START_OF_SCAN) & ~holds_exif(start)
+    def is_other_segment(start: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
+        is_segment = tf.equal(segment[0], 0xFF) & (start + 4 < size)
+        return is_segment & tf.not_equal(segment[1], START_OF_SCAN) & ~holds_exif(segment)
 
-    def next_segment(start: tf.Tensor) -> tuple[tf.Tensor]:
+    def next_segment(start: tf.Tensor, segment: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # A length counts its own two bytes; less is damage, and 2 moves on all the same.
-        return (start + 2 + tf.maximum(big_endian(start + 2), 2),)
+        length = segment[2] * 256 + segment[3]
+        start += 2 + tf.maximum(length, 2)
+        return start, segment_at(start)
 
-    (segment,) = tf.while_loop(is_other_segment, next_segment, (tf.constant(2),))
-    tiff = segment + 10
-    is_little = tf.equal(byte(tiff), ord("I"))
+    first = tf.constant(2)
+    start, segment = tf.while_loop(is_other_segment, next_segment, (first, segment_at(first)))
+    tiff = start + 10
+    is_little = tf.equal(bytes_at(tiff), ord("I"))
+    places = tf.where(is_little, [1, 256], [256, 1])
 
     def number16(index: tf.Tensor) -> tf.Tensor:
-        return tf.where(is_little, byte(index) + 256 * byte(index + 1), big_endian(index))
+        return tf.reduce_sum(bytes_at(index[..., None] + [0, 1]) * places, -1)
 
-    # Offsets over 16 bits point outside the header.
-    directory = tiff + tf.where(is_little, number16(tiff + 4), number16(tiff + 6))
+    # An offset has 32 bits; over 16 it points outside the header.
+    directory = tiff + number16(tiff + tf.where(is_little, 4, 6))
     entries = directory + 2 + 12 * tf.range(tf.minimum(number16(directory), 256))
     is_orientation = tf.equal(number16(entries), ORIENTATION_TAG)
     value = tf.reduce_max(tf.where(is_orientation, number16(entries + 8), 0))
