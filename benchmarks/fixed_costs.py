@@ -25,7 +25,8 @@ from stopwatch import NOTHING, Spent, Stopwatch, seconds, wait
 
 SEEDS = 3
 # What the stages of a run are called; the tests hold them to the package.
-TRAINING, TESTING, FEATURES = "Training", "Testing", "Computing features of the frozen layers"
+TRAINING, EXPORTING, TESTING = "Training", "Exporting the SavedModel", "Testing"
+FEATURES = "Computing features of the frozen layers"
 # Stages of the report.
 FIRST_LINE, TO_FIRST_STEP, TRAINED = "to the first line", "to the first step", "training"
 AFTER, EVALUATING = "after the last epoch", "of it evaluating images"
@@ -140,7 +141,8 @@ class Moments:
         end = self._watch.read()
         assert self.first_line is not None
         training = self.last_epoch - self.began[TRAINING]
-        evaluating = self.ended[TESTING] - self.ended[TRAINING]
+        selecting = self.began[EXPORTING] - self.ended[TRAINING]  # by validation images
+        evaluating = selecting + self.in_stage[TESTING]
         features = self.in_stage.get(FEATURES, NOTHING)
         return {
             FIRST_LINE: self.first_line - self.started,

@@ -223,6 +223,8 @@ def test_the_stages_of_a_run_are_noted(on_path):
             time.sleep(0.1)
             stage.describe("the first epoch")
             stage.describe("the last epoch")
+        with progress.stage(fixed_costs.EXPORTING):
+            pass
         with progress.stage(fixed_costs.TESTING):
             time.sleep(0.02)
         stages = moments.stages()
@@ -240,7 +242,7 @@ def test_the_stages_of_a_run_are_noted(on_path):
         whole - stages[fixed_costs.TRAINED].wall
     )
     sources = "".join(path.read_text() for path in (ROOT / "tl_toolkit").rglob("*.py"))
-    for title in (fixed_costs.TESTING, fixed_costs.FEATURES):
+    for title in (fixed_costs.EXPORTING, fixed_costs.TESTING, fixed_costs.FEATURES):
         assert f'stage("{title}"' in sources
     assert f'f"{fixed_costs.TRAINING} ' in sources
 
