@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -99,6 +99,9 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     seconds_of_features = time.monotonic() - started
     with contextlib.closing(source):
         step = _take_step(experiment, source, distribute)
+        validation = None
+        if source.validation is not None:
+            validation = _Validation(experiment, source, source.validation)
         moving = set(plan.paths(TRAINED, UPDATED, STATE))
         with _reported(context.progress, recipe) as report:
             progress = train(
@@ -113,7 +116,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
                     recipe.patience,
                     context.checkpoint_seconds,
                 ),
-                validate=_make_validation(experiment, source),
+                validate=validation,
                 folder=context.checkpoints,
                 identity=identity,
                 callbacks=(*context.callbacks, report),
@@ -121,13 +124,10 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             )
         progress.seconds += seconds_of_features
         verified = verify_plan(model, plan, before)
-        validation = None
-        if source.validation is not None:
-            logits, labels = source.predict(source.validation)
-            validation = classification_metrics(logits, labels, experiment.dataset.class_names)
+        metrics = validation.of_best(progress) if validation is not None else None
     notes = (*experiment.notes, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
-    return TrainedModel(experiment, progress, validation, verified, devices)
+    return TrainedModel(experiment, progress, metrics, verified, devices)
 
 
 def _take_step(
@@ -156,23 +156,37 @@ def _reported(progress: Progress, recipe: Recipe) -> ReportTraining:
     return ReportTraining(progress, f"Training {recipe.strategy.name}, seed {recipe.seed}")
 
 
-def _make_validation(
-    experiment: Experiment, source: BatchSource
-) -> Callable[[], tuple[dict[str, float], list[float]]] | None:
-    """Returns a function that gives an epoch's validation figures and its score, or None."""
-    batches, class_names = source.validation, experiment.dataset.class_names
-    if batches is None:
-        return None
-    is_balanced = experiment.recipe.class_balance == "none"
-    selected_by = "top1" if is_balanced else "balanced_accuracy"
+class _Validation:
+    """An epoch's validation: its figures for the history, and the score that selects weights.
 
-    def validate() -> tuple[dict[str, float], list[float]]:
-        metrics = classification_metrics(*source.predict(batches), class_names)
+    Args:
+        experiment: What is trained.
+        source: Where the batches come from.
+        batches: The validation images.
+    """
+
+    def __init__(self, experiment: Experiment, source: BatchSource, batches: Iterable) -> None:
+        self._measure = lambda: classification_metrics(
+            *source.predict(batches), experiment.dataset.class_names
+        )
+        is_balanced = experiment.recipe.class_balance == "none"
+        self._selected_by = "top1" if is_balanced else "balanced_accuracy"
+        self._best: tuple[list[float], dict[str, Any]] | None = None
+
+    def __call__(self) -> tuple[dict[str, float], list[float]]:
+        metrics = self._measure()
         figures = {
             "val_loss": metrics["log_loss"],
             "val_top1": metrics["top1"],
             "val_balanced_accuracy": metrics["balanced_accuracy"],
         }
-        return figures, [metrics[selected_by], -metrics["log_loss"]]
+        score = [metrics[self._selected_by], -metrics["log_loss"]]
+        if self._best is None or score > self._best[0]:
+            self._best = score, metrics
+        return figures, score
 
-    return validate
+    def of_best(self, progress: TrainingProgress) -> dict[str, Any]:
+        """`classification_metrics` of the weights that were selected, which the model holds again."""
+        if self._best is None or self._best[0] != progress.best_score:  # of a run that was resumed
+            return self._measure()
+        return self._best[1]
