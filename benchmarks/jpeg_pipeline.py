@@ -57,9 +57,9 @@ def evaluation() -> dict[str, Measured]:
     """Our evaluation batches."""
     import tl_toolkit  # noqa: F401
     from tl_toolkit.catalog import Preprocessing
-    from tl_toolkit.data.pipeline import evaluation_batches
+    from tl_toolkit.data.evaluation_batches import EvaluationBatches
 
-    return _images_a_second(evaluation_batches(_open(), Preprocessing(image_size=SIDE), 32))
+    return _images_a_second(EvaluationBatches(_open(), Preprocessing(image_size=SIDE), 32))
 
 
 def training() -> dict[str, Measured]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
-from tl_toolkit.data import pipeline
+from tl_toolkit.data import evaluation_batches, pipeline
 from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.data.decoded_cache import decoded_loader
@@ -81,7 +81,7 @@ def test_what_is_decoded_at_the_start_is_shown(recorded_progress):
     preprocessing = Preprocessing(image_size=SIDE)
     options = {"batch_size": 3, "progress": recorded_progress}
     training_batches(split, preprocessing, None, epochs=2, seed=0, **options)
-    kept = pipeline.decoded_evaluation_batches(split, preprocessing, **options)
+    kept = evaluation_batches.decoded_evaluation_batches(split, preprocessing, **options)
     assert [labels.numpy().tolist() for _, labels in kept] == [[0, 1, 0], [1]]
     assert recorded_progress.stages == [("Decoding images", 4, 4)] * 2
 

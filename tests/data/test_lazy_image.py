@@ -13,7 +13,7 @@ from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize
 from tl_toolkit.data.decode import apply_orientation, decode_image, stored_window
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage
-from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation, view_window
+from tl_toolkit.data.resize import resize_files_for_evaluation, resize_for_evaluation, view_window
 
 HEIGHT, WIDTH = 301, 403
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
@@ -74,7 +74,7 @@ def test_a_coarser_decoding_is_close_to_resampling_all_pixels(orientation, size,
     preprocessing = Preprocessing(image_size=size, crop_fraction=1.0)
     pixels, _ = EncodedLazyImage(contents).region((0.0, 0.0, 601.0, 601.0), size)
     assert -(-601 // scale) in pixels.shape[:2]
-    coarse = decode_and_resize(contents, preprocessing).numpy()
+    coarse = resize_files_for_evaluation(tf.constant([contents]), preprocessing)[0].numpy()
     fine = resize_for_evaluation(decode_image(contents), preprocessing).numpy()
     # A shift by one pixel of the file differs by over twice as much at a scale of 8.
     assert 0 < np.abs(coarse - fine).mean() < 0.7
@@ -146,13 +146,9 @@ def test_augmented_views_of_a_file_are_those_of_its_pixels(preset):
 def test_eager_and_traced_regions_agree():
     contents = jpeg(scene(), 6)
     preprocessing = Preprocessing(image_size=64, crop_fraction=0.875)
-    traced = tf.function(
-        lambda c: decode_and_resize(c, preprocessing),
-        input_signature=[tf.TensorSpec([], tf.string)],
-    )
-    np.testing.assert_array_equal(
-        traced(contents), decode_and_resize(tf.constant(contents), preprocessing)
-    )
+    (traced,) = resize_files_for_evaluation(tf.constant([contents]), preprocessing)
+    eager = resize_for_evaluation(EncodedLazyImage(contents), preprocessing)
+    np.testing.assert_array_equal(traced, eager)
 
 
 @pytest.mark.parametrize(
@@ -160,4 +156,4 @@ def test_eager_and_traced_regions_agree():
 )
 def test_what_is_no_picture_is_an_error(contents):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode_and_resize(tf.constant(contents), Preprocessing(image_size=8))
+        resize_files_for_evaluation(tf.constant([contents]), Preprocessing(image_size=8))

@@ -13,11 +13,8 @@ from tl_toolkit.transfer.feature_cache import FeatureCache
 @pytest.mark.parametrize(
     ("strategy", "pipelines"),
     [
-        (
-            tl.NewHead(),
-            5,
-        ),  # training and validation images' views, batches of their features, twice
-        (tl.FullFineTune(), 4),  # images decoded once: training, validation; batches; testing
+        (tl.NewHead(), 4),  # training and validation images' views, batches of their features
+        (tl.FullFineTune(), 2),  # images decoded once, batches of them
     ],
 )
 def test_a_training_and_its_test_iterate_over_nothing_that_is_tuned(

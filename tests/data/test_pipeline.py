@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data.dataset import ArrayImages, Split
+from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.pipeline import (
     ReplicaShares,
     batch_positions,
     batch_sizes,
     class_weights,
     epoch_order,
-    evaluation_batches,
     steps_per_epoch,
     training_batches,
 )
@@ -174,7 +174,7 @@ def test_the_same_data_set_read_twice_gives_the_same_batches(augmentation):
         epochs=2,
         seed=0,
     )
-    assert_same(list(dataset.as_numpy_iterator()), list(dataset.as_numpy_iterator()))
+    assert_same(list(dataset), list(dataset))
 
 
 def views_of(split, seed=0, epochs=1):
@@ -224,19 +224,21 @@ def test_weights_arrive_with_their_examples():
 
 def test_evaluation_is_in_order_with_a_smaller_last_batch():
     split = numbered(np.arange(8) % 3).take([7, 0, 3, 1, 2, 4, 6])
-    batches = list(evaluation_batches(split, PREPROCESSING, 3).as_numpy_iterator())
+    batches = [
+        [part.numpy() for part in batch] for batch in EvaluationBatches(split, PREPROCESSING, 3)
+    ]
     assert ids_of(batches) == [[7, 0, 3], [1, 2, 4], [6]]
     assert [batch[1].tolist() for batch in batches] == [[1, 0, 0], [1, 2, 1], [0]]
 
 
 def test_evaluation_shows_every_image_as_it_is_and_the_same_twice():
     split = noise([0, 1, 0, 1, 1])
-    dataset = evaluation_batches(split, PREPROCESSING, 2)
-    batches = list(dataset.as_numpy_iterator())
+    dataset = EvaluationBatches(split, PREPROCESSING, 2)
+    batches = list(dataset)
     views = np.concatenate([pixels for pixels, _ in batches])
     for view, pixels in zip(views, split.images.pixels, strict=True):
         np.testing.assert_array_equal(view, resize_for_evaluation(pixels, PREPROCESSING))
-    assert_same(batches, list(dataset.as_numpy_iterator()))
+    assert_same(batches, list(dataset))
 
 
 def test_a_balanced_run_shows_small_classes_as_often_as_large_ones():

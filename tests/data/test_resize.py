@@ -6,7 +6,11 @@ import tensorflow as tf
 from PIL import Image
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.resize import decode_and_resize, resample_window, resize_for_evaluation
+from tl_toolkit.data.resize import (
+    resample_window,
+    resize_files_for_evaluation,
+    resize_for_evaluation,
+)
 
 SIZES = {
     "landscape": (300, 400),
@@ -95,7 +99,7 @@ def test_a_file_and_its_pixels_give_the_same_view(photo, encoded, kind):
         pixels = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
     preprocessing = Preprocessing(image_size=32, crop_fraction=0.875)
     np.testing.assert_allclose(
-        decode_and_resize(contents, preprocessing),
+        resize_files_for_evaluation(tf.constant([contents]), preprocessing)[0],
         resize_for_evaluation(pixels, preprocessing),
         atol=1e-3,  # of a JPEG a window alone is decoded: its place in it is rounded differently
     )

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny import assert_same_bits, values
 
 import tl_toolkit as tl
-from tl_toolkit.data import pipeline
+from tl_toolkit.data import evaluation_batches
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -251,7 +251,7 @@ def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
 ):
     recipe = photo_recipe.replace(epochs=2, cache=False)
     held = train_and_validate(recipe)
-    monkeypatch.setattr(pipeline, "DECODED_CACHE_BYTES", 0)
+    monkeypatch.setattr(evaluation_batches, "DECODED_CACHE_BYTES", 0)
     read = train_and_validate(recipe)
     assert held.progress.history == read.progress.history
     assert held.progress.history[-1]["val_loss"] > 0

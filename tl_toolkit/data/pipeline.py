@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,8 @@ import tensorflow as tf
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize, coarse_from
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING, decoded_loader
+from tl_toolkit.data.decoded_cache import decoded_loader
 from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
-from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.progress import SILENT, Progress
 
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the loss
@@ -276,45 +275,3 @@ def view_reader(
         )
 
     return read
-
-
-def evaluation_batches(
-    split: Split, preprocessing: Preprocessing, batch_size: int
-) -> tf.data.Dataset:
-    """Returns the examples in order, without augmentation.
-
-    Returns:
-        A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels); the last batch
-        may be smaller.
-    """
-    load = split.images.loader()
-
-    @tf.autograph.experimental.do_not_convert
-    def example(position: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return resize_for_evaluation(load(position), preprocessing), label
-
-    return without_autotuning(
-        tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
-        .map(example, PARALLEL_CALLS, deterministic=True)
-        .batch(batch_size)
-        .prefetch(PREFETCHED)
-    )
-
-
-def decoded_evaluation_batches(
-    split: Split,
-    preprocessing: Preprocessing,
-    batch_size: int,
-    progress: Progress = SILENT,
-) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
-    """As `evaluation_batches`, for a split that is needed every epoch: decoded once if it fits in memory."""
-    batches = evaluation_batches(split, preprocessing, batch_size)
-    bytes_of_all = len(split) * preprocessing.image_size**2 * 3 * 4
-    if bytes_of_all > DECODED_CACHE_BYTES:
-        return batches
-    kept = []
-    with progress.stage(DECODING, total=len(split)) as stage:
-        for images, labels in batches:
-            kept.append((images, labels))
-            stage.advance(len(labels))
-    return kept

@@ -86,28 +86,37 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
         image: A `LazyImage`, or raw pixels [height, width, 3], 0-255.
         preprocessing: Gives the size, the crop and the interpolation.
     """
-    if isinstance(image, EncodedLazyImage):
-        return decode_and_resize(image.contents, preprocessing)
-    return _resize_for_evaluation(lazy_image_of(image), preprocessing)
-
-
-def decode_and_resize(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Turns a file's contents, string[], into float32[size, size, 3], RGB, 0-255."""
-    return _decode_and_resize(preprocessing)(encoded)
-
-
-@functools.lru_cache(maxsize=16)
-def _decode_and_resize(preprocessing: Preprocessing) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the function, traced once: every evaluation and the served graph share it."""
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def decode_and_resize(encoded: tf.Tensor) -> tf.Tensor:
-        return _resize_for_evaluation(EncodedLazyImage(encoded), preprocessing)
-
-    return decode_and_resize
-
-
-def _resize_for_evaluation(lazy_image: LazyImage, preprocessing: Preprocessing) -> tf.Tensor:
+    lazy_image = lazy_image_of(image)
     window = evaluation_window(*lazy_image.sides(), preprocessing)
     resized = view_window(lazy_image, window, preprocessing.image_size, preprocessing.interpolation)
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
+
+
+def resize_files_for_evaluation(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255."""
+    return _resize_all(preprocessing, tf.TensorSpec([None], tf.string))(encoded)
+
+
+def resize_pixels_for_evaluation(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]."""
+    spec = tf.TensorSpec([None, None, None, 3], images.dtype)
+    return _resize_all(preprocessing, spec)(images)
+
+
+@functools.lru_cache(maxsize=32)
+def _resize_all(
+    preprocessing: Preprocessing, spec: tf.TensorSpec
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function of a batch, traced once: every evaluation and the served graph share it."""
+    side = preprocessing.image_size
+
+    def view(image: tf.Tensor) -> tf.Tensor:
+        lazy_image = EncodedLazyImage(image) if image.dtype == tf.string else image
+        return resize_for_evaluation(lazy_image, preprocessing)
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def resize_all(images: tf.Tensor) -> tf.Tensor:
+        resized = tf.TensorSpec((side, side, 3), tf.float32)
+        return tf.map_fn(view, images, fn_output_signature=resized)
+
+    return resize_all

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tl_toolkit.data.evaluation_batches import decoded_evaluation_batches
 from tl_toolkit.data.pipeline import (
     ReplicaShares,
     class_weights,
-    decoded_evaluation_batches,
     training_batches,
     training_signature,
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.pipeline import evaluation_batches
+from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.report.metrics import classification_metrics
@@ -22,5 +22,5 @@ def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
 def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns (float32[n, classes] logits, int64[n] labels) of a split."""
     return experiment.predict(
-        evaluation_batches(split, experiment.preprocessing, EVALUATION_BATCH_SIZE)
+        EvaluationBatches(split, experiment.preprocessing, EVALUATION_BATCH_SIZE)
     )

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import FEATURES, LOGITS, WeightSpec
-from tl_toolkit.data.pipeline import evaluation_batches
+from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.experiments.run_folder import CHECKPOINTS
@@ -97,7 +97,7 @@ def _float32_logits(experiment: Experiment) -> LogitsOf:
 def _agreement(engine: Callable, experiment: Experiment) -> str:
     """How often the served network says what it says in float32, over all test images."""
     test = experiment.dataset.test
-    batches = evaluation_batches(test, experiment.preprocessing, EVALUATION_BATCH_SIZE)
+    batches = EvaluationBatches(test, experiment.preprocessing, EVALUATION_BATCH_SIZE)
     in_float32 = inference_engine(experiment.model, "float32")
     answers = [(engine(images).numpy(), in_float32(images).numpy()) for images, _ in batches]
     served, expected = (np.concatenate(logits).argmax(-1) for logits in zip(*answers, strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
+from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
 
 
 def make_endpoints(
@@ -31,8 +31,6 @@ def make_endpoints(
         By name: the function and what it takes.
     """
     names = tf.constant(list(class_names))
-    size = preprocessing.image_size
-    resized = tf.TensorSpec((size, size, 3), tf.float32)
 
     def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(tf.cast(engine(images), tf.float32))
@@ -44,22 +42,10 @@ def make_endpoints(
         }
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(
-            tf.map_fn(
-                lambda encoded: decode_and_resize(encoded, preprocessing),
-                image_bytes,
-                fn_output_signature=resized,
-            )
-        )
+        return answer(resize_files_for_evaluation(image_bytes, preprocessing))
 
     def serve_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(
-            tf.map_fn(
-                lambda image: resize_for_evaluation(image, preprocessing),
-                images,
-                fn_output_signature=resized,
-            )
-        )
+        return answer(resize_pixels_for_evaluation(images, preprocessing))
 
     pixels = (None, None, None, 3)
     return {

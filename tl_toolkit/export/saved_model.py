@@ -12,7 +12,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decode import decode_image
-from tl_toolkit.data.resize import decode_and_resize, resize_for_evaluation
+from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.files.atomic import write_json
@@ -92,8 +92,10 @@ class SavedModelCheck:
             **{f"pixels_{i}": image.numpy() for i, image in enumerate(pixels)},
         )
         process.ask(folder, scratch / "given.npz", self._answered)
-        of_files = np.stack([decode_and_resize(tf.constant(e), preprocessing) for e in encoded])
-        of_pixels = np.stack([resize_for_evaluation(image, preprocessing) for image in pixels])
+        of_files = resize_files_for_evaluation(tf.constant(encoded), preprocessing).numpy()
+        of_pixels = np.concatenate(
+            [resize_pixels_for_evaluation(image[None], preprocessing) for image in pixels]
+        )
         expected_of_files = expected_of_pixels = _probabilities(logits_of, of_files)
         if not np.array_equal(of_pixels, of_files):  # a large file's view is decoded coarsely
             expected_of_pixels = _probabilities(logits_of, of_pixels)

@@ -70,7 +70,7 @@ class CachedBatches:
         )
 
     def validation_batches(self, split: Split, batch_size: int) -> tf.data.Dataset:
-        """The batches of `evaluation_batches`, with activations in place of pixels."""
+        """The batches of `EvaluationBatches`, with activations in place of pixels."""
         features = self.validation
         if features is None:
             raise ValueError("There are no activations of validation images.")

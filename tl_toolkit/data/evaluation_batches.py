@@ -1,0 +1,93 @@
+"""Evaluation images in batches: in order, without augmentation, as they are served."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.data.dataset import ArrayImages, Split
+from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING
+from tl_toolkit.data.parallelism import PREFETCHED
+from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
+from tl_toolkit.progress import SILENT, Progress
+
+FILES_READ_AT_ONCE = 8  # by slow storage
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationBatches:
+    """The examples in order, without augmentation, each batch computed while the one before is used.
+
+    By a function that is traced once in a process: a `tf.data` pipeline takes longer to start than to decode a
+    few dozen photos.
+
+    Iterates over (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels); the last batch may be
+    smaller.
+
+    Attributes:
+        split: The examples.
+        preprocessing: Gives the size, the crop and the interpolation.
+        batch_size: Images of a batch.
+
+    Raises:
+        tf.errors.InvalidArgumentError: While it iterates: an image is damaged.
+    """
+
+    split: Split
+    preprocessing: Preprocessing
+    batch_size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        with (
+            concurrent.futures.ThreadPoolExecutor(FILES_READ_AT_ONCE) as readers,
+            concurrent.futures.ThreadPoolExecutor(1) as ahead,
+        ):
+            waiting: collections.deque[concurrent.futures.Future[Batch]] = collections.deque()
+            try:
+                for start in range(0, len(self.split), self.batch_size):
+                    waiting.append(ahead.submit(self._batch, start, readers))
+                    if len(waiting) > PREFETCHED:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:  # the loop over it may end early
+                for batch in waiting:
+                    batch.cancel()
+
+    def _batch(self, start: int, readers: concurrent.futures.Executor) -> Batch:
+        images = self.split.images
+        positions = np.arange(start, min(start + self.batch_size, len(self.split)))
+        with tf.device("CPU:0"):
+            labels = tf.constant(self.split.labels[positions])
+            if isinstance(images, ArrayImages):
+                pixels = tf.constant(images.pixels[positions])
+                return resize_pixels_for_evaluation(pixels, self.preprocessing), labels
+            contents = tf.constant(list(readers.map(images.encoded, positions)))
+            return resize_files_for_evaluation(contents, self.preprocessing), labels
+
+
+def decoded_evaluation_batches(
+    split: Split,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    progress: Progress = SILENT,
+) -> Iterable[Batch]:
+    """As `EvaluationBatches`, for a split that is needed every epoch: decoded once if it fits in memory."""
+    batches = EvaluationBatches(split, preprocessing, batch_size)
+    bytes_of_all = len(split) * preprocessing.image_size**2 * 3 * 4
+    if bytes_of_all > DECODED_CACHE_BYTES:
+        return batches
+    kept = []
+    with progress.stage(DECODING, total=len(split)) as stage:
+        for images, labels in batches:
+            kept.append((images, labels))
+            stage.advance(len(labels))
+    return kept
