@@ -34,7 +34,7 @@ def plot_training_curves(history: Sequence[dict[str, float]], path: pathlib.Path
     loss_axes.set_ylim(bottom=0)
     accuracy_axes.set_ylim(0, 1.02)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1))
-    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def plot_confusion_matrix(
@@ -58,7 +58,7 @@ def plot_confusion_matrix(
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
