@@ -245,7 +245,7 @@ def guide(walk: Walk, jit_compile: str | bool) -> dict[str, Measured]:
 
 @contextlib.contextmanager
 def _empty_cache(walk: Walk) -> Iterator[pathlib.Path]:
-    """Yields an empty folder that also stands for the user's cache, once the walk's files are there.
+    """Yields an empty folder, in which the cache of features is too, once the walk's files are there.
 
     Another process makes them: TensorFlow must not be imported before the clock starts.
     """
@@ -254,7 +254,7 @@ def _empty_cache(walk: Walk) -> Iterator[pathlib.Path]:
     here = str(pathlib.Path(__file__).parent)
     subprocess.run([sys.executable, "-c", make], check=True, capture_output=True, cwd=here)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CACHE_HOME"] = str(pathlib.Path(folder, "cache"))
+        os.environ["TL_TOOLKIT_CACHE"] = str(pathlib.Path(folder, "cache"))
         yield pathlib.Path(folder)
 
 
@@ -307,7 +307,7 @@ BENCHMARK = Benchmark(
     environment={name: dict(variables) for name, (_, variables) in GUIDES.items()},
     note=(
         "ResNet-50 at 160 px on 152 photos for one epoch; small is a ResNet-18 of width 8 at 32 px on 60 photos for two. "
-        "Both start from a file of random weights, with nothing in the user's cache, and evaluate three eighths of the "
+        "Both start from a file of random weights, with nothing in the cache of features, and evaluate three eighths of the "
         "photos; ours validates some of them after each epoch and once more at the end. Ours ends with a checked "
         "SavedModel of three signatures, a report and plots, the guide's with `model.export`. Training has the first "
         "step's tracing in it, and the pass over frozen layers. The CPU seconds of a child process count where it ends. "
