@@ -353,7 +353,11 @@ def test_tensorflows_word_for_a_full_disk_is_understood_too(tmp_path, photo_reci
 
     monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
     with pytest.raises(tl.InputError, match="disk is full"):
-        tl.run(photo_recipe.replace(epochs=1), tmp_path / "run")
+        tl.run(
+            photo_recipe.replace(epochs=1),
+            tmp_path / "run",
+            context=Context(checkpoint_seconds=0.0),
+        )
 
 
 class Interrupt(keras.callbacks.Callback):

@@ -420,6 +420,13 @@ def test_checkpoints_are_written_after_steps_as_often_as_asked(run, tmp_path):
     run.train(rare, schedule=Schedule(EPOCHS, STEPS, checkpoint_seconds=3600.0))
     assert [path.name for path in rare.glob("*.index")] == [names[12]]
 
+    run.start_again()
+    none = tmp_path / "none"
+    run.train(
+        none, schedule=Schedule(EPOCHS, STEPS, checkpoint_seconds=3600.0, checkpoint_at_end=False)
+    )
+    assert not list(none.glob("*.index"))
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["checkpoint an epoch", "no checkpoint"])

@@ -25,6 +25,8 @@ class Context:
         dataset: The opened data, as the recipe would open it; None: the training opens it.
         checkpoints: Folder to resume from; None: no checkpoints are written.
         checkpoint_seconds: Least time between two checkpoints.
+        checkpoint_at_end: Whether the end of the training is saved too, however recent the checkpoint before it
+            is: where other trainings follow, or it would be repeated with them.
         callbacks: Keras callbacks.
         distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
         feature_cache: Where the frozen layers' features are kept.
@@ -38,6 +40,7 @@ class Context:
     dataset: ImageDataset | None = None
     checkpoints: pathlib.Path | None = None
     checkpoint_seconds: float = 10.0
+    checkpoint_at_end: bool = True
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     distribute: tf.distribute.Strategy | None = None
     feature_cache: FeatureCache = dataclasses.field(default_factory=FeatureCache)

@@ -112,7 +112,10 @@ def run(
         checkpoints = partial_folder(folder) / CHECKPOINTS
         with _without_diverged(checkpoints):
             trained = train_and_validate(
-                recipe, dataclasses.replace(context, checkpoints=checkpoints, progress=shown)
+                recipe,
+                dataclasses.replace(
+                    context, checkpoints=checkpoints, checkpoint_at_end=False, progress=shown
+                ),
             )
             return write_run(trained, folder, process, shown) if process is not None else None
 

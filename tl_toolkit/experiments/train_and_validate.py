@@ -115,6 +115,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
                     hyperparameters.steps_per_epoch,
                     recipe.patience,
                     context.checkpoint_seconds,
+                    context.checkpoint_at_end,
                 ),
                 validate=validation,
                 folder=context.checkpoints,

@@ -38,12 +38,14 @@ class Schedule:
         steps_per_epoch: Batches of an epoch.
         patience: Epochs without a better validation before it stops; None: never.
         checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
+        checkpoint_at_end: Whether the end is saved too, however recent the checkpoint before it is.
     """
 
     epochs: int
     steps_per_epoch: int
     patience: int | None = None
     checkpoint_seconds: float = 10.0
+    checkpoint_at_end: bool = True
 
 
 def train(
@@ -116,7 +118,7 @@ def train(
             _end_epoch(model, optimizer, validate, state, hooks, progress)
             progress.stopped = not processes.all_agree(not model.stop_training)
             progress.seconds += lap()
-            if _is_over(progress, schedule):
+            if _is_over(progress, schedule) and schedule.checkpoint_at_end:
                 state.save(progress, _steps_done(progress, schedule))
             else:
                 state.save_if_due(progress, _steps_done(progress, schedule))
