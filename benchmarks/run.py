@@ -23,6 +23,7 @@ NAMES = (
     "startup",
     "inference",
     "training_step",
+    "step_profile",
     "frozen_layers",
     "fixed_costs",
     "warm_cache",

@@ -14,7 +14,7 @@ from cases import (
 )
 from harness import Measured, main
 from peers import beside_peers
-from stopwatch import Stopwatch, a_second, timed_calls, wait
+from stopwatch import Spent, Stopwatch, a_second, timed_calls, wait
 
 BATCH = 16
 WARM_UP, STEPS = 2, 7
@@ -22,6 +22,11 @@ WARM_UP, STEPS = 2, 7
 
 def ours(depth: int, precision: str) -> Measured:
     """The step loop of `tl.run`, in a recipe's `precision`."""
+    return a_second(BATCH, our_steps(depth, precision)[WARM_UP:])
+
+
+def our_steps(depth: int, precision: str) -> list[Spent]:
+    """What each of its steps took."""
     import tl_toolkit as tl  # noqa: I001  first, because it decides on oneDNN
     import numpy as np
     import tensorflow as tf
@@ -61,7 +66,7 @@ def ours(depth: int, precision: str) -> Measured:
             identity={},
             callbacks=(timer,),
         )
-    return a_second(BATCH, timer.passes[0][WARM_UP:])
+    return timer.passes[0]
 
 
 def keras_fit(make: Callable, jit_compile: str | bool) -> dict[str, Measured]:
