@@ -79,7 +79,7 @@ def test_no_private_name_of_anything_else_is_used():
         (module, f"{before}.{name}")
         for module in modules()
         for before, name in private_attributes(tree_of(module))
-        if before not in SELVES
+        if before not in SELVES and f"{before}.{name}" != "os._exit"  # documented, despite its name
     }
     assert found == set()
 
