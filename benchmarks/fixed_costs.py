@@ -308,7 +308,7 @@ BENCHMARK = Benchmark(
     note=(
         "ResNet-50 at 160 px on 152 photos for one epoch; small is a ResNet-18 of width 8 at 32 px on 60 photos for two. "
         "Both start from a file of random weights, with nothing in the cache of features, and evaluate three eighths of the "
-        "photos; ours validates some of them after each epoch and once more at the end. Ours ends with a checked "
+        "photos; ours validates some of them after each epoch. Ours ends with a checked "
         "SavedModel of three signatures, a report and plots, the guide's with `model.export`. Training has the first "
         "step's tracing in it, and the pass over frozen layers. The CPU seconds of a child process count where it ends. "
         "What the guide's `fit` and `evaluate` wait for behind their last steps is not in its whole."
