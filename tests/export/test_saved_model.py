@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pathlib
 import sys
 
 import numpy as np
@@ -259,12 +260,36 @@ def test_a_fresh_process_whose_patience_is_over_ends_and_is_started_again(
     impatient.write_text(RELOAD_SCRIPT.read_text().replace("PATIENCE = 600.0", "PATIENCE = 0.01"))
     with monkeypatch.context() as patched:
         patched.setattr(fresh_process, "RELOAD_SCRIPT", impatient)
-        fresh_processes.start_fresh_process()
+        with fresh_processes.fresh_process() as process:
+            assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
+    first = process._process
+    assert first.wait(timeout=60) == 0
     with fresh_processes.fresh_process() as process:
-        first = process._process
-        assert first.wait(timeout=60) == 0
-        assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
+        assert check(finished_run, test_split, model, tmp_path / "b", process)[1] < 1e-5
         assert process._process.pid != first.pid
+
+
+def test_a_fresh_process_that_was_killed_while_it_waited_is_started_again(
+    finished_run, test_split, tmp_path, fresh_processes
+):
+    model = tl.load_model(finished_run.folder / "model.keras")
+    with fresh_processes.fresh_process() as process:
+        process._process.kill()
+        process._process.wait()
+    with fresh_processes.fresh_process() as process:
+        assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
+
+
+def test_a_fresh_process_finds_relative_paths_after_the_working_folder_has_changed(
+    finished_run, test_split, tmp_path, fresh_processes, monkeypatch
+):
+    model = tl.load_model(finished_run.folder / "model.keras")
+    with fresh_processes.fresh_process():
+        pass
+    monkeypatch.chdir(tmp_path)
+    with fresh_processes.fresh_process() as process:
+        difference = check(finished_run, test_split, model, pathlib.Path("here"), process)[1]
+    assert difference < 1e-5
 
 
 def test_a_fresh_process_that_is_not_asked_ends_with_its_owner(fresh_processes):

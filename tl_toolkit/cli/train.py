@@ -13,7 +13,6 @@ from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
-from tl_toolkit.export.fresh_process import start_fresh_process
 from tl_toolkit.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ def train(
     """
     chosen = recipe_from(flags, recipe)
     with terminal(verbose) as progress:
-        if not plan:
-            start_fresh_process()
         from tl_toolkit.experiments.context import Context
         from tl_toolkit.experiments.run import run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -19,25 +20,31 @@ _waiting: list[FreshProcess] = []
 @contextlib.contextmanager
 def fresh_process() -> Iterator[FreshProcess]:
     """Yields one that the block has for itself; the next block takes it over, if nothing failed."""
-    process = _waiting.pop() if _waiting else FreshProcess()
+    try:
+        process = _waiting.pop()
+    except IndexError:  # none, or another thread has it
+        process = FreshProcess()
     try:
         yield process
     except BaseException:
         process.close()
         raise
-    _waiting.append(process)
+    if _waiting:
+        process.close()
+    else:
+        _waiting.append(process)
 
 
-def start_fresh_process() -> None:
-    """Starts one for the next `fresh_process` block, so that it imports TensorFlow beside this process."""
-    if not _waiting:
-        _waiting.append(FreshProcess())
+@atexit.register
+def _close_waiting() -> None:
+    while _waiting:
+        _waiting.pop().close()
 
 
 class FreshProcess:
     """Loads SavedModels, as `reload_check.py` does. It computes on the processor.
 
-    It ends with this process, or when nobody has asked it for some minutes, and is started again where needed.
+    It ends with this process, or some minutes after its last answer, and is started again where needed.
     """
 
     def __init__(self) -> None:
@@ -58,8 +65,13 @@ class FreshProcess:
 
     def ask(self, folder: pathlib.Path, given: pathlib.Path, answered: pathlib.Path) -> None:
         """Hands it the SavedModel, a file with images, and the path of the file for its answers; does not wait."""
-        self._asked = json.dumps([str(folder), str(given), str(answered)]) + "\n"
-        with contextlib.suppress(BrokenPipeError):  # `wait` says why
+        if self._process.poll() is not None:  # its patience is over, or somebody has ended it
+            self.close()
+            self._start()
+        # Absolute: its working folder is where this process was when it was started.
+        paths = [os.path.abspath(path) for path in (folder, given, answered)]
+        self._asked = json.dumps(paths) + "\n"
+        with contextlib.suppress(OSError):  # `wait` says why
             self._process.stdin.write(self._asked)  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
 
@@ -69,16 +81,17 @@ class FreshProcess:
         Raises:
             RuntimeError: It could not load the SavedModel or answer; the message ends with what it said.
         """
-        while self._asked not in self._process.stdout:  # type: ignore[operator]
+        for _ in range(2):
+            if self._asked in self._process.stdout:  # type: ignore[operator]
+                return
             if self._process.wait():
-                self._messages.seek(0)
-                raise RuntimeError(
-                    "The SavedModel does not load in a fresh process:\n"
-                    f"{self._messages.read()[-2000:]}"
-                )
-            self.close()  # it had waited too long to be asked
-            self._start()
+                break
+            # Its patience ended while it was asked: once more.
             self.ask(*map(pathlib.Path, json.loads(self._asked)))
+        self._messages.seek(0)
+        raise RuntimeError(
+            f"The SavedModel does not load in a fresh process:\n{self._messages.read()[-2000:]}"
+        )
 
     def close(self) -> None:
         """Ends it, if it is still there."""

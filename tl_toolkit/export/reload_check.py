@@ -3,8 +3,8 @@
     python reload_check.py
 
 It imports TensorFlow, and then waits for lines of JSON on standard input: the folder of a SavedModel, a file with
-images, and the file for the answers. It repeats a line when that file is written. It ends with the input, or when
-no line has come for ten minutes.
+images, and the file for the answers. It repeats a line when that file is written. It ends with the input, or
+ten minutes after its last answer.
 
 It must not import this package: that the SavedModel needs nothing of it is what is checked.
 """
@@ -25,9 +25,11 @@ def main() -> None:
     """Answers line by line."""
     # As the model that it is compared with was computed.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    while line := line_within(PATIENCE):
+    line = sys.stdin.readline()  # a training may come first, however long
+    while line:
         answer(*json.loads(line))
         print(line, end="", flush=True)
+        line = line_within(PATIENCE)
 
 
 def line_within(seconds: float) -> str:
