@@ -310,7 +310,8 @@ BENCHMARK = Benchmark(
         "Both start from a file of random weights, with nothing in the cache of features, and evaluate three eighths of the "
         "photos; ours validates some of them after each epoch. Ours ends with a checked "
         "SavedModel of three signatures, a report and plots, the guide's with `model.export`. Training has the first "
-        "step's tracing in it, and the pass over frozen layers. The CPU seconds of a child process count where it ends. "
+        "step's tracing in it, and the pass over frozen layers. The CPU seconds of a child process count where it ends: "
+        "those of ours, which checks the SavedModel and lives on for the next run, do not. "
         "What the guide's `fit` and `evaluate` wait for behind their last steps is not in its whole."
     ),
 )

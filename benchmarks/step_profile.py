@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from cases import matrix_products
-from harness import Benchmark, Measured, all_cores, main
+from harness import Benchmark, CannotRunError, Measured, all_cores, main
 from stopwatch import Spent
 from training_step import BATCH, STEPS, WARM_UP, our_steps
 
@@ -29,7 +29,7 @@ REST = "all else: ReLU, additions, pooling, loss, AdamW, Python"
 
 
 def profile() -> dict[str, Measured]:
-    """Seconds of the median step, and of its parts by the mean over the measured steps."""
+    """Seconds of a step and of its parts, means over the measured steps."""
     with _standard_output() as written:
         steps = our_steps(50, "float32")[WARM_UP:]
         text = written()
@@ -47,6 +47,8 @@ def profile() -> dict[str, Measured]:
 def _seconds_of_parts(text: str, steps: int) -> dict[str, float]:
     """Sums oneDNN's milliseconds up by part, over the last steps of those in the text, for one step."""
     lines = [line.split(",") for line in text.splitlines() if ",exec,cpu," in line]
+    if not lines:
+        raise CannotRunError("oneDNN says nothing of its work here")
     last = lines[-(len(lines) // (WARM_UP + steps)) * steps :]
     seconds: collections.Counter[str] = collections.Counter()
     for words in last:

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
-from tl_toolkit.data.dataset import ArrayImages, Split
+from tl_toolkit.data import evaluation_batches
+from tl_toolkit.data.dataset import ArrayImages, EncodedImages, Split
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.pipeline import (
     ReplicaShares,
@@ -229,6 +230,28 @@ def test_evaluation_is_in_order_with_a_smaller_last_batch():
     ]
     assert ids_of(batches) == [[7, 0, 3], [1, 2, 4], [6]]
     assert [batch[1].tolist() for batch in batches] == [[1, 0, 0], [1, 2, 1], [0]]
+
+
+def test_no_more_files_are_read_ahead_than_two_calls_decode(monkeypatch):
+    held, most = set(), []
+
+    class Noted(EncodedImages):
+        def encoded(self, index):
+            held.add(index)
+            most.append(len(held))
+            return super().encoded(index)
+
+    def resize(contents, preprocessing, at_once):
+        assert len(contents) <= 2
+        held.difference_update(sorted(held)[: len(contents)])
+        return tf.zeros((len(contents), SIZE, SIZE, 3))
+
+    monkeypatch.setattr(evaluation_batches, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(evaluation_batches, "resize_files_for_evaluation", resize)
+    split = Split.of(Noted(np.array([b"x"] * 9, object)), np.arange(9) % 2)
+    (batch,) = EvaluationBatches(split, PREPROCESSING, 9)
+    assert batch[0].shape[0] == len(batch[1]) == len(most) == 9
+    assert max(most) <= 4
 
 
 def test_evaluation_shows_every_image_as_it_is_and_the_same_twice():

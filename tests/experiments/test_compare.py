@@ -1,5 +1,6 @@
 """`compare`: what it measures, what it selects by, and what it leaves."""
 
+import importlib
 import json
 import types
 
@@ -10,6 +11,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.experiments import compare as comparison
 from tl_toolkit.experiments.compare import StrategyResult, compare, comparison_recipes
+from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import evaluate
 from tl_toolkit.experiments.run_folder import MARKER
 from tl_toolkit.experiments.train_and_validate import train_and_validate
@@ -225,3 +227,21 @@ def test_strategies_of_equal_accuracy_are_told_apart_by_their_log_loss():
     better = result("b", (0.8, 0.9), (0.3, 0.4))
     surer = result("c", (0.8, 0.89), (0.1, 0.1))
     assert max([first, better, surer], key=comparison._selection_score) is better
+
+
+@pytest.mark.slow
+def test_the_end_of_a_training_is_saved_where_others_follow(photo_recipe, tmp_path, monkeypatch):
+    module = importlib.import_module("tl_toolkit.experiments.train_and_validate")
+    train, saved = module.train, []
+
+    def recorded(*arguments, **keywords):
+        progress = train(*arguments, **keywords)
+        saved.append(bool(list(keywords["folder"].glob("*.index"))))
+        return progress
+
+    monkeypatch.setattr(module, "train", recorded)
+    recipe = photo_recipe.replace(epochs=1)
+    tl.run(recipe, tmp_path / "run", context=Context(checkpoint_seconds=3600.0))
+    context = Context(checkpoint_seconds=3600.0)
+    compare([recipe], seeds=1, output=tmp_path / "comparison", context=context)
+    assert saved == [False, True]

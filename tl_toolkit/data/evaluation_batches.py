@@ -13,11 +13,13 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING
-from tl_toolkit.data.parallelism import PREFETCHED
+from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED
 from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
 from tl_toolkit.progress import SILENT, Progress
 
-FILES_READ_AT_ONCE = 8  # by slow storage
+# Files read side by side, and decoded by one call; those of the next call are read meanwhile. A whole batch of
+# large files would take gigabytes.
+FILES_AT_ONCE = max(8, PARALLEL_CALLS)
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -39,6 +41,7 @@ class EvaluationBatches:
 
     Raises:
         tf.errors.InvalidArgumentError: While it iterates: an image is damaged.
+        OSError: Likewise: a file cannot be read.
     """
 
     split: Split
@@ -47,7 +50,7 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         with (
-            concurrent.futures.ThreadPoolExecutor(FILES_READ_AT_ONCE) as readers,
+            concurrent.futures.ThreadPoolExecutor(FILES_AT_ONCE) as readers,
             concurrent.futures.ThreadPoolExecutor(1) as ahead,
         ):
             waiting: collections.deque[concurrent.futures.Future[Batch]] = collections.deque()
@@ -69,9 +72,22 @@ class EvaluationBatches:
             labels = tf.constant(self.split.labels[positions])
             if isinstance(images, ArrayImages):
                 pixels = tf.constant(images.pixels[positions])
-                return resize_pixels_for_evaluation(pixels, self.preprocessing), labels
-            contents = tf.constant(list(readers.map(images.encoded, positions)))
-            return resize_files_for_evaluation(contents, self.preprocessing), labels
+                return resize_pixels_for_evaluation(pixels, *self._how), labels
+
+            def read(first: int) -> list[concurrent.futures.Future[bytes]]:
+                several = positions[first : first + FILES_AT_ONCE]
+                return [readers.submit(images.encoded, position) for position in several]
+
+            parts, reading = [], read(0)
+            for first in range(FILES_AT_ONCE, len(positions) + FILES_AT_ONCE, FILES_AT_ONCE):
+                contents = tf.constant([file.result() for file in reading])
+                reading = read(first)
+                parts.append(resize_files_for_evaluation(contents, *self._how))
+            return tf.concat(parts, axis=0), labels
+
+    @property
+    def _how(self) -> tuple[Preprocessing, int]:
+        return self.preprocessing, PARALLEL_CALLS
 
 
 def decoded_evaluation_batches(

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
 
+SERVED_AT_ONCE = 10  # images of a request, whatever machine exported the graph
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
@@ -92,22 +93,26 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 
-def resize_files_for_evaluation(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255."""
-    return _resize_all(preprocessing, tf.TensorSpec([None], tf.string))(encoded)
+def resize_files_for_evaluation(
+    encoded: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
+) -> tf.Tensor:
+    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255; so many side by side."""
+    return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), at_once)(encoded)
 
 
-def resize_pixels_for_evaluation(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]."""
+def resize_pixels_for_evaluation(
+    images: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
+) -> tf.Tensor:
+    """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]; so many side by side."""
     spec = tf.TensorSpec([None, None, None, 3], images.dtype)
-    return _resize_all(preprocessing, spec)(images)
+    return _resize_all(preprocessing, spec, at_once)(images)
 
 
 @functools.lru_cache(maxsize=32)
 def _resize_all(
-    preprocessing: Preprocessing, spec: tf.TensorSpec
+    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function of a batch, traced once: every evaluation and the served graph share it."""
+    """Returns a function of a batch, traced once, whoever evaluates or serves."""
     side = preprocessing.image_size
 
     def view(image: tf.Tensor) -> tf.Tensor:
@@ -117,6 +122,6 @@ def _resize_all(
     @tf.function(input_signature=[spec], autograph=False)
     def resize_all(images: tf.Tensor) -> tf.Tensor:
         resized = tf.TensorSpec((side, side, 3), tf.float32)
-        return tf.map_fn(view, images, fn_output_signature=resized)
+        return tf.map_fn(view, images, fn_output_signature=resized, parallel_iterations=at_once)
 
     return resize_all

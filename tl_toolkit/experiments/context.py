@@ -26,7 +26,7 @@ class Context:
         checkpoints: Folder to resume from; None: no checkpoints are written.
         checkpoint_seconds: Least time between two checkpoints.
         checkpoint_at_end: Whether the end of the training is saved too, however recent the checkpoint before it
-            is: where other trainings follow, or it would be repeated with them.
+            is: where other trainings follow, or it would be repeated with them. `run` does without.
         callbacks: Keras callbacks.
         distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
         feature_cache: Where the frozen layers' features are kept.

@@ -35,7 +35,7 @@ TEST_FIGURES_ON_CARD = ("examples", "top1", "top1_interval", "balanced_accuracy"
 def export(
     trained: TrainedModel, folder: pathlib.Path, process: FreshProcess
 ) -> tuple[dict[str, str], SavedModelCheck]:
-    """Writes both models, and lets a fresh process compare the SavedModel with the network.
+    """Writes both models, and lets another process compare the SavedModel with the network.
 
     Args:
         trained: The model.

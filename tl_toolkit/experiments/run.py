@@ -152,12 +152,12 @@ def write_run(
     write_seen_images(partial / SAVED_MODEL, seen)
     with progress.stage("Drawing the plots"):
         draw_plots(trained, test, partial)
-    with progress.stage("Checking the SavedModel in a fresh process"):
+    with progress.stage("Checking the SavedModel in another process"):
         difference = check.result()
     facts = {
         **run_facts(trained),
         **served,
-        "SavedModel": f"loaded in a fresh process with TensorFlow alone; on {check.images} test images no "
+        "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
     }
     write_model_card(trained, test, facts, partial)

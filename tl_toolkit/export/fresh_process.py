@@ -1,4 +1,4 @@
-"""A fresh process with TensorFlow alone, which imports it while other work goes on."""
+"""Another process with TensorFlow alone, which imports it while other work goes on."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def plot_confusion_matrix(
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")  # long class names reach over
 
 
 def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
