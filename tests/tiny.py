@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import PREPROCESSING, Architecture, WeightSpec
+from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.models.resnet import build_resnet
 from tl_toolkit.transfer.defaults import Hyperparameters
@@ -88,7 +89,9 @@ def labelled_pixels(count=12, classes=3, seed=0):
 
 def batches(count=12, batch_size=4, seed=0):
     """Those images as a `tf.data.Dataset` of batches."""
-    return tf.data.Dataset.from_tensor_slices(labelled_pixels(count, seed=seed)).batch(batch_size)
+    return without_autotuning(
+        tf.data.Dataset.from_tensor_slices(labelled_pixels(count, seed=seed)).batch(batch_size)
+    )
 
 
 def hyperparameters(**fields):

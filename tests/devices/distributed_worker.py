@@ -20,6 +20,7 @@ from tensorflow.python.distribute import collective_all_reduce_strategy
 from tiny import PIXELS, classifier, hyperparameters, labelled_pixels, values
 
 import tl_toolkit as tl
+from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.data.pipeline import ReplicaShares, training_signature
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import choose_devices
@@ -70,7 +71,7 @@ def split_over_replicas(batches):
                     yield tuple(part[positions] for part in batch)
 
         specs = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0])
-        return tf.data.Dataset.from_generator(shares, output_signature=specs)
+        return without_autotuning(tf.data.Dataset.from_generator(shares, output_signature=specs))
 
     return DISTRIBUTE.distribute_datasets_from_function(of_process)
 
@@ -251,7 +252,7 @@ def fit():
         model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(True))
     images, labels, _ = labelled_pixels(32)
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8, drop_remainder=True)
-    history = model.fit(data, epochs=2, shuffle=False, verbose=0)
+    history = model.fit(without_autotuning(data), epochs=2, shuffle=False, verbose=0)
     return {"loss": history.history["loss"]}, {"after": values(model)}
 
 
