@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from tl_toolkit.catalog import (
     BLOCK_COUNTS,
     FEATURES,
+    GRADIENT,
+    LBFGS,
     PREPROCESSING,
     STEMS,
     VARIANTS,
@@ -17,6 +19,8 @@ from tl_toolkit.catalog import (
     BNMode,
     On,
     OnBadImage,
+    OnOneTensor,
+    Solver,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
@@ -33,6 +37,9 @@ Count = Annotated[int, AtLeast(1)]
 Seed = Annotated[int, AtLeast(0)]
 Positive = Annotated[float, Over(0)]
 
+# What training by steps has, and solving has not.
+OF_STEPS = ("optimizer", "learning_rate", "weight_decay", "batch_size", "epochs", "patience")
+
 DEFAULT_WEIGHTS = "imagenet"
 DIGITS = "digits"  # data, and the weights that suit it
 DEFAULT_BACKBONE = "resnet50"  # for weights that there are for every backbone
@@ -44,7 +51,8 @@ class FullFineTune:
     """Load the weights, put a new head on, train every parameter. The most accurate with enough data.
 
     Attributes:
-        on: What the new head sits on: the pooled `"features"`, or the original network's `"logits"`.
+        on: What the new head sits on: the pooled `"features"`; the original network's `"logits"`; or
+            `"all_blocks"`, the average and the maximum of every block's output.
         bn_mode: Mode of all batch normalisations. None: `"adapt"` if a batch has at least 16 images over all
             replicas together, since their statistics are synchronised; else `"affine"`.
     """
@@ -64,13 +72,13 @@ class LastLayers:
     Attributes:
         trainable_from: The first block to train, such as `"conv5_block1"`; a stage such as `"conv5"` means
             its first block.
-        on: As in `FullFineTune`.
+        on: `"features"` or `"logits"`, as in `FullFineTune`.
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
     """
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
-    on: On = FEATURES
+    on: OnOneTensor = FEATURES
     bn_mode: BNMode | None = None
 
     def __post_init__(self) -> None:
@@ -83,10 +91,14 @@ class NewHead:
 
     Attributes:
         on: As in `FullFineTune`.
+        solver: `"lbfgs"` solves for the head exactly: logistic regression whose L2 penalty cross-validation on
+            the training images chooses. `"gradient"` trains it by steps, as the other strategies do. None:
+            `"lbfgs"`, unless the recipe sets what only steps have, such as `epochs`.
     """
 
     name: ClassVar[str] = "new_head"
     on: On = FEATURES
+    solver: Solver | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -226,6 +238,22 @@ class Recipe:
             )
         if from_scratch and self.backbone is None:
             raise InputError("Strategy 'from_scratch' needs `backbone`, such as 'resnet18'.")
+        if getattr(self.strategy, "solver", None) == LBFGS and self._set_of_steps:
+            raise InputError(
+                f"`{self._set_of_steps[0]}` is for training by steps, and solver='lbfgs' takes none: leave it out, or "
+                "use solver='gradient'."
+            )
+
+    @property
+    def _set_of_steps(self) -> list[str]:
+        return [name for name in OF_STEPS if getattr(self, name) is not None]
+
+    @property
+    def solver(self) -> Solver:
+        """How it is trained: `"gradient"`, or `"lbfgs"` for a new head alone."""
+        if not isinstance(self.strategy, NewHead):
+            return GRADIENT
+        return self.strategy.solver or (GRADIENT if self._set_of_steps else LBFGS)
 
     @property
     def start(self) -> str | None:

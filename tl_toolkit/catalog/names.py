@@ -11,9 +11,14 @@ IMAGENET_STEM, CIFAR_STEM = STEMS = ("imagenet", "cifar")
 BNMode = Literal["adapt", "affine", "frozen"]  # see models.batch_norm.BatchNormalization
 ADAPT, AFFINE, FROZEN = BN_MODES = get_args(BNMode)
 
-# What a new head sits on: the pooled features, or the original network's logits.
-On = Literal["features", "logits"]
-FEATURES, LOGITS = HEAD_PLACES = get_args(On)
+# What a new head sits on: the pooled features, the original network's logits, or the averages and maxima of every
+# block's output.
+On = Literal["features", "logits", "all_blocks"]
+FEATURES, LOGITS, ALL_BLOCKS = HEAD_PLACES = get_args(On)
+OnOneTensor = Literal["features", "logits"]
+
+Solver = Literal["lbfgs", "gradient"]  # how a new head is trained on its own
+LBFGS, GRADIENT = SOLVERS = get_args(Solver)
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 # What folders, tables and TensorFlow Datasets call a split, in lower case.

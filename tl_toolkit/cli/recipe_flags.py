@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
         trainable_from: For last-layers: the first block to train, such as conv5_block1.
-        on: What the new head sits on: features (pooled) or logits (the original last layer's output).
+        on: What the new head sits on: features (pooled), logits (the original last layer's output), or all_blocks
+            (averages and maxima of every block; not for last-layers).
+        solver: For new-head: lbfgs solves for it exactly, gradient trains it by steps. Default: lbfgs, unless flags
+            such as --epochs ask for steps.
         bn_mode: Mode of the trained layers' batch normalisation: adapt, affine or frozen. Default: by strategy.
 """
-STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "bn_mode")
+STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "bn_mode")
 
 
 def _recipe_flags() -> type:

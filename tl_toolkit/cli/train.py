@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from tl_toolkit.catalog import LBFGS
 from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.recipe import Recipe
+
+OF_SOLVED = (
+    "views",
+    "label_smoothing",
+)  # of the hyperparameters, those of a head that is solved for
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.context import Context
@@ -81,8 +87,9 @@ def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) ->
     progress.message(f"{recipe.strategy.name} from {experiment.spec.name}")
     progress.console.print(drawn(plan_table(experiment.plan)))
     progress.message(f"precision: {experiment.precision}")
+    progress.message(f"solver: {recipe.solver}")
     for field in dataclasses.fields(experiment.hyperparameters):
-        if field.name != "notes":
+        if field.name in OF_SOLVED or (field.name != "notes" and recipe.solver != LBFGS):
             value = getattr(experiment.hyperparameters, field.name)
             progress.message(f"{field.name}: {value}")
     for note in experiment.notes:

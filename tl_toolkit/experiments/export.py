@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import FEATURES, LOGITS, WeightSpec
+from tl_toolkit.catalog import ALL_BLOCKS, FEATURES, LOGITS, WeightSpec
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
@@ -115,13 +115,18 @@ def _spec_of_result(experiment: Experiment) -> WeightSpec:
         ("weights", experiment.spec.licence),
         ("images", experiment.dataset.licence),
     )
-    on_logits = getattr(experiment.recipe.strategy, "on", FEATURES) == LOGITS
-    names = experiment.spec.class_names if on_logits else experiment.dataset.class_names
+    on = getattr(experiment.recipe.strategy, "on", FEATURES)
+    # The layer that stands where the original last one did, and what it names; on all blocks there is none.
+    names = {
+        FEATURES: experiment.dataset.class_names,
+        LOGITS: experiment.spec.class_names,
+        ALL_BLOCKS: (),
+    }[on]
     return dataclasses.replace(
         experiment.spec,
         name=f"run on {experiment.dataset.uri}",
         class_names=names,
-        classes=experiment.spec.classes if on_logits else len(names),
+        classes=experiment.spec.classes if on == LOGITS else len(names),
         trained_on=experiment.dataset.uri,
         top1=None,
         licence="; ".join(f"{what}: {licence}" for what, licence in licences if licence),

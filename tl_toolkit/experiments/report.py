@@ -8,24 +8,40 @@ import platform
 import shutil
 from typing import Any
 
+import numpy as np
+from scipy.special import softmax
+
+from tl_toolkit.catalog import ALL_BLOCKS
+from tl_toolkit.data.dataset import FileImages, ImageDataset
+from tl_toolkit.data.file_names import printable
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.files.atomic import write_json, write_text, written_aside
+from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
-from tl_toolkit.report.plots import plot_confusion_matrix, plot_training_curves
+from tl_toolkit.report.plots import (
+    plot_block_shares,
+    plot_confusion_matrix,
+    plot_regularisation_path,
+    plot_training_curves,
+)
 from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
+# Of a training by steps, and of a head that was solved for.
+TRAINING_CURVES = "training_curves.png"
+REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
+    "regularisation_path.png",
+    "out_of_fold.csv",
+    "blocks.png",
+)
 
 
 def run_facts(trained: TrainedModel) -> dict[str, str]:
     """Returns what the summary and the model's card list, by name."""
     experiment, progress = trained.experiment, trained.progress
-    hyperparameters, spec = experiment.hyperparameters, experiment.spec
+    spec = experiment.spec
     preprocessing = experiment.preprocessing
-    kept = "last epoch (no validation images)"
-    if progress.best_epoch is not None:
-        kept = f"epoch {progress.best_epoch + 1}, the best in validation"
     started_from = spec.name
     if experiment.weights is not None:
         started_from = f"{spec.name} (sha256 {experiment.weights.sha256})"
@@ -35,22 +51,62 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
         "started from": started_from,
         "licence of the weights": spec.licence,
         "licence of the images": experiment.dataset.licence,
-        "images": f"{preprocessing.image_size} px, {preprocessing.channel_order}, augmentation "
-        f"{experiment.recipe.augmentation or experiment.dataset.augmentation!r}",
-        "training": f"{len(progress.history)} epochs of {hyperparameters.steps_per_epoch} batches of at "
-        f"most {hyperparameters.batch_size}; {hyperparameters.optimizer}, learning rate "
-        f"{hyperparameters.learning_rate:g}, weight decay {hyperparameters.weight_decay:g}; "
-        f"{progress.seconds:.1f} s",
+        "images": f"{preprocessing.image_size} px, {preprocessing.channel_order}, {_views(trained)}",
+        "training": f"{_training(trained)}; {progress.seconds:.1f} s",
         "precision": experiment.precision,
         "devices": trained.devices,
-        "weights kept": kept,
+        "weights kept": _kept(trained),
         "frozen variables compared bit by bit": str(trained.verified),
     }
 
 
+def _views(trained: TrainedModel) -> str:
+    experiment = trained.experiment
+    augmentation = experiment.recipe.augmentation or experiment.dataset.augmentation
+    if trained.solved is None:
+        return f"augmentation {augmentation!r}"
+    augmented = (experiment.hyperparameters.views or 1) - 1
+    if not augmented:
+        return "not augmented"
+    return f"as they are and in {augmented} more views, augmentation {augmentation!r}"
+
+
+def _training(trained: TrainedModel) -> str:
+    hyperparameters, solved = trained.experiment.hyperparameters, trained.solved
+    if solved is None:
+        return (
+            f"{len(trained.progress.history)} epochs of {hyperparameters.steps_per_epoch} batches of at most "
+            f"{hyperparameters.batch_size}; {hyperparameters.optimizer}, learning rate "
+            f"{hyperparameters.learning_rate:g}, weight decay {hyperparameters.weight_decay:g}"
+        )
+    chosen = f"logistic regression solved by L-BFGS, strength C = {solved.strength:.3g}"
+    if solved.path is None or solved.folds is None:
+        return chosen
+    path = solved.path
+    return (
+        f"{chosen}, the best of {len(path.strengths)} in {solved.folds.max() + 1}-fold cross-validation: out of fold "
+        f"accuracy {path.accuracies[path.best]:.3f}, log loss {path.log_losses[path.best]:.3f}"
+    )
+
+
+def _kept(trained: TrainedModel) -> str:
+    if trained.solved is not None:
+        return "the head that was solved for from all training images"
+    if trained.progress.best_epoch is None:
+        return "last epoch (no validation images)"
+    return f"epoch {trained.progress.best_epoch + 1}, the best in validation"
+
+
 def draw_plots(trained: TrainedModel, test: dict[str, Any], folder: pathlib.Path) -> None:
-    """Draws the curves of the training and the confusion matrix of the test."""
-    plot_training_curves(trained.progress.history, folder / "training_curves.png")
+    """Draws how the training went, and the confusion matrix of the test."""
+    solved, history = trained.solved, trained.progress.history
+    if solved is None:
+        plot_training_curves(history, folder / TRAINING_CURVES)
+    elif solved.path is not None:
+        plot_regularisation_path(history, solved.path.best, folder / REGULARISATION_PATH)
+    if solved is not None and getattr(trained.experiment.recipe.strategy, "on", None) == ALL_BLOCKS:
+        blocks = blocks_of_features(trained.experiment.spec.architecture)
+        plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
     names = trained.experiment.dataset.class_names
     plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
 
@@ -84,7 +140,11 @@ def write_report(
         write_json(folder / "plan.json", experiment.plan.to_json())
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "versions.json", _versions())
-        _write_history(history, folder / "history.csv")
+        _write_rows(history, folder / "history.csv")
+        solved, dataset = trained.solved, experiment.dataset
+        if solved is not None and solved.path is not None and solved.folds is not None:
+            logits = solved.path.logits[: len(dataset.train)]
+            _write_rows(_out_of_fold(dataset, solved.folds, logits), folder / OUT_OF_FOLD)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),
@@ -98,11 +158,39 @@ def write_report(
             shutil.copyfile(progress.log_file, folder / TENSORFLOW_LOG)
 
 
-def _write_history(history: list[dict[str, float]], path: pathlib.Path) -> None:
+def _write_rows(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, history[0])
+        writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows(rows)
+
+
+def _shares(blocks: list[str], norms: np.ndarray) -> dict[str, float]:
+    """Returns each block's share of the squared norm of a head's kernel."""
+    shares = dict.fromkeys(blocks, 0.0)
+    for block, square in zip(blocks, np.square(norms) / np.square(norms).sum(), strict=True):
+        shares[block] += float(square)
+    return shares
+
+
+def _out_of_fold(dataset: ImageDataset, folds: np.ndarray, logits: np.ndarray) -> list[dict]:
+    """Returns a row a training image: its class, its fold, and its probabilities by a head that never saw it."""
+    images, labels = dataset.train.images, dataset.train.labels
+    probabilities = softmax(logits, axis=1)
+    return [
+        {
+            "image": printable(images.paths[index])
+            if isinstance(images, FileImages)
+            else int(dataset.train.ids[index]),
+            "class": dataset.class_names[labels[index]],
+            "fold": int(folds[index]),
+            **{
+                f"probability of {name}": f"{probability:.6f}"
+                for name, probability in zip(dataset.class_names, probabilities[index], strict=True)
+            },
+        }
+        for index in range(len(labels))
+    ]
 
 
 def _versions() -> dict[str, str]:

@@ -37,13 +37,16 @@ RUN, COMPARISON, SEARCH = "run", "comparison", "search"
 # What each kind puts into its folder; whatever else is in there is the user's.
 WRITTEN = {
     RUN: {
+        "blocks.png",
         "confusion_matrix.png",
         "history.csv",
         "metrics.json",
         "model.keras",
+        "out_of_fold.csv",
         "plan.json",
         "recipe.json",
         "recipe.weights.json",
+        "regularisation_path.png",
         "saved_model",
         "summary.md",
         "tensorflow.log",

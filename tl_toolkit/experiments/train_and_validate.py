@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.catalog import LBFGS
 from tl_toolkit.devices.process_group import ProcessGroup, explain_lost_workers
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.experiments.batch_source import (
@@ -24,6 +25,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
 from tl_toolkit.experiments.pin_file import read_pin, write_pin
 from tl_toolkit.experiments.prepare import Experiment, prepare
+from tl_toolkit.experiments.solve_new_head import solve_new_head
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
@@ -34,6 +36,7 @@ from tl_toolkit.training.report import ReportTraining
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
+from tl_toolkit.transfer.solved_head import SolvedHead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,7 @@ class TrainedModel:
         validation: `classification_metrics` on the validation images; None where there are none.
         verified: Variables that were compared, bit by bit, with what they were before.
         devices: What it was trained on, and how a batch was shared out.
+        solved: How the new head was chosen that was solved for; None after training by steps.
     """
 
     experiment: Experiment
@@ -53,6 +57,7 @@ class TrainedModel:
     validation: dict[str, Any] | None
     verified: int
     devices: str
+    solved: SolvedHead | None = None
 
     @property
     def model(self) -> keras.Model:
@@ -89,11 +94,17 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     hyperparameters, distribute = experiment.hyperparameters, context.devices(recipe)
     identity = run_identity(experiment)
     check_all_train_the_same(experiment, identity, processes)
-    devices = describe_devices(distribute, hyperparameters.batch_size)
+    is_solved = recipe.solver == LBFGS
+    devices = describe_devices(distribute, None if is_solved else hyperparameters.batch_size)
     if context.announce_devices:
         context.progress.message(devices)
 
     before = fingerprints(model, plan)
+    if is_solved:
+        solved, progress, metrics = solve_new_head(experiment, context)
+        verified = verify_plan(model, plan, before)
+        experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
+        return TrainedModel(experiment, progress, metrics, verified, devices, solved)
     started = time.monotonic()
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started

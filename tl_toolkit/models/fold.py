@@ -16,7 +16,12 @@ from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.recipe import ServePrecision
 
 ENGINE_PRECISIONS = get_args(ServePrecision)
-FLOAT32_LAYERS = (keras.layers.Dense, keras.layers.GlobalAveragePooling2D)  # the head, always
+FLOAT32_LAYERS = (  # the head, always
+    keras.layers.Dense,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.Concatenate,
+)
 
 
 def inference_engine(

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import keras
 
-from tl_toolkit.catalog import FEATURES, HEAD_PLACES, LOGITS, Architecture, Preprocessing
+from tl_toolkit.catalog import (
+    ALL_BLOCKS,
+    BOTTLENECK,
+    FEATURES,
+    HEAD_PLACES,
+    LOGITS,
+    Architecture,
+    Preprocessing,
+)
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.models.preprocessing import ImagePreprocessing
-from tl_toolkit.models.resnet import build_resnet, logits_dtype
+from tl_toolkit.models.resnet import block_layout, build_resnet, logits_dtype
 
 FEATURES_HEAD = "predictions"  # the dense layer in place of the original last one
 LOGITS_HEAD = "new_predictions"  # the dense layer on top of the original last one
-HEADS = (FEATURES_HEAD, LOGITS_HEAD)
+BLOCKS_HEAD = "block_predictions"  # the dense layer on averages and maxima of all blocks
+HEADS = (FEATURES_HEAD, LOGITS_HEAD, BLOCKS_HEAD)
+HEAD_OF = dict(zip(HEAD_PLACES, HEADS, strict=True))
+BLOCK_FEATURES = "block_features"  # the layer that joins them
 
 
 def assemble_classifier(
@@ -32,8 +43,9 @@ def assemble_classifier(
         architecture: The backbone.
         preprocessing: What its weights need.
         classes: Outputs of the new dense head.
-        on: `"features"`, the head replaces the original last layer and sits on the pooled features; or
-            `"logits"`, it sits on the original last layer's output before the softmax.
+        on: `"features"`, the head replaces the original last layer and sits on the pooled features;
+            `"logits"`, it sits on the original last layer's output before the softmax; or `"all_blocks"`, it
+            sits on the average and the maximum of every block's output, joined (Evci et al. 2022, "Head2Toe").
         original_classes: Outputs of the original last layer, for `on="logits"`.
         zero_init_head: Start the head at 0: the first loss is log(classes) and the first gradients into
             the backbone are small. Otherwise Glorot-uniform.
@@ -59,6 +71,15 @@ def assemble_classifier(
             classifier_activation=None,
             zero_init_residual=zero_init_residual,
         )
+        head_input = backbone.output
+    elif on == ALL_BLOCKS:
+        backbone = build_resnet(
+            architecture,
+            include_top=False,
+            input_tensor=x,
+            zero_init_residual=zero_init_residual,
+        )
+        head_input = _pooled_blocks(backbone, architecture)
     else:
         backbone = build_resnet(
             architecture,
@@ -67,14 +88,38 @@ def assemble_classifier(
             input_tensor=x,
             zero_init_residual=zero_init_residual,
         )
+        head_input = backbone.output
     logits = keras.layers.Dense(
         classes,
         kernel_initializer=initializer,
         dtype=logits_dtype(),
-        name=LOGITS_HEAD if on == LOGITS else FEATURES_HEAD,
-    )(backbone.output)
+        name=HEAD_OF[on],
+    )(head_input)
     with recursion_room(sum(architecture.block_counts)):
         return keras.Model(images, logits, name=name or architecture.name)
+
+
+def _pooled_blocks(backbone: keras.Model, architecture: Architecture) -> keras.KerasTensor:
+    """Joins the average and the maximum over all places of every block's output, in float32."""
+    pooled = []
+    for block, *_ in block_layout(architecture):
+        output = backbone.get_layer(f"{block}_out").output
+        for kind, layer in (
+            ("avg", keras.layers.GlobalAveragePooling2D),
+            ("max", keras.layers.GlobalMaxPooling2D),
+        ):
+            pooled.append(layer(dtype=logits_dtype(), name=f"{block}_{kind}")(output))
+    return keras.layers.Concatenate(dtype=logits_dtype(), name=BLOCK_FEATURES)(pooled)
+
+
+def blocks_of_features(architecture: Architecture) -> list[str]:
+    """Returns, of every feature of `on="all_blocks"` in turn, the block that it comes from."""
+    widening = 4 if architecture.block == BOTTLENECK else 1
+    return [
+        block
+        for block, filters, *_ in block_layout(architecture)
+        for _ in range(2 * filters * widening)
+    ]
 
 
 def new_head(model: keras.Model) -> keras.layers.Dense:

@@ -37,6 +37,38 @@ def plot_training_curves(history: Sequence[dict[str, float]], path: pathlib.Path
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
+def plot_regularisation_path(
+    history: Sequence[dict[str, float]], best: int, path: pathlib.Path
+) -> None:
+    """Draws log loss and accuracy out of fold for every strength of the L2 penalty, the chosen one marked."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    strengths = [row["strength"] for row in history]
+    for axes, key, title in zip(
+        figure.subplots(1, 2), ("log_loss", "top1"), ("Log loss", "Accuracy"), strict=True
+    ):
+        axes.plot(strengths, [row[key] for row in history], marker="o")
+        axes.axvline(strengths[best], color="tab:red", linestyle="--", label="chosen")
+        axes.set(title=f"{title} out of fold", xlabel="strength C (smaller: held back more)")
+        axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        if key == "top1":
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def plot_block_shares(shares: Mapping[str, float], path: pathlib.Path) -> None:
+    """Draws which blocks of the network a head's answer comes from, first block at the left."""
+    figure = Figure(figsize=(3 + 0.3 * len(shares), 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(shares)), list(shares.values()))
+    axes.set_xticks(range(len(shares)), list(shares), rotation=90)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(title="Where the answer comes from", ylabel="share of the head's kernel")
+    axes.grid(axis="y", alpha=0.3)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
 def plot_confusion_matrix(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str], path: pathlib.Path
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tl_toolkit.catalog import ADAPT, AFFINE, FROZEN
+from tl_toolkit.catalog import ADAPT, AFFINE, FROZEN, LBFGS
 from tl_toolkit.data.pipeline import batch_sizes, steps_per_epoch
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
@@ -69,7 +69,8 @@ class Hyperparameters:
         bn_mode: Of the batch normalisations in the trained part.
         bn_momentum: Of their moving averages.
         label_smoothing: From 0 to under 1.
-        views: Augmented views of an image, seen in turn; None: a new one each epoch.
+        views: Augmented views of an image, seen in turn; None: a new one each epoch. Where the head is solved
+            for, one of them is the image as it is.
         notes: Unusual decisions, and why.
     """
 
@@ -162,7 +163,13 @@ def bn_momentum(steps_per_epoch: int) -> float:
 
 
 def _views(recipe: Recipe, examples: int, epochs: int) -> int | None:
-    """Views for strategies that compute their frozen part once a view: more of few images, one an epoch at most."""
+    """Views for strategies that compute their frozen part once a view: more of few images, one an epoch at most.
+
+    What is solved for sees all views at once, and by default only the images as they are: over ten draws of five
+    digits a class, 16 views made the mean accuracy no better, 0.961 against 0.964.
+    """
+    if recipe.solver == LBFGS:
+        return recipe.views or 1
     if recipe.views is not None:
         return min(recipe.views, epochs)
     if not isinstance(recipe.strategy, (NewHead, LastLayers)):
