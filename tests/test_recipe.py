@@ -23,6 +23,7 @@ from tl_toolkit.recipe import (
     NewHead,
     On,
     OnBadImage,
+    OnOneTensor,
     Optimizer,
     Precision,
     Recipe,
@@ -52,14 +53,19 @@ TRANSFERS = st.one_of(
         FullFineTune,
         on=st.sampled_from(get_args(On)),
         bn_mode=optional(st.sampled_from(BN_MODES)),
+        head_first=st.booleans(),
     ),
     st.builds(
         LastLayers,
         trainable_from=st.text(),
-        on=st.sampled_from(get_args(On)),
+        on=st.sampled_from(get_args(OnOneTensor)),
         bn_mode=optional(st.sampled_from(BN_MODES)),
     ),
-    st.builds(NewHead, on=st.sampled_from(get_args(On))),
+    st.builds(
+        NewHead,
+        on=st.sampled_from(get_args(On)),
+        solver=st.sampled_from((None, "gradient")),  # "lbfgs" refuses what other fields may hold
+    ),
 )
 COUNTS = optional(st.integers(1))
 OTHER_FIELDS = {
@@ -118,6 +124,7 @@ def test_the_round_trip_covers_every_field_and_every_strategy():
         "trainable_from": "conv4",
         "on": "features",
         "bn_mode": "frozen",
+        "head_first": False,
     }
 
 

@@ -55,11 +55,14 @@ class FullFineTune:
             `"all_blocks"`, the average and the maximum of every block's output.
         bn_mode: Mode of all batch normalisations. None: `"adapt"` if a batch has at least 16 images over all
             replicas together, since their statistics are synchronised; else `"affine"`.
+        head_first: Solve for the new head before anything else is trained, as `NewHead` does, so that training
+            begins with features and head in step ("LP-FT", Kumar et al. 2022). False: the head starts at 0.
     """
 
     name: ClassVar[str] = "full_fine_tune"
     on: On = FEATURES
     bn_mode: BNMode | None = None
+    head_first: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -74,12 +77,14 @@ class LastLayers:
             its first block.
         on: `"features"` or `"logits"`, as in `FullFineTune`.
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
+        head_first: As in `FullFineTune`.
     """
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
     on: OnOneTensor = FEATURES
     bn_mode: BNMode | None = None
+    head_first: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -355,8 +355,28 @@ def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, m
 
     count = loop._count
     monkeypatch.setattr(loop, "_count", interrupt)
-    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--weights"]
-    code, _, err = command(*words, photo_recipe.weights, "--output", tmp_path / "run")
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--solver", "gradient"]
+    words += ["--weights", photo_recipe.weights]
+    code, _, err = command(*words, "--output", tmp_path / "run")
     assert code == 130
     assert err == "stopped after step 1 of epoch 1; the same call resumes from there\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
+
+
+def test_ctrl_c_while_a_head_is_solved_for_loses_no_features(
+    command, photo_recipe, tmp_path, monkeypatch
+):
+    from tl_toolkit.experiments import solve_new_head
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    words = ["train", "--data", photo_recipe.data, "--strategy", "new-head", "--on", "all_blocks"]
+    words += ["--weights", photo_recipe.weights, "--output", tmp_path / "run"]
+    with monkeypatch.context() as patched:
+        patched.setattr(solve_new_head, "solve_head", interrupt)
+        assert command(*words)[0] == 130
+    code, output, err = command(*words)
+    assert code == 0
+    assert "Computing features" not in output + err
+    assert (tmp_path / "run" / "out_of_fold.csv").exists()

@@ -36,7 +36,7 @@ def recipe(photos, tiny_weights):
 
 @pytest.fixture(scope="module")
 def solved_run(recipe, made_once):
-    return made_once("runs", lambda folder: tl.run(recipe, folder / "solved"))
+    return made_once("solved_runs", lambda folder: tl.run(recipe, folder / "solved"))
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_a_recipe_without_a_cache_leaves_no_features_behind(recipe, tmp_path, mo
 
 
 def test_too_little_room_is_explained(recipe, tmp_path):
-    with pytest.raises(tl.InputError, match="no room for them.*solver='gradient'") as error:
+    with pytest.raises(tl.InputError, match=r"no room for them.*solver='gradient'") as error:
         train_and_validate(recipe, Context(feature_cache=FeatureCache(tmp_path, limit=1000)))
     assert isinstance(error.value.__cause__, NoRoomError)
 
@@ -244,3 +244,46 @@ def test_folds_hold_every_class_evenly_and_copies_together():
     assert (folds != deal_folds(labels, groups, seed=1)).any()
     assert deal_folds(np.arange(4), np.arange(4), seed=0) is None
     assert set(deal_folds(np.arange(6) % 3, np.arange(6), seed=0)) == {0, 1}
+
+
+class FirstHead(keras.callbacks.Callback):
+    """Keeps the head that training begins with, and the loss of the first step."""
+
+    loss = kernel = None
+
+    def on_train_begin(self, logs=None):
+        self.kernel = new_head(self.model).kernel.numpy()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.loss = logs["loss"] if self.loss is None else self.loss
+
+
+@pytest.mark.parametrize("strategy", [tl.FullFineTune, tl.LastLayers])
+def test_fine_tuning_can_begin_with_the_head_that_is_best_before_it(recipe, strategy):
+    options = {"trainable_from": "conv3"} if strategy is tl.LastLayers else {}
+    first = {}
+    for head_first in (False, True):
+        begun = first[head_first] = FirstHead()
+        train_and_validate(
+            recipe.replace(
+                strategy=strategy(head_first=head_first, bn_mode="affine", **options),
+                epochs=1,
+                batch_size=16,
+                augmentation="none",
+            ),
+            Context(callbacks=(begun,)),
+        )
+    alone = train_and_validate(recipe.replace(strategy=tl.NewHead()))
+    np.testing.assert_array_equal(first[True].kernel, new_head(alone.model).kernel.numpy())
+    assert not first[False].kernel.any()
+    assert first[False].loss == pytest.approx(np.log(3), rel=1e-6)
+    assert first[True].loss < 0.5
+
+
+def test_fine_tuning_can_sit_on_all_blocks(recipe):
+    trained = train_and_validate(
+        recipe.replace(strategy=tl.FullFineTune(on="all_blocks", head_first=True), epochs=1)
+    )
+    assert trained.validation["top1"] > 0.9
+    with pytest.raises(tl.InputError, match="all_blocks"):
+        tl.LastLayers(on="all_blocks")

@@ -21,14 +21,16 @@ STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, ful
         solver: For new-head: lbfgs solves for it exactly, gradient trains it by steps. Default: lbfgs, unless flags
             such as --epochs ask for steps.
         bn_mode: Mode of the trained layers' batch normalisation: adapt, affine or frozen. Default: by strategy.
+        head_first: For last-layers and full-fine-tune: solve for the new head before anything else is trained.
 """
-STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "bn_mode")
+STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "bn_mode", "head_first")
 
 
 def _recipe_flags() -> type:
     """One optional flag per field of `Recipe`, with the strategy and its options as plain words."""
     word = Annotated[str | None, hint(None)]
-    fields: list[Any] = [(name, word, None) for name in ("data", *STRATEGY_FIELDS)]
+    fields: list[Any] = [(name, word, None) for name in ("data", *STRATEGY_FIELDS[:-1])]
+    fields.append(("head_first", Annotated[bool | None, hint(None)], None))
     hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):

@@ -1,4 +1,4 @@
-"""The training of a new head that is solved for: one pass over the frozen layers, then logistic regression."""
+"""A new head that is solved for: one pass over the layers before it, then logistic regression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import Experiment
-from tl_toolkit.models.head import new_head
+from tl_toolkit.models.head import head_input, new_head
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.training.step import make_predictor
@@ -31,7 +31,7 @@ ONE_IMAGE_A_CLASS = "with one image of most classes there is nothing to cross-va
 def solve_new_head(
     experiment: Experiment, context: Context
 ) -> tuple[SolvedHead, TrainingProgress, dict | None]:
-    """Solves for the head of an experiment's model, and assigns it.
+    """Trains a new head alone: solves for it, and assigns it.
 
     Returns:
         How it was chosen, its history (one row a strength), and `classification_metrics` on the validation
@@ -40,29 +40,9 @@ def solve_new_head(
     Raises:
         InputError: There is no room for the features.
     """
-    recipe, dataset, model = experiment.recipe, experiment.dataset, experiment.model
-    classes = len(dataset.class_names)
-    started = time.monotonic()
-    with _features(experiment, context) as (rows, cached):
-        balance = None
-        if (
-            recipe.class_balance != "none"
-        ):  # drawing rare classes more often is what weights do, on average
-            balance = class_weights(dataset.train.labels, classes)
-        with context.progress.stage("Solving for the new head"):
-            solved = solve_head(
-                rows,
-                dataset.train.labels,
-                classes,
-                example_weights(dataset.train, balance),
-                content_digests(dataset.train),
-                label_smoothing=recipe.label_smoothing,
-                seed=recipe.seed,
-            )
-        head = new_head(model)
-        head.kernel.assign(solved.head.kernel)
-        head.bias.assign(solved.head.bias)
-        validation = None
+    started, dataset, validation = time.monotonic(), experiment.dataset, None
+    with _features(experiment, context, experiment.hyperparameters.views or 1) as (rows, cached):
+        solved = _solve(experiment, context, rows)
         if dataset.validation is not None:
             batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
             logits, labels = make_predictor(cached.model)(batches)
@@ -70,17 +50,47 @@ def solve_new_head(
     return solved, _as_progress(solved, time.monotonic() - started), validation
 
 
+def start_from_solved_head(experiment: Experiment, context: Context) -> None:
+    """Gives a model that is about to be fine-tuned the head that is best before it ("LP-FT", Kumar et al. 2022).
+
+    Raises:
+        InputError: There is no room for the features.
+    """
+    with _features(experiment, context, views=1) as (rows, _):
+        _solve(experiment, context, rows)
+
+
+def _solve(experiment: Experiment, context: Context, rows: FeatureRows) -> SolvedHead:
+    recipe, train = experiment.recipe, experiment.dataset.train
+    classes, balance = len(experiment.dataset.class_names), None
+    if (
+        recipe.class_balance != "none"
+    ):  # drawing rare classes more often is what weights do, on average
+        balance = class_weights(train.labels, classes)
+    with context.progress.stage("Solving for the new head"):
+        solved = solve_head(
+            rows,
+            train.labels,
+            classes,
+            example_weights(train, balance),
+            content_digests(train),
+            label_smoothing=recipe.label_smoothing,
+            seed=recipe.seed,
+        )
+    head = new_head(experiment.model)
+    head.kernel.assign(solved.head.kernel)
+    head.bias.assign(solved.head.bias)
+    return solved
+
+
 @contextlib.contextmanager
 def _features(
-    experiment: Experiment, context: Context
+    experiment: Experiment, context: Context, views: int
 ) -> Iterator[tuple[FeatureRows, CachedBatches]]:
-    """Yields features of the training images under all views, and of the validation images."""
-    recipe, dataset, cut_at = experiment.recipe, experiment.dataset, experiment.plan.cut
-    if cut_at is None:
-        raise RuntimeError(f"The network {experiment.model.name!r} has nothing before its head.")
-    cut = cut_model(experiment.model, cut_at)
+    """Yields what the head sees of the training images under all views, and of the validation images."""
+    recipe, dataset = experiment.recipe, experiment.dataset
+    cut = cut_model(experiment.model, head_input(experiment.model))
     wanted = [SplitViews(dataset.train)]
-    views = experiment.hyperparameters.views or 1
     if views > 1 and experiment.augmentation is not None:
         wanted.append(SplitViews(dataset.train, experiment.augmentation, recipe.seed, views - 1))
     of_training = len(wanted)

@@ -25,7 +25,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
 from tl_toolkit.experiments.pin_file import read_pin, write_pin
 from tl_toolkit.experiments.prepare import Experiment, prepare
-from tl_toolkit.experiments.solve_new_head import solve_new_head
+from tl_toolkit.experiments.solve_new_head import solve_new_head, start_from_solved_head
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
@@ -106,6 +106,8 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
         experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
         return TrainedModel(experiment, progress, metrics, verified, devices, solved)
     started = time.monotonic()
+    if getattr(recipe.strategy, "head_first", False):
+        start_from_solved_head(experiment, context)
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
     with contextlib.closing(source):

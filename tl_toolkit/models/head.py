@@ -127,6 +127,11 @@ def new_head(model: keras.Model) -> keras.layers.Dense:
     return model.get_layer(model.layers[-1].name)
 
 
+def head_input(model: keras.Model) -> str:
+    """Returns the name of the layer that the last dense layer sits on."""
+    return model.layers[-2].name
+
+
 def _check_arguments(classes: int, on: str, original_classes: int) -> None:
     if on not in HEAD_PLACES:
         raise unknown_name("place of the head", on, HEAD_PLACES)

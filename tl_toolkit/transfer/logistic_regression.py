@@ -89,8 +89,8 @@ class Problem:
             scored: bool[examples], which are measured.
             strengths: C, rising. The path ends where two of them in turn have not lowered the log loss.
         """
-        numbers = np.arange(folds.max() + 1)
-        weights = self._weights[:, None] * (folds[:, None] != numbers)
+        all_folds = np.arange(folds.max() + 1)
+        weights = self._weights[:, None] * (folds[:, None] != all_folds)
         own_fold = folds[scored], np.flatnonzero(scored)
         targets, scored_weights = self._targets[scored], self._weights[scored]
         losses: list[float] = []
@@ -137,11 +137,11 @@ def _minimise(
     shape = len(space.curvature), problems, classes
     if start is None:
         start = np.zeros(shape), _log_shares(targets, weights)
-    spread = (
+    of_loss = (
         1 - 1 / classes
     ) / classes  # of a probability: the loss's own curvature, at no knowledge
-    scale = 1 / np.sqrt(spread * weights.mean() * space.curvature + 1 / strength)[:, None, None]
-    bias_scale = 1 / np.sqrt(spread * totals)[:, None]
+    scale = 1 / np.sqrt(of_loss * weights.mean() * space.curvature + 1 / strength)[:, None, None]
+    bias_scale = 1 / np.sqrt(of_loss * totals)[:, None]
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         kernels, biases = _unpacked(flat, shape)
