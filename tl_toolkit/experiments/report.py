@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
+from sklearn.metrics import confusion_matrix
 
 from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.data.dataset import FileImages, ImageDataset
@@ -19,15 +20,18 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.files.atomic import write_json, write_text, written_aside
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
+from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.plots import (
     plot_block_shares,
     plot_confusion_matrix,
     plot_regularisation_path,
+    plot_reliability,
     plot_training_curves,
 )
 from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
+RELIABILITY = "reliability.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
 REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
@@ -56,6 +60,7 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
         "precision": experiment.precision,
         "devices": trained.devices,
         "weights kept": _kept(trained),
+        "calibration": str(trained.calibration),
         "frozen variables compared bit by bit": str(trained.verified),
     }
 
@@ -97,8 +102,17 @@ def _kept(trained: TrainedModel) -> str:
     return f"epoch {trained.progress.best_epoch + 1}, the best in validation"
 
 
-def draw_plots(trained: TrainedModel, test: dict[str, Any], folder: pathlib.Path) -> None:
-    """Draws how the training went, and the confusion matrix of the test."""
+def draw_plots(
+    trained: TrainedModel, logits: np.ndarray, labels: np.ndarray, folder: pathlib.Path
+) -> None:
+    """Draws how the training went, and of the test the confusion matrix and what probabilities are worth.
+
+    Args:
+        trained: The model.
+        logits: float32[n, classes] of the test images.
+        labels: int64[n].
+        folder: Of the run.
+    """
     solved, history = trained.solved, trained.progress.history
     if solved is None:
         plot_training_curves(history, folder / TRAINING_CURVES)
@@ -108,7 +122,11 @@ def draw_plots(trained: TrainedModel, test: dict[str, Any], folder: pathlib.Path
         blocks = blocks_of_features(trained.experiment.spec.architecture)
         plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
     names = trained.experiment.dataset.class_names
-    plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
+    matrix = confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names)))
+    plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png")
+    raw = logits * trained.calibration.temperature
+    answers = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
+    plot_reliability({**answers, "as served": reliability(logits, labels)}, folder / RELIABILITY)
 
 
 def write_report(
@@ -143,8 +161,8 @@ def write_report(
         _write_rows(history, folder / "history.csv")
         solved, dataset = trained.solved, experiment.dataset
         if solved is not None and solved.path is not None and solved.folds is not None:
-            logits = solved.path.logits[: len(dataset.train)]
-            _write_rows(_out_of_fold(dataset, solved.folds, logits), folder / OUT_OF_FOLD)
+            rows = _out_of_fold(dataset, solved.folds, solved.path.logits)
+            _write_rows(rows, folder / OUT_OF_FOLD)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),

@@ -47,6 +47,7 @@ WRITTEN = {
         "recipe.json",
         "recipe.weights.json",
         "regularisation_path.png",
+        "reliability.png",
         "saved_model",
         "summary.md",
         "tensorflow.log",

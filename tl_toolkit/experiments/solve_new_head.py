@@ -13,6 +13,7 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import class_weights, example_weights
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
+from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.models.head import head_input, new_head
@@ -30,12 +31,12 @@ ONE_IMAGE_A_CLASS = "with one image of most classes there is nothing to cross-va
 
 def solve_new_head(
     experiment: Experiment, context: Context
-) -> tuple[SolvedHead, TrainingProgress, dict | None]:
+) -> tuple[SolvedHead, TrainingProgress, dict | None, Calibration]:
     """Trains a new head alone: solves for it, and assigns it.
 
     Returns:
-        How it was chosen, its history (one row a strength), and `classification_metrics` on the validation
-        images, which nothing was chosen by; None where there are none.
+        How it was chosen; its history (one row a strength); `classification_metrics` on the validation images,
+        which nothing was chosen by, or None where there are none; and by what its logits were divided.
 
     Raises:
         InputError: There is no room for the features.
@@ -43,11 +44,20 @@ def solve_new_head(
     started, dataset, validation = time.monotonic(), experiment.dataset, None
     with _features(experiment, context, experiment.hyperparameters.views or 1) as (rows, cached):
         solved = _solve(experiment, context, rows)
+        calibration = Calibration()
+        if solved.path is not None:
+            labels = dataset.train.labels
+            calibration = calibrate(
+                experiment.model,
+                solved.path.logits,
+                labels,
+                "training images out of fold",
+            )
         if dataset.validation is not None:
             batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
             logits, labels = make_predictor(cached.model)(batches)
             validation = classification_metrics(logits, labels, dataset.class_names)
-    return solved, _as_progress(solved, time.monotonic() - started), validation
+    return solved, _as_progress(solved, time.monotonic() - started), validation, calibration
 
 
 def start_from_solved_head(experiment: Experiment, context: Context) -> None:

@@ -21,6 +21,7 @@ from tl_toolkit.experiments.batch_source import (
     distributed_batches,
     open_batch_source,
 )
+from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
 from tl_toolkit.experiments.pin_file import read_pin, write_pin
@@ -49,6 +50,7 @@ class TrainedModel:
         validation: `classification_metrics` on the validation images; None where there are none.
         verified: Variables that were compared, bit by bit, with what they were before.
         devices: What it was trained on, and how a batch was shared out.
+        calibration: By what its logits were divided in the end.
         solved: How the new head was chosen that was solved for; None after training by steps.
     """
 
@@ -57,6 +59,7 @@ class TrainedModel:
     validation: dict[str, Any] | None
     verified: int
     devices: str
+    calibration: Calibration = dataclasses.field(default_factory=Calibration)
     solved: SolvedHead | None = None
 
     @property
@@ -101,10 +104,10 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
 
     before = fingerprints(model, plan)
     if is_solved:
-        solved, progress, metrics = solve_new_head(experiment, context)
+        solved, progress, metrics, calibration = solve_new_head(experiment, context)
         verified = verify_plan(model, plan, before)
         experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
-        return TrainedModel(experiment, progress, metrics, verified, devices, solved)
+        return TrainedModel(experiment, progress, metrics, verified, devices, calibration, solved)
     started = time.monotonic()
     if getattr(recipe.strategy, "head_first", False):
         start_from_solved_head(experiment, context)
@@ -138,10 +141,16 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             )
         progress.seconds += seconds_of_features
         verified = verify_plan(model, plan, before)
-        metrics = validation.of_best(progress) if validation is not None else None
+        metrics, calibration = None, Calibration()
+        if validation is not None:
+            logits, labels = validation.of_best(progress)
+            calibration = calibrate(model, logits, labels, "validation images")
+            metrics = classification_metrics(
+                logits / calibration.temperature, labels, experiment.dataset.class_names
+            )
     notes = (*experiment.notes, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
-    return TrainedModel(experiment, progress, metrics, verified, devices)
+    return TrainedModel(experiment, progress, metrics, verified, devices, calibration)
 
 
 def _take_step(
@@ -180,15 +189,15 @@ class _Validation:
     """
 
     def __init__(self, experiment: Experiment, source: BatchSource, batches: Iterable) -> None:
-        self._measure = lambda: classification_metrics(
-            *source.predict(batches), experiment.dataset.class_names
-        )
+        self._predict = lambda: source.predict(batches)
+        self._class_names = experiment.dataset.class_names
         is_balanced = experiment.recipe.class_balance == "none"
         self._selected_by = "top1" if is_balanced else "balanced_accuracy"
-        self._best: tuple[list[float], dict[str, Any]] | None = None
+        self._best: tuple[list[float], tuple[np.ndarray, np.ndarray]] | None = None
 
     def __call__(self) -> tuple[dict[str, float], list[float]]:
-        metrics = self._measure()
+        predicted = self._predict()
+        metrics = classification_metrics(*predicted, self._class_names)
         figures = {
             "val_loss": metrics["log_loss"],
             "val_top1": metrics["top1"],
@@ -196,11 +205,11 @@ class _Validation:
         }
         score = [metrics[self._selected_by], -metrics["log_loss"]]
         if self._best is None or score > self._best[0]:
-            self._best = score, metrics
+            self._best = score, predicted
         return figures, score
 
-    def of_best(self, progress: TrainingProgress) -> dict[str, Any]:
-        """`classification_metrics` of the weights that were selected, which the model holds again."""
+    def of_best(self, progress: TrainingProgress) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and labels by the weights that were selected, which the model holds again."""
         if self._best is None or self._best[0] != progress.best_score:  # of a run that was resumed
-            return self._measure()
+            return self._predict()
         return self._best[1]

@@ -10,6 +10,8 @@ from scipy.special import log_softmax
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from tl_toolkit.report.calibration import brier_score, reliability
+
 
 def classification_metrics(
     logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
@@ -22,8 +24,9 @@ def classification_metrics(
         class_names: In the order of the labels.
 
     Returns:
-        Plain JSON values: `examples`, `top1`, `top1_interval` (95%, Wilson), `balanced_accuracy` (mean recall of the classes that occur), `log_loss` (natural logarithm),
-        `classes` (precision, recall, f1 and support by name) and `confusion_matrix` (rows: truth).
+        Plain JSON values: `examples`, `top1`, `top1_interval` (95%, Wilson), `balanced_accuracy` (mean recall
+        of the classes that occur), `log_loss` (natural logarithm), `calibration_error` (expected, in 15 bins),
+        `brier_score` (0 to 2), `classes` (precision, recall, f1 and support by name) and `confusion_matrix` (rows: truth).
     """
     predicted = logits.argmax(axis=-1)
     class_indices = range(len(class_names))
@@ -37,6 +40,8 @@ def classification_metrics(
         "top1_interval": wilson_interval(correct, len(labels)),
         "balanced_accuracy": float(recall[support > 0].mean()),
         "log_loss": log_loss(logits, labels),
+        "calibration_error": reliability(logits, labels).calibration_error,
+        "brier_score": brier_score(logits, labels),
         "classes": {
             name: {
                 "precision": float(precision[i]),

@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from tl_toolkit.report.calibration import Reliability
+
 DOTS_PER_INCH = 120
 LARGEST_LABELLED_MATRIX = 20  # classes; with more, numbers in the cells cannot be read
 
@@ -91,6 +93,29 @@ def plot_confusion_matrix(
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")  # long class names reach over
+
+
+def plot_reliability(answers: Mapping[str, Reliability], path: pathlib.Path) -> None:
+    """Draws how many of the answers given with each probability are right; on the diagonal, as many as it says."""
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    for name, found in answers.items():
+        some = found.counts > 0
+        axes.plot(
+            found.confidences[some],
+            found.accuracies[some],
+            marker="o",
+            label=f"{name}: calibration error {found.calibration_error:.3f}",
+        )
+    axes.set(
+        xlabel="probability of the answer", ylabel="right answers", xlim=(0, 1), ylim=(0, 1.02)
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path) -> None:

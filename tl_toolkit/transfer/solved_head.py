@@ -23,7 +23,8 @@ class SolvedHead:
     Attributes:
         head: Fitted to all training images.
         strength: C, of the L2 penalty ‖W‖² / (2 C) on standardised features.
-        path: What every strength gave in cross-validation; None where it was not possible.
+        path: What every strength gave in cross-validation, its logits those of the images; None where it was
+            not possible.
         folds: int64[n], the fold that each training image was left out with; None likewise.
     """
 
@@ -31,10 +32,6 @@ class SolvedHead:
     strength: float
     path: Path | None = None
     folds: np.ndarray | None = None
-
-    def out_of_fold_logits(self, images: int) -> np.ndarray | None:
-        """Returns float64[images, classes]: each training image's by a head that it was left out of."""
-        return None if self.path is None else self.path.logits[:images]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +100,7 @@ def solve_head(
     if folds is None:
         return SolvedHead(problem.fit(STRENGTH_UNSEEN), STRENGTH_UNSEEN)
     path = problem.cross_validate(np.tile(folds, views), np.arange(images * views) < images)
+    path = dataclasses.replace(path, logits=path.logits[:images])  # of the view that was scored
     strength = path.strengths[path.best]
     return SolvedHead(problem.fit(strength), strength, path, folds)
 
