@@ -19,13 +19,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from tl_toolkit.transfer.feature_space import LinearHead, Rows, Space, choose_space
 
 STRENGTHS = tuple(float(c) for c in np.logspace(-6, 1, 15))
 STRENGTHS_WITHOUT_GAIN = 2  # that end a path: weaker penalties take the longest
-MOST_STEPS = 500
+MOST_STEPS = 2000
 CORRECTIONS = 10  # that L-BFGS keeps
 # Largest gradient that is taken for none, in coordinates in which a step's length is a change of logits.
 EXACT, CLOSE = 1e-9, 1e-5
@@ -41,12 +41,14 @@ class Path:
         accuracies: float64[strengths], likewise.
         logits: float64[examples, classes] of the best strength; every example's are of the fold that left it
             out. NaN where an example is not scored.
+        nearby: Kernel and bias, the folds' mean at the best strength: near those of all examples.
     """
 
     strengths: tuple[float, ...]
     log_losses: np.ndarray
     accuracies: np.ndarray
     logits: np.ndarray
+    nearby: tuple[np.ndarray, np.ndarray]
 
     @property
     def best(self) -> int:
@@ -68,10 +70,17 @@ class Problem:
         self._weights = np.asarray(weights, np.float64)
         self._space = choose_space(rows)
 
-    def fit(self, strength: float) -> LinearHead:
-        """Returns the head of a strength, fitted to all examples."""
+    def fit(
+        self, strength: float, nearby: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> LinearHead:
+        """Returns the head of a strength, fitted to all examples.
+
+        Args:
+            strength: C.
+            nearby: Of a `Path`, which saves steps.
+        """
         weights = self._weights[:, None]
-        kernel, bias = _minimise(self._space, self._targets, weights, strength, None, EXACT)
+        kernel, bias = _minimise(self._space, self._targets, weights, strength, nearby, EXACT)
         return self._space.head(kernel[:, 0], bias[0])
 
     def cross_validate(
@@ -106,9 +115,12 @@ class Problem:
             accuracies.append(float(np.average(is_right, weights=scored_weights)))
             if losses[-1] == min(losses):
                 best[scored] = logits
+                nearby = start[0].mean(axis=1, keepdims=True), start[1].mean(axis=0, keepdims=True)
             elif len(losses) - int(np.argmin(losses)) > STRENGTHS_WITHOUT_GAIN:
                 break
-        return Path(tuple(strengths[: len(losses)]), np.array(losses), np.array(accuracies), best)
+        return Path(
+            tuple(strengths[: len(losses)]), np.array(losses), np.array(accuracies), best, nearby
+        )
 
 
 def _minimise(
@@ -137,9 +149,8 @@ def _minimise(
     shape = len(space.curvature), problems, classes
     if start is None:
         start = np.zeros(shape), _log_shares(targets, weights)
-    of_loss = (
-        1 - 1 / classes
-    ) / classes  # of a probability: the loss's own curvature, at no knowledge
+    # Of the loss, at no knowledge: the variance of a class with probability 1 / classes.
+    of_loss = (1 - 1 / classes) / classes
     scale = 1 / np.sqrt(of_loss * weights.mean() * space.curvature + 1 / strength)[:, None, None]
     bias_scale = 1 / np.sqrt(of_loss * totals)[:, None]
 
@@ -153,8 +164,9 @@ def _minimise(
             nonlocal loss
             logits = products.reshape(len(products), problems, classes) + biases
             wanted, counted = targets[part, None], weights[part, :, None]
-            loss -= (counted * wanted * log_softmax(logits, axis=-1)).sum()
-            errors = (softmax(logits, axis=-1) - wanted) * counted
+            log_probabilities = log_softmax(logits, axis=-1)
+            loss -= (counted * wanted * log_probabilities).sum()
+            errors = (np.exp(log_probabilities) - wanted) * counted
             of_biases[:] += errors.sum(axis=0)
             return errors.reshape(products.shape)
 

@@ -102,7 +102,7 @@ def solve_head(
     path = problem.cross_validate(np.tile(folds, views), np.arange(images * views) < images)
     path = dataclasses.replace(path, logits=path.logits[:images])  # of the view that was scored
     strength = path.strengths[path.best]
-    return SolvedHead(problem.fit(strength), strength, path, folds)
+    return SolvedHead(problem.fit(strength, path.nearby), strength, path, folds)
 
 
 def deal_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
