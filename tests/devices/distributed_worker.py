@@ -129,6 +129,18 @@ def recipe_case(strategy, folder):
     return result, {"after": values(trained.model)}
 
 
+def solved(folder):
+    """A new head that every process solves for."""
+    recipe = tl.Recipe.load(folder / "recipe.json")
+    steps = ("epochs", "batch_size", "learning_rate", "optimizer", "views")
+    trained = train_and_validate(
+        recipe.replace(strategy=tl.NewHead(on="all_blocks"), **dict.fromkeys(steps)),
+        Context(feature_cache=FeatureCache(folder / f"cache_{FOLDER.name}")),
+    )
+    figures = {k: trained.validation[k] for k in ("top1", "log_loss", "examples")}
+    return {"validation": figures, "devices": trained.devices}, {"after": values(trained.model)}
+
+
 def positions_case(folder):
     """The images that every process reads in an epoch, by their numbers."""
     recipe = tl.Recipe.load(folder / "recipe.json").replace(epochs=2, cache=False)
@@ -266,6 +278,7 @@ CASES = {
     "new_head": lambda: recipe_case("new_head", FOLDER.parent),
     "last_layers": lambda: recipe_case("last_layers", FOLDER.parent),
     "full_fine_tune": lambda: recipe_case("full_fine_tune", FOLDER.parent),
+    "solved": lambda: solved(FOLDER.parent),
     "positions": lambda: positions_case(FOLDER.parent),
     "memory": memory,
     "unlike": unlike,

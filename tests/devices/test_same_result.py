@@ -13,7 +13,7 @@ LAYOUTS = [(1, 2), (2, 1), pytest.param((2, 2), marks=pytest.mark.long)]
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}
-CASES = ("one step", "float64", "frozen", *STRATEGIES, "positions")
+CASES = ("one step", "float64", "frozen", *STRATEGIES, "solved", "positions")
 FURTHER = {
     (1, 1): (*HALF, "fit"),
     (1, 2): (*HALF, "fit", *MISTAKES),
@@ -107,6 +107,17 @@ def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, on_ma
     # Each process counted what it was given: together they make the whole, and none got it twice.
     local = np.sum([[mine for mine, _ in r[strategy]["seen"]] for r in on_many[0]], axis=0)
     assert local.tolist() == [examples for _, examples in expected["seen"]]
+
+
+def test_a_head_that_is_solved_for_is_the_same(on_one, on_many):
+    one, other = on_one[1]["solved", "after"], on_many[1]["solved", "after"]
+    assert largest_difference(one, other) < 1e-6
+    assert np.abs(one["block_predictions/kernel"]).max() > 1e-3
+    for result in on_many[0]:
+        assert result["solved"]["validation"] == pytest.approx(
+            on_one[0][0]["solved"]["validation"], abs=1e-6
+        )
+        assert "batches" not in result["solved"]["devices"]
 
 
 def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, on_many):

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tl_toolkit.transfer import feature_space
+from tl_toolkit.transfer import feature_space, logistic_regression
 from tl_toolkit.transfer.logistic_regression import Problem
 
 
@@ -77,6 +77,21 @@ def test_folds_are_fitted_as_each_would_be_alone(way):
         head = Problem(Array(rows), targets, 1.0 * (folds != fold)).fit(best)
         of_fold = folds == fold
         np.testing.assert_allclose(path.logits[of_fold], head.logits(rows[of_fold]), atol=2e-3)
+
+
+def test_folds_in_turn_give_what_folds_together_give(way, monkeypatch):
+    rows, labels = clusters(50, 80, 3)
+    folds, weights, targets = np.arange(50) // 3 % 4, np.ones(50), np.eye(3)[labels]
+    together = Problem(Array(rows), targets, weights).cross_validate(
+        folds, weights > 0, (1e-3, 0.1)
+    )
+    monkeypatch.setattr(logistic_regression, "LARGEST_KERNELS", 1)
+    in_turn = Problem(Array(rows), targets, weights).cross_validate(folds, weights > 0, (1e-3, 0.1))
+    np.testing.assert_allclose(in_turn.logits, together.logits, atol=2e-3)
+    np.testing.assert_allclose(in_turn.log_losses, together.log_losses, atol=1e-4)
+    for one, other in zip(in_turn.nearby, together.nearby, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_an_examples_label_does_not_reach_the_fold_that_it_is_left_out_of(way):

@@ -26,6 +26,7 @@ from tl_toolkit.transfer.feature_space import LinearHead, Rows, Space, choose_sp
 STRENGTHS = tuple(float(c) for c in np.logspace(-6, 1, 15))
 STRENGTHS_WITHOUT_GAIN = 2  # that end a path: weaker penalties take the longest
 MOST_STEPS = 2000
+LARGEST_KERNELS = 2**21  # numbers that are solved for together: L-BFGS holds 25 times as many
 CORRECTIONS = 10  # that L-BFGS keeps
 # Largest gradient that is taken for none, in coordinates in which a step's length is a change of logits.
 EXACT, CLOSE = 1e-9, 1e-5
@@ -89,7 +90,7 @@ class Problem:
         scored: np.ndarray,
         strengths: Sequence[float] = STRENGTHS,
     ) -> Path:
-        """Fits every strength to all folds but one, and measures it on that one; all folds at once.
+        """Fits every strength to all folds but one, and measures it on that one; as many folds at once as fit.
 
         The features are standardised by all examples: that looks at no label.
 
@@ -98,29 +99,50 @@ class Problem:
             scored: bool[examples], which are measured.
             strengths: C, rising. The path ends where two of them in turn have not lowered the log loss.
         """
-        all_folds = np.arange(folds.max() + 1)
+        all_folds, classes = np.arange(folds.max() + 1), self._targets.shape[1]
         weights = self._weights[:, None] * (folds[:, None] != all_folds)
-        own_fold = folds[scored], np.flatnonzero(scored)
+        together = max(1, LARGEST_KERNELS // (len(self._space.curvature) * classes))
+        groups = [all_folds[k : k + together] for k in range(0, len(all_folds), together)]
         targets, scored_weights = self._targets[scored], self._weights[scored]
         losses: list[float] = []
         accuracies: list[float] = []
         best = np.full(self._targets.shape, np.nan)
-        start = None
+        solutions: list = [None] * len(groups)
         for strength in strengths:
-            start = _minimise(self._space, self._targets, weights, strength, start, CLOSE)
-            logits = _logits(self._space, *start)[own_fold[1], own_fold[0]]
+            left_out = np.empty(self._targets.shape)
+            for number, group in enumerate(groups):
+                solutions[number] = _minimise(
+                    self._space,
+                    self._targets,
+                    weights[:, group],
+                    strength,
+                    solutions[number],
+                    CLOSE,
+                )
+                logits = _logits(self._space, *solutions[number])
+                for problem, fold in enumerate(group):
+                    left_out[folds == fold] = logits[folds == fold, problem]
+            logits = left_out[scored]
             of_each = -(targets * log_softmax(logits, axis=1)).sum(axis=1)
             is_right = logits.argmax(axis=1) == targets.argmax(axis=1)
             losses.append(float(np.average(of_each, weights=scored_weights)))
             accuracies.append(float(np.average(is_right, weights=scored_weights)))
             if losses[-1] == min(losses):
                 best[scored] = logits
-                nearby = start[0].mean(axis=1, keepdims=True), start[1].mean(axis=0, keepdims=True)
+                nearby = _mean(solutions)
             elif len(losses) - int(np.argmin(losses)) > STRENGTHS_WITHOUT_GAIN:
                 break
         return Path(
             tuple(strengths[: len(losses)]), np.array(losses), np.array(accuracies), best, nearby
         )
+
+
+def _mean(solutions: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias of one problem, the mean of all groups' problems."""
+    kernels, biases = zip(*solutions, strict=True)
+    problems = sum(len(of_group) for of_group in biases)
+    kernel = sum(of_group.sum(axis=1, keepdims=True) for of_group in kernels) / problems
+    return kernel, np.concatenate(biases).mean(axis=0, keepdims=True)
 
 
 def _minimise(
