@@ -12,6 +12,7 @@ from tl_toolkit.catalog import (
     FEATURES,
     GRADIENT,
     LBFGS,
+    NO_VIEWS,
     PREPROCESSING,
     STEMS,
     VARIANTS,
@@ -21,6 +22,7 @@ from tl_toolkit.catalog import (
     OnBadImage,
     OnOneTensor,
     Solver,
+    Tta,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
@@ -99,11 +101,15 @@ class NewHead:
         solver: `"lbfgs"` solves for the head exactly: logistic regression whose L2 penalty cross-validation on
             the training images chooses. `"gradient"` trains it by steps, as the other strategies do. None:
             `"lbfgs"`, unless the recipe sets what only steps have, such as `epochs`.
+        tta: `"flips"` averages the features over an image's four mirror images, in training and wherever the
+            model is used, at four times the cost: for images without an up, such as cells seen from above.
+            `"none"`: the image as it is.
     """
 
     name: ClassVar[str] = "new_head"
     on: On = FEATURES
     solver: Solver | None = None
+    tta: Tta = NO_VIEWS
 
     def __post_init__(self) -> None:
         check_fields(self)

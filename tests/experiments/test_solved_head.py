@@ -287,3 +287,35 @@ def test_fine_tuning_can_sit_on_all_blocks(recipe):
     assert trained.validation["top1"] > 0.9
     with pytest.raises(tl.InputError, match="all_blocks"):
         tl.LastLayers(on="all_blocks")
+
+
+def test_without_room_for_features_fine_tuning_begins_at_0_and_says_so(recipe, tmp_path):
+    begun = FirstHead()
+    trained = train_and_validate(
+        recipe.replace(strategy=tl.FullFineTune(head_first=True), epochs=1),
+        Context(feature_cache=FeatureCache(tmp_path, limit=1000), callbacks=(begun,)),
+    )
+    assert not begun.kernel.any()
+    assert any("starts at 0 and is not solved for first" in n for n in trained.experiment.notes)
+
+
+def test_features_can_be_averaged_over_mirror_images_everywhere(recipe, tmp_path):
+    recipe = recipe.replace(strategy=tl.NewHead(on="all_blocks", tta="flips"), precision=precision)
+    result = tl.run(recipe, tmp_path / "run")
+    plain = train_and_validate(recipe.replace(strategy=tl.NewHead(on="all_blocks")))
+    model = tl.load_model(tmp_path / "run" / "model.keras")
+    test = plain.experiment.dataset.test.take(range(3))
+    ((images, _),) = EvaluationBatches(test, plain.experiment.preprocessing, 8)
+    # The mean over views that are made by hand, of features by the network without them.
+    frozen = cut_model(plain.model, plain.experiment.plan.cut).frozen
+    views = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
+    features = np.mean([frozen(view).numpy() for view in views], axis=0)
+    head = new_head(model)
+    expected = softmax(features @ head.kernel.numpy() + head.bias.numpy(), axis=1)
+    served = tl.load_classifier(tmp_path / "run")
+    for index in range(3):
+        prediction = served.predict(test.images.encoded(index))[0]
+        assert prediction.score == pytest.approx(expected[index].max(), abs=1e-5)
+    mirrored = model(images[:, :, ::-1], training=False).numpy()
+    np.testing.assert_allclose(mirrored, model(images, training=False).numpy(), atol=1e-4)
+    assert result.test["top1"] > 0.9

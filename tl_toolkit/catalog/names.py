@@ -17,6 +17,10 @@ On = Literal["features", "logits", "all_blocks"]
 FEATURES, LOGITS, ALL_BLOCKS = HEAD_PLACES = get_args(On)
 OnOneTensor = Literal["features", "logits"]
 
+# What the features of an image are averaged over, in training and wherever the model is used.
+Tta = Literal["none", "flips"]
+NO_VIEWS, FLIPS = TTAS = get_args(Tta)
+
 Solver = Literal["lbfgs", "gradient"]  # how a new head is trained on its own
 LBFGS, GRADIENT = SOLVERS = get_args(Solver)
 

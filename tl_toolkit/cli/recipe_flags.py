@@ -20,10 +20,11 @@ STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, ful
             (averages and maxima of every block; not for last-layers).
         solver: For new-head: lbfgs solves for it exactly, gradient trains it by steps. Default: lbfgs, unless flags
             such as --epochs ask for steps.
+        tta: For new-head: flips averages the features over four mirror images, in training and use; or none.
         bn_mode: Mode of the trained layers' batch normalisation: adapt, affine or frozen. Default: by strategy.
         head_first: For last-layers and full-fine-tune: solve for the new head before anything else is trained.
 """
-STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "bn_mode", "head_first")
+STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "tta", "bn_mode", "head_first")
 
 
 def _recipe_flags() -> type:

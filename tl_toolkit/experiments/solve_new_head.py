@@ -41,41 +41,52 @@ def solve_new_head(
     Raises:
         InputError: There is no room for the features.
     """
-    started, dataset, validation = time.monotonic(), experiment.dataset, None
-    with _features(experiment, context, experiment.hyperparameters.views or 1) as (rows, cached):
-        solved = _solve(experiment, context, rows)
-        calibration = Calibration()
-        if solved.path is not None:
-            labels = dataset.train.labels
-            calibration = calibrate(
-                experiment.model,
-                solved.path.logits,
-                labels,
-                "training images out of fold",
-            )
-        if dataset.validation is not None:
-            batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
-            logits, labels = make_predictor(cached.model)(batches)
-            validation = classification_metrics(logits, labels, dataset.class_names)
+    started = time.monotonic()
+    try:
+        with _features(experiment, context, experiment.hyperparameters.views or 1) as found:
+            solved, calibration, validation = _solve_and_validate(experiment, context, *found)
+    except NoRoomError as error:
+        raise InputError(
+            f"A new head is solved for from the features of all images together, and there is no room for them: "
+            f"{error}. Make some, or train it by steps with solver='gradient'."
+        ) from error
     return solved, _as_progress(solved, time.monotonic() - started), validation, calibration
 
 
-def start_from_solved_head(experiment: Experiment, context: Context) -> None:
+def start_from_solved_head(experiment: Experiment, context: Context) -> tuple[str, ...]:
     """Gives a model that is about to be fine-tuned the head that is best before it ("LP-FT", Kumar et al. 2022).
 
-    Raises:
-        InputError: There is no room for the features.
+    Returns:
+        What the user should know: that there was no room for the features, and the head starts at 0.
     """
-    with _features(experiment, context, views=1) as (rows, _):
-        _solve(experiment, context, rows)
+    try:
+        with _features(experiment, context, views=1) as (rows, _):
+            _solve(experiment, context, rows)
+    except NoRoomError as error:
+        return (f"the new head starts at 0 and is not solved for first: {error}",)
+    return ()
+
+
+def _solve_and_validate(
+    experiment: Experiment, context: Context, rows: FeatureRows, cached: CachedBatches
+) -> tuple[SolvedHead, Calibration, dict | None]:
+    model, dataset = experiment.model, experiment.dataset
+    solved, calibration, validation = _solve(experiment, context, rows), Calibration(), None
+    if solved.path is not None:
+        of_training = solved.path.logits, dataset.train.labels
+        calibration = calibrate(model, *of_training, "training images out of fold")
+    if dataset.validation is not None:
+        batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
+        logits, labels = make_predictor(cached.model)(batches)
+        validation = classification_metrics(logits, labels, dataset.class_names)
+    return solved, calibration, validation
 
 
 def _solve(experiment: Experiment, context: Context, rows: FeatureRows) -> SolvedHead:
     recipe, train = experiment.recipe, experiment.dataset.train
     classes, balance = len(experiment.dataset.class_names), None
-    if (
-        recipe.class_balance != "none"
-    ):  # drawing rare classes more often is what weights do, on average
+    # Drawing rare classes more often is what weights do, on average.
+    if recipe.class_balance != "none":
         balance = class_weights(train.labels, classes)
     with context.progress.stage("Solving for the new head"):
         solved = solve_head(
@@ -97,7 +108,11 @@ def _solve(experiment: Experiment, context: Context, rows: FeatureRows) -> Solve
 def _features(
     experiment: Experiment, context: Context, views: int
 ) -> Iterator[tuple[FeatureRows, CachedBatches]]:
-    """Yields what the head sees of the training images under all views, and of the validation images."""
+    """Yields what the head sees of the training images under all views, and of the validation images.
+
+    Raises:
+        NoRoomError: They do not fit together.
+    """
     recipe, dataset = experiment.recipe, experiment.dataset
     cut = cut_model(experiment.model, head_input(experiment.model))
     wanted = [SplitViews(dataset.train)]
@@ -107,15 +122,9 @@ def _features(
     if dataset.validation is not None:
         wanted.append(SplitViews(dataset.validation))
     with _cache(recipe.cache, context) as cache:
-        try:
-            found = cache.features(
-                cut.frozen, wanted, experiment.preprocessing, progress=context.progress
-            )
-        except NoRoomError as error:
-            raise InputError(
-                f"A new head is solved for from the features of all images together, and there is no room for them: "
-                f"{error}. Make some, or train it by steps with solver='gradient'."
-            ) from error
+        found = cache.features(
+            cut.frozen, wanted, experiment.preprocessing, progress=context.progress
+        )
         validation = found[of_training] if dataset.validation is not None else None
         cached = CachedBatches(cut, found[0], validation)
         try:

@@ -109,8 +109,9 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
         experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
         return TrainedModel(experiment, progress, metrics, verified, devices, calibration, solved)
     started = time.monotonic()
+    of_head: tuple[str, ...] = ()
     if getattr(recipe.strategy, "head_first", False):
-        start_from_solved_head(experiment, context)
+        of_head = start_from_solved_head(experiment, context)
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
     with contextlib.closing(source):
@@ -148,7 +149,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             metrics = classification_metrics(
                 logits / calibration.temperature, labels, experiment.dataset.class_names
             )
-    notes = (*experiment.notes, *notes, *progress.notes)
+    notes = (*experiment.notes, *of_head, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
     return TrainedModel(experiment, progress, metrics, verified, devices, calibration)
 

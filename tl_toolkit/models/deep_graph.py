@@ -40,7 +40,8 @@ def load_model(path: str | pathlib.Path) -> keras.Model:
     Raises:
         InputError: The file lies in a finished run's folder and is not as the run wrote it.
     """
-    from tl_toolkit.models import batch_norm, preprocessing  # noqa: F401  their layers register
+    # Their layers register.
+    from tl_toolkit.models import batch_norm, flipped_views, preprocessing  # noqa: F401
 
     check_file(pathlib.Path(path))
     with recursion_room(2000):

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tl_toolkit.errors import unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
+from tl_toolkit.models.flipped_views import MeanOfViews
 from tl_toolkit.recipe import ServePrecision
 
 ENGINE_PRECISIONS = get_args(ServePrecision)
@@ -21,6 +22,7 @@ FLOAT32_LAYERS = (  # the head, always
     keras.layers.GlobalAveragePooling2D,
     keras.layers.GlobalMaxPooling2D,
     keras.layers.Concatenate,
+    MeanOfViews,
 )
 
 

@@ -8,13 +8,17 @@ from tl_toolkit.catalog import (
     ALL_BLOCKS,
     BOTTLENECK,
     FEATURES,
+    FLIPS,
     HEAD_PLACES,
     LOGITS,
+    NO_VIEWS,
+    TTAS,
     Architecture,
     Preprocessing,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.deep_graph import recursion_room
+from tl_toolkit.models.flipped_views import FlippedViews, MeanOfViews
 from tl_toolkit.models.preprocessing import ImagePreprocessing
 from tl_toolkit.models.resnet import block_layout, build_resnet, logits_dtype
 
@@ -24,6 +28,7 @@ BLOCKS_HEAD = "block_predictions"  # the dense layer on averages and maxima of a
 HEADS = (FEATURES_HEAD, LOGITS_HEAD, BLOCKS_HEAD)
 HEAD_OF = dict(zip(HEAD_PLACES, HEADS, strict=True))
 BLOCK_FEATURES = "block_features"  # the layer that joins them
+MEAN_OF_VIEWS = "mean_of_views"
 
 
 def assemble_classifier(
@@ -32,6 +37,7 @@ def assemble_classifier(
     classes: int,
     *,
     on: str = FEATURES,
+    tta: str = NO_VIEWS,
     original_classes: int = 0,
     zero_init_head: bool = True,
     zero_init_residual: bool = False,
@@ -46,6 +52,7 @@ def assemble_classifier(
         on: `"features"`, the head replaces the original last layer and sits on the pooled features;
             `"logits"`, it sits on the original last layer's output before the softmax; or `"all_blocks"`, it
             sits on the average and the maximum of every block's output, joined (Evci et al. 2022, "Head2Toe").
+        tta: `"none"`; or `"flips"`, the head sits on the mean over an image's four mirror images.
         original_classes: Outputs of the original last layer, for `on="logits"`.
         zero_init_head: Start the head at 0: the first loss is log(classes) and the first gradients into
             the backbone are small. Otherwise Glorot-uniform.
@@ -59,9 +66,11 @@ def assemble_classifier(
     Raises:
         InputError: An argument is not as described.
     """
-    _check_arguments(classes, on, original_classes)
+    _check_arguments(classes, on, tta, original_classes)
     images = keras.Input((None, None, 3), name="image")
     x = ImagePreprocessing(preprocessing, name="preprocessing")(images)
+    if tta == FLIPS:
+        x = FlippedViews(name="flipped_views")(x)
     initializer = "zeros" if zero_init_head else "glorot_uniform"
     if on == LOGITS:
         backbone = build_resnet(
@@ -89,6 +98,8 @@ def assemble_classifier(
             zero_init_residual=zero_init_residual,
         )
         head_input = backbone.output
+    if tta == FLIPS:
+        head_input = MeanOfViews(dtype=logits_dtype(), name=MEAN_OF_VIEWS)(head_input)
     logits = keras.layers.Dense(
         classes,
         kernel_initializer=initializer,
@@ -132,9 +143,11 @@ def head_input(model: keras.Model) -> str:
     return model.layers[-2].name
 
 
-def _check_arguments(classes: int, on: str, original_classes: int) -> None:
+def _check_arguments(classes: int, on: str, tta: str, original_classes: int) -> None:
     if on not in HEAD_PLACES:
         raise unknown_name("place of the head", on, HEAD_PLACES)
+    if tta not in TTAS:
+        raise unknown_name("test-time view", tta, TTAS)
     if classes < 1:
         raise InputError(f"`classes` must be at least 1. Received: {classes}")
     if on == LOGITS and original_classes < 1:

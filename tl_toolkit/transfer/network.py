@@ -9,6 +9,7 @@ import keras
 from tl_toolkit.catalog import (
     FEATURES,
     LOGITS,
+    NO_VIEWS,
     PREPROCESSING,
     Architecture,
     Preprocessing,
@@ -129,6 +130,7 @@ def build_network(
         spec.preprocessing,
         classes,
         on=on,
+        tta=getattr(recipe.strategy, "tta", NO_VIEWS),
         original_classes=spec.classes,
         zero_init_head=not from_scratch,
         zero_init_residual=from_scratch,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from tl_toolkit.catalog import FEATURES, WeightSpec
+from tl_toolkit.catalog import FEATURES, NO_VIEWS, WeightSpec
 from tl_toolkit.recipe import FromScratch, Recipe
 from tl_toolkit.weights.pinned import PinnedWeights
 
@@ -125,5 +125,6 @@ def assign_weights(model: keras.Model, values: list[np.ndarray]) -> None:
 
 def _key(recipe: Recipe, distribute: object) -> Hashable:
     # The strategies that start from weights differ in what they train, not in the network.
-    head = getattr(recipe.strategy, "on", FEATURES), isinstance(recipe.strategy, FromScratch)
+    options = getattr(recipe.strategy, "on", FEATURES), getattr(recipe.strategy, "tta", NO_VIEWS)
+    head = *options, isinstance(recipe.strategy, FromScratch)
     return *(getattr(recipe, field) for field in FIELDS), *head, distribute

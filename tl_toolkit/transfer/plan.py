@@ -14,7 +14,7 @@ from tl_toolkit.catalog import FROZEN as FROZEN_MODE
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.describe import block_of
-from tl_toolkit.models.head import BLOCK_FEATURES, HEADS, new_head
+from tl_toolkit.models.head import BLOCK_FEATURES, HEADS, MEAN_OF_VIEWS, new_head
 from tl_toolkit.recipe import LastLayers, NewHead, Strategy
 from tl_toolkit.transfer.cut import find_cut
 
@@ -198,7 +198,7 @@ def _stage(layer_name: str) -> str:
     block = block_of(layer_name + "_")
     if block:
         return block.partition("_")[0]
-    return "head" if layer_name in (*HEADS, "avg_pool", BLOCK_FEATURES) else "stem"
+    return "head" if layer_name in (*HEADS, "avg_pool", BLOCK_FEATURES, MEAN_OF_VIEWS) else "stem"
 
 
 def _role(layer: keras.Layer, variable: keras.Variable, trained: bool, bn_mode: str | None) -> str:
