@@ -300,7 +300,7 @@ def test_without_room_for_features_fine_tuning_begins_at_0_and_says_so(recipe, t
 
 
 def test_features_can_be_averaged_over_mirror_images_everywhere(recipe, tmp_path):
-    recipe = recipe.replace(strategy=tl.NewHead(on="all_blocks", tta="flips"), precision=precision)
+    recipe = recipe.replace(strategy=tl.NewHead(on="all_blocks", tta="flips"))
     result = tl.run(recipe, tmp_path / "run")
     plain = train_and_validate(recipe.replace(strategy=tl.NewHead(on="all_blocks")))
     model = tl.load_model(tmp_path / "run" / "model.keras")

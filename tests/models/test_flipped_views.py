@@ -53,5 +53,5 @@ def test_the_head_on_all_blocks_is_as_wide_as_their_averages_and_maxima(architec
 
 
 def test_other_views_are_refused():
-    with pytest.raises(InputError, match="Known: none, flips"):
+    with pytest.raises(InputError, match="Known: flips, none"):
         assemble_classifier(TINY, PIXELS, 3, tta="turns")
