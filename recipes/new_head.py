@@ -1,9 +1,9 @@
-"""Strategy 3: load the weights, attach a new dense head, train it alone.
+"""Strategy 3: load the weights, attach a new dense head, train it alone: it is solved for.
 
     python recipes/new_head.py
 
-UCI digits, 5 labels a class: test accuracy 0.971 with this seed; over ten seeds
-0.959–0.974, mean 0.967 (898 test images, 5 s of training on two cores).
+UCI digits, 5 labels a class: test accuracy 0.967 with this seed; over ten seeds
+0.963–0.979, mean 0.970 (898 test images, 0.4 s of training on two cores).
 """
 
 import tl_toolkit as tl
