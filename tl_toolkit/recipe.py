@@ -175,7 +175,8 @@ class Recipe:
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.
         augmentation: `"none"`, `"photo"`, `"shift"`, `"surface"` or `"zoom"`. None: what suits the data.
         views: Augmented views of each image, used in turn, one an epoch. None: by strategy and data size; a
-            new view every epoch when everything is trained.
+            new view every epoch when everything is trained. Where a head is solved for, all are used at once, the
+            image as it is among them; None: that one alone.
         cache: Whether the frozen layers' features are computed once and kept on disk. The result is the same, to
             rounding.
         precision: What training computes in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 if

@@ -319,3 +319,25 @@ def test_features_can_be_averaged_over_mirror_images_everywhere(recipe, tmp_path
     mirrored = model(images[:, :, ::-1], training=False).numpy()
     np.testing.assert_allclose(mirrored, model(images, training=False).numpy(), atol=1e-4)
     assert result.test["top1"] > 0.9
+
+
+def test_another_trainings_checkpoints_are_refused_and_kept(recipe, photo_recipe, tmp_path):
+    fine_tuning = photo_recipe.replace(strategy=tl.FullFineTune(), epochs=1)
+    train_and_validate(fine_tuning, Context(checkpoints=tmp_path))
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(tl.InputError, match="holds the checkpoint of another run"):
+        train_and_validate(recipe, Context(checkpoints=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+
+
+def test_features_that_are_no_numbers_are_refused(recipe, monkeypatch):
+    rows = solved_head.FeatureRows.blocks
+
+    def broken(self, columns=slice(None)):
+        for block in rows(self, columns):
+            block[0, 0] = np.nan
+            yield block
+
+    monkeypatch.setattr(solved_head.FeatureRows, "blocks", broken)
+    with pytest.raises(tl.InputError, match="1 of 48 features of the images are not finite"):
+        train_and_validate(recipe)

@@ -134,3 +134,8 @@ def test_axes_that_are_none(texts):
 @given(st.lists(st.one_of(st.integers(), st.floats(allow_nan=False)), min_size=1))
 def test_written_numbers_are_read_as_they_were(values):
     assert parse_axes([f"views={','.join(map(repr, values))}"]) == {"views": values}
+
+
+def test_a_head_that_is_solved_for_has_nothing_to_search():
+    with pytest.raises(tl.InputError, match="has neither"):
+        make_space(HEAD.replace(strategy=tl.NewHead(solver="lbfgs")), None, examples=100)

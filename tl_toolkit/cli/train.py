@@ -16,13 +16,11 @@ from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.recipe import Recipe
 
-OF_SOLVED = (
-    "views",
-    "label_smoothing",
-)  # of the hyperparameters, those of a head that is solved for
-
 if TYPE_CHECKING:
     from tl_toolkit.experiments.context import Context
+
+# Of the hyperparameters, those of a head that is solved for.
+OF_SOLVED = ("views", "label_smoothing")
 
 
 def train(

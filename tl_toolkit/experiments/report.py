@@ -71,7 +71,7 @@ def _views(trained: TrainedModel) -> str:
     if trained.solved is None:
         return f"augmentation {augmentation!r}"
     augmented = (experiment.hyperparameters.views or 1) - 1
-    if not augmented:
+    if not augmented or experiment.augmentation is None:
         return "not augmented"
     return f"as they are and in {augmented} more views, augmentation {augmentation!r}"
 
@@ -161,7 +161,8 @@ def write_report(
         _write_rows(history, folder / "history.csv")
         solved, dataset = trained.solved, experiment.dataset
         if solved is not None and solved.path is not None and solved.folds is not None:
-            rows = _out_of_fold(dataset, solved.folds, solved.path.logits)
+            logits = solved.path.logits / trained.calibration.temperature
+            rows = _out_of_fold(dataset, solved.folds, logits)
             _write_rows(rows, folder / OUT_OF_FOLD)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import class_weights, example_weights
+from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.calibrate import Calibration, calibrate
@@ -30,59 +31,65 @@ ONE_IMAGE_A_CLASS = "with one image of most classes there is nothing to cross-va
 
 
 def solve_new_head(
-    experiment: Experiment, context: Context
+    experiment: Experiment, context: Context, processes: ProcessGroup
 ) -> tuple[SolvedHead, TrainingProgress, dict | None, Calibration]:
     """Trains a new head alone: solves for it, and assigns it.
 
     Returns:
         How it was chosen; its history (one row a strength); `classification_metrics` on the validation images,
-        which nothing was chosen by, or None where there are none; and by what its logits were divided.
+        which nothing was chosen by, before its logits are divided, or None where there are none; and by what
+        they were divided.
 
     Raises:
         InputError: There is no room for the features.
     """
-    started = time.monotonic()
+    started, dataset = time.monotonic(), experiment.dataset
     try:
-        with _features(experiment, context, experiment.hyperparameters.views or 1) as found:
-            solved, calibration, validation = _solve_and_validate(experiment, context, *found)
+        views = experiment.hyperparameters.views or 1
+        with _features(experiment, context, processes, views) as (rows, cached):
+            solved = _solve(experiment, context, processes, rows)
+            validation = _validate(experiment, cached)
     except NoRoomError as error:
         raise InputError(
             f"A new head is solved for from the features of all images together, and there is no room for them: "
             f"{error}. Make some, or train it by steps with solver='gradient'."
         ) from error
+    calibration = Calibration()
+    if solved.path is not None:
+        of_training = solved.path.logits, dataset.train.labels
+        calibration = calibrate(experiment.model, *of_training, "training images out of fold")
     return solved, _as_progress(solved, time.monotonic() - started), validation, calibration
 
 
-def start_from_solved_head(experiment: Experiment, context: Context) -> tuple[str, ...]:
+def start_from_solved_head(
+    experiment: Experiment, context: Context, processes: ProcessGroup
+) -> tuple[str, ...]:
     """Gives a model that is about to be fine-tuned the head that is best before it ("LP-FT", Kumar et al. 2022).
 
     Returns:
         What the user should know: that there was no room for the features, and the head starts at 0.
     """
     try:
-        with _features(experiment, context, views=1) as (rows, _):
-            _solve(experiment, context, rows)
+        with _features(experiment, context, processes, views=1) as (rows, _):
+            _solve(experiment, context, processes, rows)
     except NoRoomError as error:
         return (f"the new head starts at 0 and is not solved for first: {error}",)
     return ()
 
 
-def _solve_and_validate(
-    experiment: Experiment, context: Context, rows: FeatureRows, cached: CachedBatches
-) -> tuple[SolvedHead, Calibration, dict | None]:
-    model, dataset = experiment.model, experiment.dataset
-    solved, calibration, validation = _solve(experiment, context, rows), Calibration(), None
-    if solved.path is not None:
-        of_training = solved.path.logits, dataset.train.labels
-        calibration = calibrate(model, *of_training, "training images out of fold")
-    if dataset.validation is not None:
-        batches = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
-        logits, labels = make_predictor(cached.model)(batches)
-        validation = classification_metrics(logits, labels, dataset.class_names)
-    return solved, calibration, validation
+def _validate(experiment: Experiment, cached: CachedBatches) -> dict | None:
+    if experiment.dataset.validation is None:
+        return None
+    predict = experiment.traced.get(
+        ("predict", cached.cut.layer), lambda: make_predictor(cached.model)
+    )
+    batches = cached.validation_batches(experiment.dataset.validation, EVALUATION_BATCH_SIZE)
+    return classification_metrics(*predict(batches), experiment.dataset.class_names)
 
 
-def _solve(experiment: Experiment, context: Context, rows: FeatureRows) -> SolvedHead:
+def _solve(
+    experiment: Experiment, context: Context, processes: ProcessGroup, rows: FeatureRows
+) -> SolvedHead:
     recipe, train = experiment.recipe, experiment.dataset.train
     classes, balance = len(experiment.dataset.class_names), None
     # Drawing rare classes more often is what weights do, on average.
@@ -101,12 +108,13 @@ def _solve(experiment: Experiment, context: Context, rows: FeatureRows) -> Solve
     head = new_head(experiment.model)
     head.kernel.assign(solved.head.kernel)
     head.bias.assign(solved.head.bias)
+    processes.broadcast_variables(head.weights)  # other processors round otherwise
     return solved
 
 
 @contextlib.contextmanager
 def _features(
-    experiment: Experiment, context: Context, views: int
+    experiment: Experiment, context: Context, processes: ProcessGroup, views: int
 ) -> Iterator[tuple[FeatureRows, CachedBatches]]:
     """Yields what the head sees of the training images under all views, and of the validation images.
 
@@ -122,9 +130,15 @@ def _features(
     if dataset.validation is not None:
         wanted.append(SplitViews(dataset.validation))
     with _cache(recipe.cache, context) as cache:
-        found = cache.features(
-            cut.frozen, wanted, experiment.preprocessing, progress=context.progress
-        )
+        found, reason = None, "another process has no room for them"
+        try:
+            found = cache.features(
+                cut.frozen, wanted, experiment.preprocessing, progress=context.progress
+            )
+        except NoRoomError as error:
+            reason = str(error)
+        if not processes.all_agree(found is not None) or found is None:
+            raise NoRoomError(reason)
         validation = found[of_training] if dataset.validation is not None else None
         cached = CachedBatches(cut, found[0], validation)
         try:

@@ -34,7 +34,7 @@ from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.training.report import ReportTraining
-from tl_toolkit.training.run_state import TrainingProgress
+from tl_toolkit.training.run_state import RunState, TrainingProgress
 from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
 from tl_toolkit.transfer.solved_head import SolvedHead
@@ -47,7 +47,8 @@ class TrainedModel:
     Attributes:
         experiment: What was trained.
         progress: History, best epoch, time.
-        validation: `classification_metrics` on the validation images; None where there are none.
+        validation: `classification_metrics` on the validation images, before the logits are divided; None where
+            there are none.
         verified: Variables that were compared, bit by bit, with what they were before.
         devices: What it was trained on, and how a batch was shared out.
         calibration: By what its logits were divided in the end.
@@ -104,14 +105,16 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
 
     before = fingerprints(model, plan)
     if is_solved:
-        solved, progress, metrics, calibration = solve_new_head(experiment, context)
+        # Whatever another training has kept there is refused, not lost.
+        RunState(context.checkpoints, [], [], False, identity, 0.0, processes).resume()
+        solved, progress, metrics, calibration = solve_new_head(experiment, context, processes)
         verified = verify_plan(model, plan, before)
         experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
         return TrainedModel(experiment, progress, metrics, verified, devices, calibration, solved)
     started = time.monotonic()
     of_head: tuple[str, ...] = ()
     if getattr(recipe.strategy, "head_first", False):
-        of_head = start_from_solved_head(experiment, context)
+        of_head = start_from_solved_head(experiment, context, processes)
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
     with contextlib.closing(source):
@@ -145,10 +148,9 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
         metrics, calibration = None, Calibration()
         if validation is not None:
             logits, labels = validation.of_best(progress)
+            # Before the logits are divided: afterwards these images would flatter.
+            metrics = classification_metrics(logits, labels, experiment.dataset.class_names)
             calibration = calibrate(model, logits, labels, "validation images")
-            metrics = classification_metrics(
-                logits / calibration.temperature, labels, experiment.dataset.class_names
-            )
     notes = (*experiment.notes, *of_head, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
     return TrainedModel(experiment, progress, metrics, verified, devices, calibration)

@@ -9,7 +9,7 @@ import scipy.optimize
 from scipy.special import log_softmax, softmax
 
 BINS = 15
-LOWEST, HIGHEST = 0.1, 10.0  # temperature
+LOWEST, HIGHEST = 0.5, 10.0  # temperature: where all answers are right, none would be low enough
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def brier_score(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Returns T by which logits have to be divided for the least log loss (Guo et al. 2017), from 0.1 to 10.
+    """Returns T by which logits have to be divided for the least log loss (Guo et al. 2017), from 0.5 to 10.
 
     No answer changes, only how sure it is: over 1 where the classifier was too sure.
 

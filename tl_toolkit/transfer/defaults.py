@@ -169,7 +169,7 @@ def _views(recipe: Recipe, examples: int, epochs: int) -> int | None:
     digits a class, 16 views made the mean accuracy no better, 0.961 against 0.964.
     """
     if recipe.solver == LBFGS:
-        return recipe.views or 1
+        return 1 if recipe.augmentation == "none" else recipe.views or 1
     if recipe.views is not None:
         return min(recipe.views, epochs)
     if not isinstance(recipe.strategy, (NewHead, LastLayers)):

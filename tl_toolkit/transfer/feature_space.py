@@ -13,10 +13,13 @@ from typing import Protocol
 import numpy as np
 import scipy.linalg
 
+from tl_toolkit.errors import InputError
+
 MOST_IN_MEMORY = 6000  # examples: their products take 288 MB
 MOST_ROTATED = 4096  # features
 COLUMNS_AT_ONCE = 1024
 NULL = 1e-10  # of the largest eigenvalue: what rounding leaves of none
+ROUNDING = 1e-4  # of a feature's mean: a deviation that says nothing, of a network in bfloat16
 
 Respond = Callable[[slice, np.ndarray], np.ndarray]
 
@@ -65,7 +68,11 @@ class Standardisation:
 
     @classmethod
     def of(cls, rows: Rows) -> Standardisation:
-        """Measures it in two passes: of E[x²] − E[x]², rounding takes more."""
+        """Measures it in two passes: of E[x²] − E[x]², rounding takes more.
+
+        Raises:
+            InputError: A feature is not finite.
+        """
         examples, features = rows.shape
         mean = np.zeros(features)
         for block in rows.blocks():
@@ -75,7 +82,12 @@ class Standardisation:
         for block in rows.blocks():
             squares += np.square(block - mean).sum(axis=0)
         deviation = np.sqrt(squares / examples)
-        is_constant = deviation <= 1e-7 * np.abs(mean)
+        if not np.isfinite(deviation).all():
+            raise InputError(
+                f"{int((~np.isfinite(deviation)).sum())} of {features} features of the images are not finite numbers. "
+                "Check the weights and their preprocessing, or use precision='float32'."
+            )
+        is_constant = deviation <= ROUNDING * np.abs(mean)
         return cls(mean, np.where(is_constant, np.inf, deviation))
 
     def apply(self, block: np.ndarray, columns: slice = slice(None)) -> np.ndarray:

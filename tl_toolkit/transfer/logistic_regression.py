@@ -39,7 +39,7 @@ class Path:
     Attributes:
         strengths: C, rising, as far as it paid to go.
         log_losses: float64[strengths], means over the scored examples by their weights.
-        accuracies: float64[strengths], likewise.
+        accuracies: float64[strengths], of the scored examples, all alike.
         logits: float64[examples, classes] of the best strength; every example's are of the fold that left it
             out. NaN where an example is not scored.
         nearby: Kernel and bias, the folds' mean at the best strength: near those of all examples.
@@ -101,7 +101,7 @@ class Problem:
         """
         all_folds, classes = np.arange(folds.max() + 1), self._targets.shape[1]
         weights = self._weights[:, None] * (folds[:, None] != all_folds)
-        together = max(1, LARGEST_KERNELS // (len(self._space.curvature) * classes))
+        together = max(1, LARGEST_KERNELS // max(1, len(self._space.curvature) * classes))
         groups = [all_folds[k : k + together] for k in range(0, len(all_folds), together)]
         targets, scored_weights = self._targets[scored], self._weights[scored]
         losses: list[float] = []
@@ -126,7 +126,7 @@ class Problem:
             of_each = -(targets * log_softmax(logits, axis=1)).sum(axis=1)
             is_right = logits.argmax(axis=1) == targets.argmax(axis=1)
             losses.append(float(np.average(of_each, weights=scored_weights)))
-            accuracies.append(float(np.average(is_right, weights=scored_weights)))
+            accuracies.append(float(is_right.mean()))
             if losses[-1] == min(losses):
                 best[scored] = logits
                 nearby = _mean(solutions)

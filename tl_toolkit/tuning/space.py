@@ -10,7 +10,7 @@ from typing import Any
 
 import keras_tuner
 
-from tl_toolkit.catalog import augmentation_named
+from tl_toolkit.catalog import LBFGS, augmentation_named
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe, strategy_named
@@ -20,6 +20,10 @@ SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 LEARNING_RATE_FACTOR = 10  # default range: the strategy's rate divided and multiplied by this
 CONTINUOUS = ("learning_rate", "weight_decay")
 OPTION_OF_STRATEGY = ("trainable_from", "bn_mode")
+KEPT = (
+    "on",
+    "head_first",
+)  # options of the recipe's strategy that the others of a search take over
 AXES = (
     "strategy",
     *OPTION_OF_STRATEGY,
@@ -80,8 +84,11 @@ class Space:
         drawn = {axis: values[axis] for axis in AXES if axis in values}
         strategy = self.recipe.strategy
         if drawn.get("strategy", strategy.name) != strategy.name:
-            kept = {"on": strategy.on} if hasattr(strategy, "on") else {}
-            strategy = strategy_named(drawn["strategy"], **kept)
+            other = strategy_named(drawn["strategy"])
+            kept = {name: getattr(strategy, name) for name in KEPT if hasattr(strategy, name)}
+            strategy = dataclasses.replace(
+                other, **{name: value for name, value in kept.items() if hasattr(other, name)}
+            )
         options = {axis: drawn.pop(axis) for axis in OPTION_OF_STRATEGY if axis in drawn}
         options = {option: value for option, value in options.items() if hasattr(strategy, option)}
         drawn["strategy"] = dataclasses.replace(strategy, **options)
@@ -133,6 +140,11 @@ def make_space(
     Raises:
         InputError: An unknown axis, an invalid value, or a batch size that does not suit the data or the replicas.
     """
+    if getattr(recipe.strategy, "solver", None) == LBFGS:
+        raise InputError(
+            "A search varies batch size and learning rate, and a head of solver='lbfgs' has neither: `tl.run` finds "
+            "its one setting by itself. Leave `solver` out to search for a head that is trained by steps."
+        )
     choices: dict[str, tuple[Any, ...]] = {}
     ranges: dict[str, tuple[float, float]] = {}
     for axis, values in (axes or {}).items():
