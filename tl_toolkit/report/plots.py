@@ -97,7 +97,7 @@ def plot_confusion_matrix(
 
 def plot_reliability(answers: Mapping[str, Reliability], path: pathlib.Path) -> None:
     """Draws how many of the answers given with each probability are right; on the diagonal, as many as it says."""
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(4.6, 4.8), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     for name, found in answers.items():
@@ -114,7 +114,7 @@ def plot_reliability(answers: Mapping[str, Reliability], path: pathlib.Path) -> 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside upper center")
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
