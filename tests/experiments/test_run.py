@@ -46,6 +46,7 @@ FILES = {
     "summary.md",
     MANIFEST,
     MARKER,
+    "reliability.png",
     "training_curves.png",
     "versions.json",
     "weights.json",
@@ -98,7 +99,7 @@ def test_the_summary_says_the_mode_of_each_stage_and_the_licence(finished_run):
     assert "no probability differs" in page
 
 
-@pytest.mark.parametrize("name", ["training_curves.png", "confusion_matrix.png"])
+@pytest.mark.parametrize("name", ["training_curves.png", "confusion_matrix.png", "reliability.png"])
 def test_plots_are_pictures_with_something_on_them(finished_run, name):
     with Image.open(finished_run.folder / name) as plot:
         pixels = np.asarray(plot.convert("L"))

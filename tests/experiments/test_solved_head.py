@@ -339,5 +339,5 @@ def test_features_that_are_no_numbers_are_refused(recipe, monkeypatch):
             yield block
 
     monkeypatch.setattr(solved_head.FeatureRows, "blocks", broken)
-    with pytest.raises(tl.InputError, match="1 of 48 features of the images are not finite"):
+    with pytest.raises(tl.InputError, match="1 of 24 features of the images are not finite"):
         train_and_validate(recipe)

@@ -41,7 +41,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> Reliability:
         labels: int64[n].
     """
     probabilities = softmax(logits.astype(np.float64), axis=-1)
-    confidence = probabilities.max(axis=-1)
+    confidence = np.nan_to_num(probabilities.max(axis=-1))  # of logits that are no numbers: 0
     is_right = probabilities.argmax(axis=-1) == labels
     of_bin = np.minimum((confidence * BINS).astype(int), BINS - 1)
     counts = np.bincount(of_bin, minlength=BINS)
