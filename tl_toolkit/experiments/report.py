@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import confusion_matrix
 
 from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.data.dataset import FileImages, ImageDataset
@@ -103,12 +102,17 @@ def _kept(trained: TrainedModel) -> str:
 
 
 def draw_plots(
-    trained: TrainedModel, logits: np.ndarray, labels: np.ndarray, folder: pathlib.Path
+    trained: TrainedModel,
+    test: dict[str, Any],
+    logits: np.ndarray,
+    labels: np.ndarray,
+    folder: pathlib.Path,
 ) -> None:
     """Draws how the training went, and of the test the confusion matrix and what probabilities are worth.
 
     Args:
         trained: The model.
+        test: Its test figures.
         logits: float32[n, classes] of the test images.
         labels: int64[n].
         folder: Of the run.
@@ -122,8 +126,7 @@ def draw_plots(
         blocks = blocks_of_features(trained.experiment.spec.architecture)
         plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
     names = trained.experiment.dataset.class_names
-    matrix = confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names)))
-    plot_confusion_matrix(matrix, names, folder / "confusion_matrix.png")
+    plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
     raw = logits * trained.calibration.temperature
     answers = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
     plot_reliability({**answers, "as served": reliability(logits, labels)}, folder / RELIABILITY)

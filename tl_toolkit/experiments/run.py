@@ -152,7 +152,7 @@ def write_run(
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     with progress.stage("Drawing the plots"):
-        draw_plots(trained, logits, labels, partial)
+        draw_plots(trained, test, logits, labels, partial)
     with progress.stage("Checking the SavedModel in another process"):
         difference = check.result()
     facts = {

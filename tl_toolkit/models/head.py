@@ -80,32 +80,23 @@ def assemble_classifier(
             classifier_activation=None,
             zero_init_residual=zero_init_residual,
         )
-        head_input = backbone.output
-    elif on == ALL_BLOCKS:
-        backbone = build_resnet(
-            architecture,
-            include_top=False,
-            input_tensor=x,
-            zero_init_residual=zero_init_residual,
-        )
-        head_input = _pooled_blocks(backbone, architecture)
     else:
         backbone = build_resnet(
             architecture,
             include_top=False,
-            pooling="avg",
+            pooling=None if on == ALL_BLOCKS else "avg",
             input_tensor=x,
             zero_init_residual=zero_init_residual,
         )
-        head_input = backbone.output
+    features = _pooled_blocks(backbone, architecture) if on == ALL_BLOCKS else backbone.output
     if tta == FLIPS:
-        head_input = MeanOfViews(dtype=logits_dtype(), name=MEAN_OF_VIEWS)(head_input)
+        features = MeanOfViews(dtype=logits_dtype(), name=MEAN_OF_VIEWS)(features)
     logits = keras.layers.Dense(
         classes,
         kernel_initializer=initializer,
         dtype=logits_dtype(),
         name=HEAD_OF[on],
-    )(head_input)
+    )(features)
     with recursion_room(sum(architecture.block_counts)):
         return keras.Model(images, logits, name=name or architecture.name)
 
