@@ -160,7 +160,7 @@ def photo_folder(count: int, height: int, width: int, quality: int = 90) -> path
 def photo_recipe(strategy: str, **fields):
     """A recipe for 512 photos of 300 × 400 pixels that starts from random weights."""
     import tl_toolkit as tl
-    from tl_toolkit.recipe import strategy_named
+    from tl_toolkit.strategies import strategy_named
 
     return tl.Recipe(
         data=f"folder:{photo_folder(PHOTOS, 300, 400)}",

@@ -69,7 +69,7 @@ class Walk:
     def recipe(self):
         """The run as a recipe."""
         import tl_toolkit as tl
-        from tl_toolkit.recipe import strategy_named
+        from tl_toolkit.strategies import strategy_named
 
         return tl.Recipe(
             data=f"folder:{self.folder}",

@@ -20,7 +20,7 @@ import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, Architecture
 from tl_toolkit.data.pipeline import training_signature
 from tl_toolkit.models.head import assemble_classifier
-from tl_toolkit.recipe import FullFineTune
+from tl_toolkit.strategies import FullFineTune
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.transfer.defaults import choose_hyperparameters

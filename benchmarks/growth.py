@@ -20,7 +20,7 @@ def peak_and_time(strategy: str, count: int) -> dict[str, Measured]:
     import tl_toolkit as tl
     from tl_toolkit.experiments.context import Context
     from tl_toolkit.experiments.train_and_validate import train_and_validate
-    from tl_toolkit.recipe import strategy_named
+    from tl_toolkit.strategies import strategy_named
     from tl_toolkit.transfer.feature_cache import FeatureCache
 
     network = small_network()

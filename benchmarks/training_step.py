@@ -34,7 +34,8 @@ def our_steps(depth: int, precision: str) -> list[Spent]:
 
     from tl_toolkit.catalog import Preprocessing
     from tl_toolkit.data.pipeline import training_signature
-    from tl_toolkit.recipe import FullFineTune, Recipe
+    from tl_toolkit.recipe import Recipe
+    from tl_toolkit.strategies import FullFineTune
     from tl_toolkit.training.loop import Schedule, train
     from tl_toolkit.training.optimizers import make_optimizer
     from tl_toolkit.training.step import TrainingStep

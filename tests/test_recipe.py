@@ -11,23 +11,32 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from tl_toolkit.catalog import AUGMENTATIONS, BLOCK_COUNTS, BN_MODES, PREPROCESSING, STEMS, VARIANTS
-from tl_toolkit.errors import InputError
-from tl_toolkit.recipe import (
-    STRATEGIES,
-    ClassBalance,
-    Devices,
-    FromScratch,
-    FullFineTune,
-    LastLayers,
-    NewHead,
+from tl_toolkit.catalog import (
+    AUGMENTATIONS,
+    BLOCK_COUNTS,
+    BN_MODES,
+    PREPROCESSING,
+    STEMS,
+    VARIANTS,
     On,
     OnBadImage,
     OnOneTensor,
+)
+from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import (
+    ClassBalance,
+    Devices,
     Optimizer,
     Precision,
     Recipe,
     ServePrecision,
+)
+from tl_toolkit.strategies import (
+    STRATEGIES,
+    FromScratch,
+    FullFineTune,
+    LastLayers,
+    NewHead,
     strategy_named,
 )
 

@@ -16,11 +16,11 @@ from .files.manifest import verify as verify
 from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress
-from .recipe import FromScratch as FromScratch
-from .recipe import FullFineTune as FullFineTune
-from .recipe import LastLayers as LastLayers
-from .recipe import NewHead as NewHead
 from .recipe import Recipe as Recipe
+from .strategies import FromScratch as FromScratch
+from .strategies import FullFineTune as FullFineTune
+from .strategies import LastLayers as LastLayers
+from .strategies import NewHead as NewHead
 from .training.precision import precision_scope as precision_scope
 from .tuning.hypermodel import RecipeHyperModel as RecipeHyperModel
 from .tuning.search import SearchResult as SearchResult

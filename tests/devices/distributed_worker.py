@@ -30,7 +30,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.batch_norm import BatchNormalization
-from tl_toolkit.recipe import strategy_named
+from tl_toolkit.strategies import strategy_named
 from tl_toolkit.training import step as step_module
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep

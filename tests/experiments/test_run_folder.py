@@ -26,7 +26,8 @@ from tl_toolkit.experiments.run_folder import (
     sole_writer,
 )
 from tl_toolkit.files.manifest import MANIFEST, verify
-from tl_toolkit.recipe import NewHead, Recipe
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import NewHead
 
 
 class Fake:

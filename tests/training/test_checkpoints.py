@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny import classifier, hyperparameters, labelled_pixels, randomise, with_dropout
 
-from tl_toolkit.recipe import FullFineTune
+from tl_toolkit.strategies import FullFineTune
 from tl_toolkit.training.checkpoints import Checkpoints
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep

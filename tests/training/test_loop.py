@@ -15,7 +15,7 @@ import tensorflow as tf
 from tiny import assert_same_bits, classifier, hyperparameters, labelled_pixels, with_dropout
 
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
-from tl_toolkit.recipe import FullFineTune
+from tl_toolkit.strategies import FullFineTune
 from tl_toolkit.training.loop import DivergedError, Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny import batches, classifier, hyperparameters, labelled_pixels, values
 
-from tl_toolkit.recipe import FullFineTune, LastLayers, NewHead
+from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead
 from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep, cross_entropy, make_predictor

@@ -6,7 +6,7 @@ from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from tiny import classifier, hyperparameters, values
 
 from tl_toolkit.models.batch_norm import BatchNormalization
-from tl_toolkit.recipe import FullFineTune, NewHead
+from tl_toolkit.strategies import FullFineTune, NewHead
 from tl_toolkit.training import optimizers
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.transfer.plan import apply_plan, make_plan

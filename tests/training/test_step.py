@@ -7,7 +7,7 @@ import scipy.special
 import tensorflow as tf
 from tiny import assert_same_bits, batches, classifier, labelled_pixels, values
 
-from tl_toolkit.recipe import FullFineTune, LastLayers, NewHead
+from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead
 from tl_toolkit.training.step import TrainingStep, cross_entropy, make_predictor
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 

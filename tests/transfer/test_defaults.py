@@ -4,13 +4,8 @@ import pytest
 
 from tl_toolkit.catalog import BN_MODES
 from tl_toolkit.errors import InputError
-from tl_toolkit.recipe import (
-    FromScratch,
-    FullFineTune,
-    LastLayers,
-    NewHead,
-    Recipe,
-)
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead
 from tl_toolkit.transfer import defaults
 from tl_toolkit.transfer.defaults import (
     DEFAULTS,

@@ -10,7 +10,7 @@ from tiny import BOTTLENECK, TINY, classifier, values, with_dropout
 from tl_toolkit.catalog import BN_MODES, Architecture
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
-from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead
 from tl_toolkit.transfer.plan import (
     FIXED,
     FROZEN,

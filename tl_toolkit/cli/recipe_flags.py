@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tl_toolkit.cli.maybe import hint
 from tl_toolkit.errors import InputError
 from tl_toolkit.fields import annotations_of, plain_type
-from tl_toolkit.recipe import STRATEGIES, Recipe, strategy_named
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import STRATEGIES, strategy_named
 
 if TYPE_CHECKING:
     from tl_toolkit.weights.pinned import PinnedWeights

@@ -36,16 +36,9 @@ from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import (
-    DEFAULT_BACKBONE,
-    FromScratch,
-    FullFineTune,
-    LastLayers,
-    NewHead,
-    Recipe,
-    Strategy,
-)
+from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
 from tl_toolkit.report.plots import plot_comparison
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
 from tl_toolkit.weights.resolve import open_weights

@@ -15,7 +15,8 @@ from tl_toolkit.catalog import ADAPT, AFFINE, FROZEN, LBFGS
 from tl_toolkit.data.pipeline import batch_sizes, steps_per_epoch
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
-from tl_toolkit.recipe import FromScratch, FullFineTune, LastLayers, NewHead, Recipe
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,8 @@ from tl_toolkit.catalog import (
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import DEFAULT_BACKBONE, FromScratch, Recipe
+from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
+from tl_toolkit.strategies import FromScratch
 from tl_toolkit.weights.load import assign_tensors, check_architecture
 from tl_toolkit.weights.pinned import PinnedWeights, open_pinned
 from tl_toolkit.weights.resolve import WeightSource, open_weights

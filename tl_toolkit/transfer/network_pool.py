@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from tl_toolkit.catalog import FEATURES, NO_VIEWS, WeightSpec
-from tl_toolkit.recipe import FromScratch, Recipe
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import FromScratch
 from tl_toolkit.weights.pinned import PinnedWeights
 
 # What decides on the network and on the weights that it starts from; all else is training's. The seed does too

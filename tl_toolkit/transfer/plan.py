@@ -15,7 +15,7 @@ from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.describe import block_of
 from tl_toolkit.models.head import BLOCK_FEATURES, HEADS, MEAN_OF_VIEWS, new_head
-from tl_toolkit.recipe import LastLayers, NewHead, Strategy
+from tl_toolkit.strategies import LastLayers, NewHead, Strategy
 from tl_toolkit.transfer.cut import find_cut
 
 TRAINED = "trained"

@@ -13,7 +13,8 @@ import keras_tuner
 from tl_toolkit.catalog import LBFGS, augmentation_named
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.recipe import Recipe, strategy_named
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import strategy_named
 from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256

@@ -1,0 +1,106 @@
+"""The strategies: what of a network is trained, as plain data. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from tl_toolkit.catalog import FEATURES, NO_VIEWS, BNMode, On, OnOneTensor, Solver, Tta
+from tl_toolkit.errors import unknown_name
+from tl_toolkit.fields import check_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class FullFineTune:
+    """Load the weights, put a new head on, train every parameter. The most accurate with enough data.
+
+    Attributes:
+        on: What the new head sits on: the pooled `"features"`; the original network's `"logits"`; or
+            `"all_blocks"`, the average and the maximum of every block's output.
+        bn_mode: Mode of all batch normalisations. None: `"adapt"` if a batch has at least 16 images over all
+            replicas together, since their statistics are synchronised; else `"affine"`.
+        head_first: Solve for the new head before anything else is trained, as `NewHead` does, so that training
+            begins with features and head in step ("LP-FT", Kumar et al. 2022). False: the head starts at 0.
+    """
+
+    name: ClassVar[str] = "full_fine_tune"
+    on: On = FEATURES
+    bn_mode: BNMode | None = None
+    head_first: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LastLayers:
+    """Load the weights, put a new head on, train only the last layers and the head.
+
+    Attributes:
+        trainable_from: The first block to train, such as `"conv5_block1"`; a stage such as `"conv5"` means
+            its first block.
+        on: `"features"` or `"logits"`, as in `FullFineTune`.
+        bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
+        head_first: As in `FullFineTune`.
+    """
+
+    name: ClassVar[str] = "last_layers"
+    trainable_from: str = "conv5_block1"
+    on: OnOneTensor = FEATURES
+    bn_mode: BNMode | None = None
+    head_first: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class NewHead:
+    """Load the weights, put a new dense head on, train it alone. The fastest; a linear probe.
+
+    Attributes:
+        on: As in `FullFineTune`.
+        solver: `"lbfgs"` solves for the head exactly: logistic regression whose L2 penalty cross-validation on
+            the training images chooses. `"gradient"` trains it by steps, as the other strategies do. None:
+            `"lbfgs"`, unless the recipe sets what only steps have, such as `epochs`.
+        tta: `"flips"` averages the features over an image's four mirror images, in training and wherever the
+            model is used, at four times the cost: for images without an up, such as cells seen from above.
+            `"none"`: the image as it is.
+    """
+
+    name: ClassVar[str] = "new_head"
+    on: On = FEATURES
+    solver: Solver | None = None
+    tta: Tta = NO_VIEWS
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class FromScratch:
+    """Train every parameter from random values: the baseline that transfer has to beat."""
+
+    name: ClassVar[str] = "from_scratch"
+
+
+Strategy = FullFineTune | LastLayers | NewHead | FromScratch
+STRATEGIES: dict[str, type[Strategy]] = {
+    strategy.name: strategy for strategy in (FullFineTune, LastLayers, NewHead, FromScratch)
+}
+
+
+def strategy_named(name: str, **options: Any) -> Strategy:
+    """Returns the strategy called `name`, as in `STRATEGIES`; hyphens count as underscores.
+
+    Raises:
+        InputError: There is none of that name, or it has no such option.
+    """
+    key = str(name).replace("-", "_")
+    if key not in STRATEGIES:
+        raise unknown_name("strategy", name, STRATEGIES)
+    fields = [field.name for field in dataclasses.fields(STRATEGIES[key])]
+    for option in options:
+        if option not in fields:
+            raise unknown_name(f"option of strategy {key!r}", option, fields)
+    return STRATEGIES[key](**options)
