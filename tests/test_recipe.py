@@ -33,6 +33,7 @@ from tl_toolkit.recipe import (
 )
 from tl_toolkit.strategies import (
     STRATEGIES,
+    Auto,
     FromScratch,
     FullFineTune,
     LastLayers,
@@ -75,6 +76,7 @@ TRANSFERS = st.one_of(
         on=st.sampled_from(get_args(On)),
         solver=st.sampled_from((None, "gradient")),  # "lbfgs" refuses what other fields may hold
     ),
+    st.builds(Auto, minutes=optional(over_0())),
 )
 COUNTS = optional(st.integers(1))
 OTHER_FIELDS = {
@@ -126,7 +128,7 @@ def test_every_recipe_comes_back_from_json_as_it_was(recipe):
 def test_the_round_trip_covers_every_field_and_every_strategy():
     fields = {*OTHER_FIELDS, "strategy", "weights", "backbone"}
     assert fields == {field.name for field in dataclasses.fields(Recipe)}
-    assert set(STRATEGIES) == {"full_fine_tune", "last_layers", "new_head", "from_scratch"}
+    assert set(STRATEGIES) == {"full_fine_tune", "last_layers", "new_head", "from_scratch", "auto"}
     assert SCRATCH.to_json()["strategy"] == {"name": "from_scratch"}
     assert PROBE.replace(strategy=LastLayers("conv4", bn_mode="frozen")).to_json()["strategy"] == {
         "name": "last_layers",
@@ -305,7 +307,15 @@ def test_a_whole_number_will_do_for_a_number():
     assert PROBE.replace(learning_rate=1, weight_decay=0).learning_rate == 1
 
 
-@pytest.mark.parametrize("strategy", ["new_head", NewHead, None], ids=str)
+def test_a_strategys_name_stands_for_its_defaults():
+    for name, strategy in STRATEGIES.items():
+        if strategy is not FromScratch:
+            assert PROBE.replace(strategy=name) == PROBE.replace(strategy=strategy())
+    with pytest.raises(InputError, match=r"Unknown strategy 'new_heat'. Did you mean 'new_head'"):
+        PROBE.replace(strategy="new_heat")
+
+
+@pytest.mark.parametrize("strategy", [NewHead, None, 1], ids=str)
 def test_a_strategy_must_be_made(strategy):
     with pytest.raises(InputError, match=r"`strategy` must be one of tl.FullFineTune\(\), .*"):
         Recipe(data="digits", strategy=strategy, weights="digits.safetensors")

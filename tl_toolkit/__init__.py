@@ -23,6 +23,7 @@ name_library_folders()  # they look when they are imported, as TensorFlow does
 
 # What can be used without Keras, and with any of its backends.
 _WITHOUT_KERAS = {
+    "Auto",
     "FromScratch",
     "FullFineTune",
     "InputError",

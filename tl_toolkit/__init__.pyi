@@ -17,6 +17,7 @@ from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress
 from .recipe import Recipe as Recipe
+from .strategies import Auto as Auto
 from .strategies import FromScratch as FromScratch
 from .strategies import FullFineTune as FullFineTune
 from .strategies import LastLayers as LastLayers

@@ -49,7 +49,7 @@ class Recipe:
 
     Attributes:
         data: Where the images are, such as `"folder:photos"`; see `open_dataset`.
-        strategy: What is trained.
+        strategy: What is trained; also by name, such as `"auto"`.
         weights: Weights to start from: `"imagenet"`, a name that `tl-toolkit weights` lists, `"hf://…"`,
             `"keras-hub:…"`, a file, or the folder of a finished run. None: `"digits"` for the data
             `"digits"`, `"imagenet"` for any other, no weights when training from scratch.
@@ -130,11 +130,13 @@ class Recipe:
     seed: Seed = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategy, str):
+            object.__setattr__(self, "strategy", strategy_named(self.strategy))
         check_fields(self)
         if not isinstance(self.strategy, Strategy):
             raise InputError(
-                f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead() and "
-                f"tl.FromScratch(). Received: {self.strategy!r}"
+                f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead(), tl.FromScratch() "
+                f"and tl.Auto(), or its name. Received: {self.strategy!r}"
             )
         if not self.data:
             raise InputError("`data` must name the images, such as 'folder:photos'. Received: ''")

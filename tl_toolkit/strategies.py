@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from tl_toolkit.catalog import FEATURES, NO_VIEWS, BNMode, On, OnOneTensor, Solver, Tta
 from tl_toolkit.errors import unknown_name
-from tl_toolkit.fields import check_fields
+from tl_toolkit.fields import Over, check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,29 @@ class FromScratch:
     name: ClassVar[str] = "from_scratch"
 
 
-Strategy = FullFineTune | LastLayers | NewHead | FromScratch
+@dataclasses.dataclass(frozen=True)
+class Auto:
+    """Climb from the cheapest of the other strategies to the dearest, and keep what is best in validation.
+
+    The rungs are new heads that are solved for, on the features and on all blocks, with mirror images where the
+    images have no up; the last layers; and everything, the new head first. What counts is the log loss on the
+    validation images, or out of fold where there are none; test images are looked at once, by what was kept.
+
+    Attributes:
+        minutes: Time for all trainings. Each rung is timed on a few batches beforehand; one that does not fit in
+            what is left is trained for fewer epochs, or left out. None: all are climbed.
+    """
+
+    name: ClassVar[str] = "auto"
+    minutes: Annotated[float, Over(0)] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+Strategy = FullFineTune | LastLayers | NewHead | FromScratch | Auto
 STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy for strategy in (FullFineTune, LastLayers, NewHead, FromScratch)
+    strategy.name: strategy for strategy in (FullFineTune, LastLayers, NewHead, FromScratch, Auto)
 }
 
 

@@ -15,7 +15,8 @@ from tl_toolkit.strategies import STRATEGIES, strategy_named
 if TYPE_CHECKING:
     from tl_toolkit.weights.pinned import PinnedWeights
 
-STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch.
+STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch; or auto, which climbs from a new
+            head to full fine-tuning and keeps what is best in validation.
         trainable_from: For last-layers: the first block to train, such as conv5_block1.
         on: What the new head sits on: features (pooled), logits (the original last layer's output), or all_blocks
             (averages and maxima of every block; not for last-layers).
@@ -24,15 +25,27 @@ STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, ful
         tta: For new-head: flips averages the features over four mirror images, in training and use; or none.
         bn_mode: Mode of the trained layers' batch normalisation: adapt, affine or frozen. Default: by strategy.
         head_first: For last-layers and full-fine-tune: solve for the new head before anything else is trained.
+        minutes: For auto: time for all trainings; what does not fit in is trained for fewer epochs, or left out.
+            Default: no limit.
 """
-STRATEGY_FIELDS = ("strategy", "trainable_from", "on", "solver", "tta", "bn_mode", "head_first")
+STRATEGY_FIELDS: dict[str, type] = {
+    "strategy": str,
+    "trainable_from": str,
+    "on": str,
+    "solver": str,
+    "tta": str,
+    "bn_mode": str,
+    "head_first": bool,
+    "minutes": float,
+}
 
 
 def _recipe_flags() -> type:
     """One optional flag per field of `Recipe`, with the strategy and its options as plain words."""
-    word = Annotated[str | None, hint(None)]
-    fields: list[Any] = [(name, word, None) for name in ("data", *STRATEGY_FIELDS[:-1])]
-    fields.append(("head_first", Annotated[bool | None, hint(None)], None))
+    fields: list[Any] = [
+        (name, Annotated[kind | None, hint(None)], None)
+        for name, kind in {"data": str, **STRATEGY_FIELDS}.items()
+    ]
     hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):
@@ -58,7 +71,9 @@ def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
     given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
     given = {name: value for name, value in given.items() if value is not None}
     values = Recipe.load(path).to_json() if path is not None else {}
-    options = {name: given.pop(name) for name in STRATEGY_FIELDS[1:] if name in given}
+    options = {
+        name: given.pop(name) for name in STRATEGY_FIELDS if name in given and name != "strategy"
+    }
     before = values.get("strategy", {})
     name = given.pop("strategy", before.get("name"))
     if name is None:

@@ -15,6 +15,7 @@ from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import Auto
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.context import Context
@@ -61,12 +62,17 @@ def train(
             progress=progress,
         )
         if plan:
-            _print_plan(chosen, context, progress)
+            show = _print_rungs if isinstance(chosen.strategy, Auto) else _print_plan
+            show(chosen, context, progress)
             return
         result = run(chosen, output, overwrite=overwrite, context=context)
         if result is None:  # another process of the cluster prints it
             return
         console = progress.console
+        if result.rungs:
+            from tl_toolkit.report.ladder import ladder_table
+
+            console.print(drawn(ladder_table(result.rungs)))
         console.print(drawn(metrics_table({"test": result.test, "validation": result.validation})))
         for note in result.notes:
             progress.message(f"note: {note}")
@@ -74,6 +80,17 @@ def train(
             f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
             f"tl-toolkit predict {result.folder} PHOTO.jpg"
         )
+
+
+def _print_rungs(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
+    """Prints what would be trained in turn, and how long each training would take."""
+    from tl_toolkit.experiments.climb import plan_climb
+    from tl_toolkit.report.ladder import ladder_table
+
+    planned = plan_climb(recipe, context)
+    progress.message(planned.context.dataset.summary() if planned.context.dataset else "")
+    progress.console.print(drawn(ladder_table(planned.rungs)))
+    progress.message(f"The least log loss on {planned.selection.images} decides.")
 
 
 def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:

@@ -13,8 +13,10 @@ from tl_toolkit.catalog import Augmentation, Preprocessing, WeightSpec, augmenta
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
+from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import Auto
 from tl_toolkit.training.precision import choose_precision
 from tl_toolkit.training.step import Predictor, make_predictor
 from tl_toolkit.transfer.defaults import Hyperparameters, choose_hyperparameters
@@ -68,8 +70,17 @@ class Experiment:
 
 
 def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
-    """Opens the data, builds the network with its weights, makes and applies the plan."""
+    """Opens the data, builds the network with its weights, makes and applies the plan.
+
+    Raises:
+        InputError: Something that the recipe says is wrong.
+    """
     context = context or Context()
+    if isinstance(recipe.strategy, Auto):
+        raise InputError(
+            "Strategy 'auto' chooses between trainings and is none itself: give it to `tl.run` or `tl-toolkit train`, or "
+            "name one of the others here."
+        )
     distribute = context.devices(recipe)  # a cluster is joined before anything is computed
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
     network = _network(recipe, context, classes=len(dataset.class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import pathlib
 import platform
 import shutil
@@ -14,12 +15,14 @@ from scipy.special import softmax
 from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.experiments.climb import Climb
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.files.atomic import write_json, write_text, written_aside
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
 from tl_toolkit.report.calibration import reliability
+from tl_toolkit.report.ladder import ladder_table, plot_ladder
 from tl_toolkit.report.plots import (
     plot_block_shares,
     plot_confusion_matrix,
@@ -31,6 +34,7 @@ from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
 RELIABILITY = "reliability.png"
+LADDER, LADDER_PLOT = "ladder.json", "ladder.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
 REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
@@ -138,6 +142,7 @@ def write_report(
     facts: dict[str, str],
     folder: pathlib.Path,
     progress: Progress,
+    climbed: Climb | None = None,
 ) -> None:
     """Writes everything of a run but its models and plots.
 
@@ -147,6 +152,7 @@ def write_report(
         facts: What the summary lists.
         folder: Of the run.
         progress: Shows what is done, and knows TensorFlow's log.
+        climbed: The rungs that the model was chosen from, if any.
     """
     experiment, history = trained.experiment, trained.progress.history
     metrics = {
@@ -167,6 +173,9 @@ def write_report(
             logits = solved.path.logits / trained.calibration.temperature
             rows = _out_of_fold(dataset, solved.folds, logits)
             _write_rows(rows, folder / OUT_OF_FOLD)
+        if climbed is not None:
+            write_json(folder / LADDER, [dataclasses.asdict(rung) for rung in climbed.rungs])
+            plot_ladder(climbed.rungs, climbed.selected_on, folder / LADDER_PLOT)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),
@@ -174,6 +183,9 @@ def write_report(
             metrics=metrics,
             facts=facts,
             notes=experiment.notes,
+            ladder=ladder_table(climbed.rungs, climbed.selected_on)
+            if climbed is not None
+            else None,
         )
         write_text(folder / "summary.md", page)
         if progress.log_file is not None and progress.log_file.is_file():

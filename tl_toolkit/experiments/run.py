@@ -15,6 +15,7 @@ from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.climb import Climb, climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.export import export, write_model_card
@@ -36,7 +37,9 @@ from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
 from tl_toolkit.report.caveats import caveats
+from tl_toolkit.report.ladder import Rung
 from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.strategies import Auto
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.plan import FreezePlan
 
@@ -54,6 +57,7 @@ class RunResult:
         plan: What training did to every variable.
         seconds: Spent in training and validation.
         notes: What the user should know.
+        rungs: What strategy `"auto"` climbed; `recipe` is then that of the rung that was kept.
     """
 
     folder: pathlib.Path
@@ -64,6 +68,7 @@ class RunResult:
     plan: FreezePlan
     seconds: float
     notes: tuple[str, ...]
+    rungs: tuple[Rung, ...] = ()
 
 
 def run(
@@ -80,7 +85,7 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
-    `confusion_matrix.png`, `reliability.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    `confusion_matrix.png`, `reliability.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -112,13 +117,12 @@ def run(
     ):
         checkpoints = partial_folder(folder) / CHECKPOINTS
         with _without_diverged(checkpoints):
-            trained = train_and_validate(
-                recipe,
-                dataclasses.replace(
-                    context, checkpoints=checkpoints, checkpoint_at_end=False, progress=shown
-                ),
+            context = dataclasses.replace(
+                context, checkpoints=checkpoints, checkpoint_at_end=False, progress=shown
             )
-            return write_run(trained, folder, process, shown) if process is not None else None
+            climbed = climb(recipe, context) if isinstance(recipe.strategy, Auto) else None
+            trained = climbed.trained if climbed else train_and_validate(recipe, context)
+            return write_run(trained, folder, process, shown, climbed) if process else None
 
 
 def write_run(
@@ -126,6 +130,7 @@ def write_run(
     folder: pathlib.Path,
     process: FreshProcess,
     progress: Progress = SILENT,
+    climbed: Climb | None = None,
 ) -> RunResult:
     """Tests a trained model, exports it, writes the report, and gives the folder its name.
 
@@ -134,6 +139,7 @@ def write_run(
         folder: Of the run.
         process: Checks the SavedModel, while the model is tested.
         progress: Shows what is done.
+        climbed: The rungs that the model was chosen from; None where there was no choice.
     """
     experiment, partial = trained.experiment, partial_folder(folder)
     dataset = experiment.dataset
@@ -163,7 +169,7 @@ def write_run(
     }
     write_model_card(trained, test, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
-    write_report(trained, test, facts, partial, progress)
+    write_report(trained, test, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
@@ -177,6 +183,7 @@ def write_run(
         plan=experiment.plan,
         seconds=trained.progress.seconds,
         notes=experiment.notes,
+        rungs=climbed.rungs if climbed is not None else (),
     )
 
 

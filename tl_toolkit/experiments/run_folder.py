@@ -40,6 +40,8 @@ WRITTEN = {
         "blocks.png",
         "confusion_matrix.png",
         "history.csv",
+        "ladder.json",
+        "ladder.png",
         "metrics.json",
         "model.keras",
         "out_of_fold.csv",

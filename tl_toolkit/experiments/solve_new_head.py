@@ -9,6 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import class_weights, example_weights
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -18,7 +20,6 @@ from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.models.head import head_input, new_head
-from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.training.step import make_predictor
 from tl_toolkit.transfer.cached_batches import CachedBatches
@@ -32,12 +33,12 @@ ONE_IMAGE_A_CLASS = "with one image of most classes there is nothing to cross-va
 
 def solve_new_head(
     experiment: Experiment, context: Context, processes: ProcessGroup
-) -> tuple[SolvedHead, TrainingProgress, dict | None, Calibration]:
+) -> tuple[SolvedHead, TrainingProgress, np.ndarray | None, Calibration]:
     """Trains a new head alone: solves for it, and assigns it.
 
     Returns:
-        How it was chosen; its history (one row a strength); `classification_metrics` on the validation images,
-        which nothing was chosen by, before its logits are divided, or None where there are none; and by what
+        How it was chosen; its history (one row a strength); the logits of the validation images, which nothing
+        was chosen by, before they are divided, float32[n, classes], or None where there are none; and by what
         they were divided.
 
     Raises:
@@ -46,7 +47,7 @@ def solve_new_head(
     started, dataset = time.monotonic(), experiment.dataset
     try:
         views = experiment.hyperparameters.views or 1
-        with _features(experiment, context, processes, views) as (rows, cached):
+        with features_of_head(experiment, context, processes, views) as (rows, cached):
             solved = _solve(experiment, context, processes, rows)
             validation = _validate(experiment, cached)
     except NoRoomError as error:
@@ -70,21 +71,21 @@ def start_from_solved_head(
         What the user should know: that there was no room for the features, and the head starts at 0.
     """
     try:
-        with _features(experiment, context, processes, views=1) as (rows, _):
+        with features_of_head(experiment, context, processes, views=1) as (rows, _):
             _solve(experiment, context, processes, rows)
     except NoRoomError as error:
         return (f"the new head starts at 0 and is not solved for first: {error}",)
     return ()
 
 
-def _validate(experiment: Experiment, cached: CachedBatches) -> dict | None:
+def _validate(experiment: Experiment, cached: CachedBatches) -> np.ndarray | None:
     if experiment.dataset.validation is None:
         return None
     predict = experiment.traced.get(
         ("predict", cached.cut.layer), lambda: make_predictor(cached.model)
     )
     batches = cached.validation_batches(experiment.dataset.validation, EVALUATION_BATCH_SIZE)
-    return classification_metrics(*predict(batches), experiment.dataset.class_names)
+    return predict(batches)[0]
 
 
 def _solve(
@@ -113,7 +114,7 @@ def _solve(
 
 
 @contextlib.contextmanager
-def _features(
+def features_of_head(
     experiment: Experiment, context: Context, processes: ProcessGroup, views: int
 ) -> Iterator[tuple[FeatureRows, CachedBatches]]:
     """Yields what the head sees of the training images under all views, and of the validation images.

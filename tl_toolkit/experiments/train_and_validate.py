@@ -52,6 +52,8 @@ class TrainedModel:
         verified: Variables that were compared, bit by bit, with what they were before.
         devices: What it was trained on, and how a batch was shared out.
         calibration: By what its logits were divided in the end.
+        validation_logits: float32[n, classes] of the validation images, before they are divided; None where there
+            are none.
         solved: How the new head was chosen that was solved for; None after training by steps.
     """
 
@@ -61,6 +63,7 @@ class TrainedModel:
     verified: int
     devices: str
     calibration: Calibration = dataclasses.field(default_factory=Calibration)
+    validation_logits: np.ndarray | None = None
     solved: SolvedHead | None = None
 
     @property
@@ -107,10 +110,13 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     if is_solved:
         # Whatever another training has kept there is refused, not lost.
         RunState(context.checkpoints, [], [], False, identity, 0.0, processes).resume()
-        solved, progress, metrics, calibration = solve_new_head(experiment, context, processes)
+        solved, progress, logits, calibration = solve_new_head(experiment, context, processes)
         verified = verify_plan(model, plan, before)
+        metrics = _validation_metrics(experiment, logits)
         experiment = dataclasses.replace(experiment, notes=(*experiment.notes, *progress.notes))
-        return TrainedModel(experiment, progress, metrics, verified, devices, calibration, solved)
+        return TrainedModel(
+            experiment, progress, metrics, verified, devices, calibration, logits, solved
+        )
     started = time.monotonic()
     of_head: tuple[str, ...] = ()
     if getattr(recipe.strategy, "head_first", False):
@@ -118,7 +124,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
     with contextlib.closing(source):
-        step = _take_step(experiment, source, distribute)
+        step = take_step(experiment, source, distribute)
         validation = None
         if source.validation is not None:
             validation = _Validation(experiment, source, source.validation)
@@ -145,21 +151,34 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             )
         progress.seconds += seconds_of_features
         verified = verify_plan(model, plan, before)
-        metrics, calibration = None, Calibration()
+        logits, calibration = None, Calibration()
         if validation is not None:
             logits, labels = validation.of_best(progress)
-            # Before the logits are divided: afterwards these images would flatter.
-            metrics = classification_metrics(logits, labels, experiment.dataset.class_names)
             calibration = calibrate(model, logits, labels, "validation images")
+    metrics = _validation_metrics(experiment, logits)
     notes = (*experiment.notes, *of_head, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
-    return TrainedModel(experiment, progress, metrics, verified, devices, calibration)
+    return TrainedModel(experiment, progress, metrics, verified, devices, calibration, logits)
 
 
-def _take_step(
+def _validation_metrics(experiment: Experiment, logits: np.ndarray | None) -> dict[str, Any] | None:
+    """Of logits before they are divided: afterwards these images would flatter."""
+    split = experiment.dataset.validation
+    if logits is None or split is None:
+        return None
+    return classification_metrics(logits, split.labels, experiment.dataset.class_names)
+
+
+def take_step(
     experiment: Experiment, source: BatchSource, distribute: tf.distribute.Strategy
 ) -> TrainingStep:
-    """Returns the training step with a new optimizer's state; traced once for trainings that do the same."""
+    """Returns the training step with a new optimizer's state; traced once for trainings that do the same.
+
+    Args:
+        experiment: What is trained.
+        source: Where its batches come from.
+        distribute: What it is trained on.
+    """
     hyperparameters = experiment.hyperparameters
 
     def make() -> tuple[TrainingStep, list[np.ndarray]]:

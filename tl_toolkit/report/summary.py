@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tl_toolkit.progress import Table
 from tl_toolkit.transfer.plan import FreezePlan
 
 PLAN_COLUMNS = ("stage", "trained parameters", "frozen parameters", "batch normalisation")
@@ -27,6 +28,7 @@ def write_summary(
     metrics: dict[str, Any],
     facts: dict[str, str],
     notes: Sequence[str],
+    ladder: Table | None = None,
 ) -> str:
     """Returns a Markdown page: figures, what moved in training, and what the reader should know."""
     test, validation = metrics["test"], metrics.get("validation")
@@ -48,6 +50,10 @@ def write_summary(
             f"| {validation['balanced_accuracy']:.3f} | {validation['log_loss']:.3f} "
             f"| {validation['examples']} |"
         )
+    if ladder is not None:
+        lines += ["", "## Rungs", "", f"Accuracy and log loss on {ladder.caption}.", ""]
+        lines += [f"| {' | '.join(ladder.columns)} |", "|---" * len(ladder.columns) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in ladder.rows]
     lines += [
         "",
         "## Classes",

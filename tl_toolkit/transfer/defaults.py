@@ -187,7 +187,7 @@ def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]
     )
     if isinstance(strategy, NewHead):
         return FROZEN, ()
-    chosen = ADAPT if isinstance(strategy, FromScratch) else strategy.bn_mode
+    chosen = strategy.bn_mode if isinstance(strategy, (FullFineTune, LastLayers)) else ADAPT
     if chosen is None:
         chosen = AFFINE
         if isinstance(strategy, FullFineTune) and not too_small:

@@ -1,0 +1,311 @@
+"""Strategy "auto" keeps what images other than the test's say is best, within the time that it is given."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+import tl_toolkit as tl
+from tl_toolkit.data.dataset import ArrayImages, Split
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiments import selection as selection_module
+from tl_toolkit.experiments import time_budget
+from tl_toolkit.experiments.climb import climb, rung_recipes
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.selection import Candidate, Selection
+from tl_toolkit.experiments.time_budget import StopInTime
+from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.feature_cache import FeatureCache
+from tl_toolkit.transfer.network_pool import NetworkPool, weights_of
+
+NAMES = ["new head", "new head on all blocks", "last layers", "everything"]
+FEW_RUNGS = ["new head", "everything"]
+
+
+@pytest.fixture(scope="module")
+def recipe(photo_recipe):
+    return photo_recipe.replace(strategy="auto", epochs=2, learning_rate=None)
+
+
+class NoImages(ArrayImages):
+    """Images that must not be looked at."""
+
+    def loader(self):
+        raise AssertionError("A test image was read.")
+
+    encoded = identity = loader
+
+
+@pytest.fixture(scope="module")
+def dataset(recipe):
+    return open_recipe_data(recipe)
+
+
+@pytest.fixture(scope="module")
+def climbed(recipe, dataset):
+    rungs = rung_recipes(recipe, dataset)
+    rungs = {name: rungs[name] for name in FEW_RUNGS}  # the tiny network has no conv5 to train
+    test = Split(NoImages(np.zeros((4, 8, 8, 3), np.uint8)), np.zeros(4, int), np.arange(4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: rungs)
+        return climb(recipe, Context(dataset=dataclasses.replace(dataset, test=test)))
+
+
+def train_alone(recipe, dataset):
+    return train_and_validate(recipe, Context(dataset=dataset))
+
+
+def pretended(monkeypatch, losses, seconds=None):
+    """Trainings that take no time and give these log losses in turn; returns what they were asked to train."""
+    asked, losses = [], iter(losses)
+    of_steps = seconds or ExpectedTime(1.0, 1.0, 2)
+
+    def try_out(self, recipe, context):
+        asked.append((recipe, context))
+        return Candidate(recipe, 0.5, next(losses), 7.0, None, None)
+
+    monkeypatch.setattr(Selection, "try_out", try_out)
+    monkeypatch.setattr(
+        time_budget,
+        "time_rung",
+        lambda recipe, context: ExpectedTime(1.0) if recipe.solver == "lbfgs" else of_steps,
+    )
+    monkeypatch.setattr(selection_module, "train_and_validate", _trained)
+    return asked
+
+
+@dataclasses.dataclass(frozen=True)
+class _Experiment:
+    recipe: tl.Recipe
+    notes: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    experiment: _Experiment
+
+
+def _trained(recipe, context):
+    return _Trained(_Experiment(recipe))
+
+
+@pytest.mark.slow
+def test_the_kept_model_is_the_one_of_the_least_log_loss_and_no_test_image_was_read(
+    climbed, dataset
+):
+    losses = {rung.name: rung.log_loss for rung in climbed.rungs}
+    assert list(losses) == FEW_RUNGS
+    kept = [rung.name for rung in climbed.rungs if rung.kept]
+    assert kept == [min(losses, key=losses.get)]
+    split, experiment = dataset.validation, climbed.trained.experiment
+    logits = climbed.trained.validation_logits
+    temperature = fit_temperature(logits, split.labels)
+    of_each = log_softmax(logits / temperature, axis=1)[np.arange(len(split)), split.labels]
+    assert -of_each.mean() == pytest.approx(losses[kept[0]], rel=1e-3, abs=1e-6)
+    assert all(rung.seconds > 0 and rung.expected_seconds > 0 for rung in climbed.rungs)
+    # The network was taken by other rungs since: it must hold this one's weights again.
+    again = selection_module.predict_logits(experiment, split)[0]
+    np.testing.assert_allclose(
+        again * climbed.trained.calibration.temperature, logits, rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.slow
+def test_the_kept_rungs_recipe_alone_trains_the_same_weights(climbed, dataset):
+    alone = train_alone(climbed.trained.experiment.recipe, dataset)
+    for mine, its in zip(weights_of(climbed.trained.model), weights_of(alone.model), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_the_ladder_and_a_recipe_that_repeats_it(
+    recipe, tmp_path, monkeypatch, no_saved_model
+):
+    one = {"new head": rung_recipes(recipe, open_recipe_data(recipe))["new head"]}
+    monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: one)
+    result = tl.run(recipe, tmp_path / "run")
+    (row,) = json.loads((tmp_path / "run" / "ladder.json").read_text())
+    assert row["kept"]
+    assert row["name"] == "new head"
+    assert row["seconds"] > 0
+    assert row["top1"] == result.validation["top1"]
+    assert (tmp_path / "run" / "ladder.png").stat().st_size > 5000
+    assert tl.Recipe.load(tmp_path / "run" / "recipe.json") == one["new head"] == result.recipe
+    assert "| new head |" in (tmp_path / "run" / "summary.md").read_text()
+    assert [rung.name for rung in result.rungs] == ["new head"]
+
+
+def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_asked(
+    recipe, dataset
+):
+    rungs = rung_recipes(recipe, dataset)
+    assert list(rungs) == NAMES
+    assert [rungs[name].solver for name in NAMES] == ["lbfgs", "lbfgs", "gradient", "gradient"]
+    assert [rungs[name].epochs for name in NAMES] == [None, None, 2, 2]
+    assert all(rungs[name].strategy.head_first for name in NAMES[2:])
+    mirrored = rung_recipes(recipe.replace(augmentation="surface"), dataset)
+    assert mirrored["new head on all blocks, mirrored"].strategy.tta == "flips"
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"), [([0.4, 0.3, 0.2, 0.1], 3), ([0.1, 0.2, 0.3, 0.4], 0), ([3, 1, 2, 1], 1)]
+)
+def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch, losses, kept):
+    pretended(monkeypatch, losses)
+    found = climb(recipe, Context(dataset=dataset))
+    assert [rung.kept for rung in found.rungs] == [n == kept for n in range(4)]
+    assert found.trained.experiment.recipe == list(rung_recipes(recipe, dataset).values())[kept]
+    assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "epochs"),
+    [
+        (None, [None, None, 50, 50]),
+        (100, [None, None, 50, 50]),
+        (0.5, [None, None, 28, 28]),
+        (0.05, [None, None]),
+        (0.01, [None]),
+    ],
+)
+def test_a_rung_that_does_not_fit_is_shortened_or_left_out(
+    recipe, dataset, monkeypatch, minutes, epochs
+):
+    asked = pretended(monkeypatch, [1, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
+    strategy = tl.Auto(minutes=minutes)
+    found = climb(recipe.replace(strategy=strategy), Context(dataset=dataset))
+    whole = list(rung_recipes(recipe, dataset).values())
+    expected = [r.replace(epochs=e) if e == 28 else r for r, e in zip(whole, epochs, strict=False)]
+    assert [recipe for recipe, _ in asked] == expected
+    notes = [rung.note for rung in found.rungs]
+    assert notes.count("left out: no time") == 4 - len(epochs)
+    assert notes.count("28 epochs: no time for more") == epochs.count(28)
+
+
+def test_a_climb_that_is_resumed_neither_times_nor_decides_anew(
+    recipe, dataset, monkeypatch, tmp_path
+):
+    recipe = recipe.replace(strategy=tl.Auto(minutes=0.5))
+    context = Context(dataset=dataset, checkpoints=tmp_path)
+    first = pretended(monkeypatch, [1, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
+    climb(recipe, context)
+    second = pretended(monkeypatch, [1, 1, 1, 1])
+    monkeypatch.setattr(time_budget, "time_rung", None)
+    monkeypatch.setattr(time_budget.time, "monotonic", iter(range(0, 10**6, 1000)).__next__)
+    climb(recipe, context)
+    assert [r for r, _ in second] == [r for r, _ in first]
+    assert [c.checkpoints for _, c in second] == [c.checkpoints for _, c in first]
+    assert len({c.checkpoints for _, c in first}) == 4
+    (tmp_path / time_budget.FILE).write_text("{")  # damaged: timed anew
+    with pytest.raises(TypeError, match="NoneType"):
+        climb(recipe, context)
+
+
+def test_a_training_that_diverges_is_left_out(recipe, dataset, monkeypatch):
+    pretended(monkeypatch, [])
+    losses = iter([0.5, 0.4])
+
+    def try_out(self, recipe, context):
+        if recipe.solver == "gradient":
+            raise DivergedError("The loss is nan")
+        return Candidate(recipe, 0.5, next(losses), 1.0, None, None)
+
+    monkeypatch.setattr(Selection, "try_out", try_out)
+    found = climb(recipe, Context(dataset=dataset))
+    assert [rung.kept for rung in found.rungs] == [False, True, False, False]
+    assert found.rungs[3].note == "left out: The loss is nan"
+
+
+def test_with_one_image_a_class_nothing_can_be_compared(recipe, dataset, monkeypatch):
+    _, first = np.unique(dataset.train.labels, return_index=True)
+    few = dataclasses.replace(dataset, train=dataset.train.take(first), validation=None)
+    asked = pretended(monkeypatch, [1])
+    climb(recipe, Context(dataset=few))
+    assert [r.strategy for r, _ in asked] == [tl.NewHead(solver="lbfgs")]
+
+
+def test_without_validation_images_a_recipe_is_measured_on_the_folds_it_did_not_see(
+    recipe, dataset, monkeypatch
+):
+    train = dataset.train
+    no_validation = dataclasses.replace(dataset, validation=None)
+    selection = Selection.of(recipe, no_validation)
+    assert selection.trainings == 5
+    seen = []
+
+    def train_fold(recipe, context):
+        seen.append(set(context.dataset.train.ids))
+        assert context.dataset.validation is None
+        progress = dataclasses.make_dataclass("Progress", ["seconds"])(2.0)
+        return dataclasses.make_dataclass("Trained", ["experiment", "progress"])(None, progress)
+
+    def predict(experiment, split):
+        assert not seen[-1] & set(split.ids)
+        return np.eye(3, dtype=np.float32)[split.labels] * 5, split.labels
+
+    monkeypatch.setattr(selection_module, "train_and_validate", train_fold)
+    monkeypatch.setattr(selection_module, "predict_logits", predict)
+    found = selection.try_out(recipe.replace(strategy=tl.FullFineTune()), Context())
+    assert (found.top1, found.seconds, found.trained) == (1.0, 10.0, None)
+    assert all(len(ids) == pytest.approx(len(train) * 4 / 5, abs=2) for ids in seen)
+
+
+def test_figures_weigh_classes_alike_where_the_recipe_does(recipe, dataset):
+    labels = np.array([0] * 9 + [1])
+    few = dataclasses.replace(
+        dataset,
+        class_names=("a", "b"),
+        validation=Split(NoImages(np.zeros((10, 8, 8, 3), np.uint8)), labels, np.arange(10)),
+    )
+    logits = np.tile([1.0, 0.0], (10, 1))  # it always says "a"
+    alike = Selection.of(recipe.replace(class_balance="weights"), few)
+    assert alike._figures(logits, labels)[0] == pytest.approx(0.5)
+    assert Selection.of(recipe, few)._figures(logits, labels)[0] == pytest.approx(0.9)
+
+
+def test_a_training_stops_after_the_last_epoch_that_leaves_time_for_another(monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 20.0, 20.0, 30.0])
+    monkeypatch.setattr(time_budget.time, "monotonic", lambda: next(clock))
+    stop = StopInTime(until=35.0)
+    stop.set_model(model := dataclasses.make_dataclass("Model", ["stop_training"])(False))
+    stopped = []
+    for epoch in range(3):
+        stop.on_epoch_begin(epoch)
+        stop.on_epoch_end(epoch)
+        stopped.append(model.stop_training)
+    assert stopped == [False, False, True]
+
+
+def test_epochs_within_a_time():
+    expected = ExpectedTime(once=10.0, epoch=2.0, epochs=20)
+    assert expected.seconds == 50
+    assert [expected.epochs_within(s) for s in (50, 49, 16, 15.9)] == [20, 19, 3, None]
+    assert ExpectedTime(once=10.0).epochs_within(9) is None
+    assert ExpectedTime(once=10.0).epochs_within(10) == 0
+
+
+@pytest.mark.slow
+def test_timing_a_rung_counts_its_images_and_leaves_no_feature_behind(recipe, dataset, tmp_path):
+    context = Context(
+        dataset=dataset, networks=NetworkPool(), feature_cache=FeatureCache(folder=tmp_path)
+    )
+    full = time_rung(recipe.replace(strategy=tl.FullFineTune(), epochs=4), context)
+    assert (full.epochs, full.once) == (4, 0.0)
+    assert full.epoch > 0
+    probe = time_rung(rung_recipes(recipe, dataset)["new head"], context)
+    assert probe.epochs == probe.epoch == 0
+    assert probe.once > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_training_refuses_the_strategy(recipe, dataset):
+    with pytest.raises(tl.InputError, match="'auto' chooses between trainings"):
+        train_alone(recipe, dataset)
+    assert recipe.strategy == tl.Auto()
+    with pytest.raises(tl.InputError, match="minutes"):
+        tl.Auto(minutes=0)

@@ -1,0 +1,172 @@
+"""Strategy `"auto"`: from the cheapest training to the dearest, keeping what is best on images that select."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tl_toolkit.catalog import ALL_BLOCKS, FLIPS, LBFGS, augmentation_named
+from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.selection import Candidate, Selection
+from tl_toolkit.experiments.time_budget import TimeBudget
+from tl_toolkit.experiments.train_and_validate import TrainedModel
+from tl_toolkit.recipe import OF_STEPS, Recipe
+from tl_toolkit.report.ladder import Rung, duration
+from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
+from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.network_pool import NetworkPool
+
+NETWORKS = 3  # with the head on the features, on all blocks, and with mirror images
+NO_TIME = "left out: no time"
+
+
+@dataclasses.dataclass(frozen=True)
+class Climb:
+    """A finished climb.
+
+    Attributes:
+        trained: The model that is kept.
+        rungs: All of them, the cheapest first.
+        selected_on: The images that select, in words.
+    """
+
+    trained: TrainedModel
+    rungs: tuple[Rung, ...]
+    selected_on: str
+
+
+def climb(recipe: Recipe, context: Context) -> Climb:
+    """Trains the rungs in turn while there is time, and keeps the one of the least log loss.
+
+    What it decides, such as for how many epochs a rung is trained, is kept with the checkpoints, so that a climb
+    that is resumed decides the same.
+
+    Args:
+        recipe: Its strategy is `Auto`.
+        context: What trainings share, and where they write.
+    """
+    start = plan_climb(recipe, context)
+    context, selection, budget = start.context, start.selection, start.budget
+    rungs = list(start.rungs)
+    context.progress.message(f"Expected, timed on a few batches: {_expected(rungs)}")
+    best: tuple[int, Candidate, Context] | None = None
+    for number, rung in enumerate(rungs):
+        of_rung = start.recipes[rung.name]
+        epochs = budget.epochs(rung.name, selection, is_first=number == 0)
+        if epochs is None:
+            rungs[number] = dataclasses.replace(rung, note=NO_TIME)
+            continue
+        if epochs != budget.expected[rung.name].epochs:
+            of_rung = of_rung.replace(epochs=epochs)
+            rung = dataclasses.replace(rung, note=f"{epochs} epochs: no time for more")
+        of_this = budget.watched(_own_checkpoints(context, rung.name), selection)
+        context = dataclasses.replace(context, announce_devices=False)  # they are the same for all
+        try:
+            with budget.spent_on(rung.name):
+                found = selection.try_out(of_rung, of_this)
+        except DivergedError as error:
+            rungs[number] = dataclasses.replace(rung, note=f"left out: {error}")
+            continue
+        figures = {name: getattr(found, name) for name in ("seconds", "top1", "log_loss")}
+        rungs[number] = dataclasses.replace(rung, **figures)
+        context.progress.message(_line(rungs[number], selection))
+        if best is None or found.log_loss < best[1].log_loss:
+            best = number, found, of_this
+    if best is None:
+        raise DivergedError(f"No training came to an end: {rungs[0].note}")
+    kept, found, of_kept = best
+    rungs[kept] = dataclasses.replace(rungs[kept], kept=True)
+    trained = found.model(of_kept)
+    notes = *trained.experiment.notes, _note(rungs, kept, selection)
+    experiment = dataclasses.replace(trained.experiment, notes=notes)
+    trained = dataclasses.replace(trained, experiment=experiment)
+    return Climb(trained, tuple(rungs), selection.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedClimb:
+    """What a climb will do.
+
+    Attributes:
+        rungs: The cheapest first, with the time that they are expected to take.
+        recipes: Of the rungs, by name.
+        selection: What they are compared by.
+        budget: How much time there is.
+        context: What they share.
+    """
+
+    rungs: tuple[Rung, ...]
+    recipes: dict[str, Recipe]
+    selection: Selection
+    budget: TimeBudget
+    context: Context
+
+
+def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
+    """Opens the data and times every rung on a few batches, unless that was done before."""
+    dataset = context.dataset or open_recipe_data(recipe, context.progress)
+    networks = context.networks or NetworkPool(NETWORKS)
+    context = dataclasses.replace(
+        context, dataset=dataset, networks=networks, checkpoint_at_end=True
+    )
+    selection = Selection.of(recipe, dataset)
+    recipes = rung_recipes(recipe, dataset)
+    if not selection.is_possible:
+        recipes = dict(list(recipes.items())[:1])
+    budget = TimeBudget(recipe, context)
+    for name, of_rung in recipes.items():
+        budget.time(name, of_rung, context)
+    rungs = [
+        Rung(name, of_rung.to_json()["strategy"], budget.seconds(name, selection))
+        for name, of_rung in recipes.items()
+    ]
+    return PlannedClimb(tuple(rungs), recipes, selection, budget, context)
+
+
+def rung_recipes(recipe: Recipe, dataset: ImageDataset) -> dict[str, Recipe]:
+    """Returns the recipe of each rung by its name, the cheapest first."""
+    solved = dict.fromkeys(OF_STEPS)
+    augmentation = augmentation_named(recipe.augmentation or dataset.augmentation)
+
+    def probe(**options: Any) -> Recipe:
+        return recipe.replace(strategy=NewHead(solver=LBFGS, **options), **solved)
+
+    def trained(strategy: Strategy) -> Recipe:
+        return recipe.replace(strategy=strategy)
+
+    rungs = {"new head": probe(), "new head on all blocks": probe(on=ALL_BLOCKS)}
+    if augmentation is not None and augmentation.flip:  # there is no up
+        rungs["new head on all blocks, mirrored"] = probe(on=ALL_BLOCKS, tta=FLIPS)
+    rungs["last layers"] = trained(LastLayers(head_first=True))
+    rungs["everything"] = trained(FullFineTune(head_first=True))
+    return rungs
+
+
+def _own_checkpoints(context: Context, name: str) -> Context:
+    if context.checkpoints is None:
+        return context
+    folder = context.checkpoints / name.replace(",", "").replace(" ", "_")
+    return dataclasses.replace(context, checkpoints=folder)
+
+
+def _expected(rungs: list[Rung]) -> str:
+    return ", ".join(f"{rung.name} {duration(rung.expected_seconds)}" for rung in rungs)
+
+
+def _line(rung: Rung, selection: Selection) -> str:
+    return (
+        f"{rung.name}: accuracy {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; "
+        f"{duration(rung.seconds or 0.0)}"
+    )
+
+
+def _note(rungs: list[Rung], kept: int, selection: Selection) -> str:
+    climbed = [rung for rung in rungs if rung.seconds is not None]
+    if len(climbed) == 1:
+        return f"'auto' kept {rungs[kept].name!r}: no other rung was climbed"
+    return (
+        f"'auto' kept {rungs[kept].name!r}, of {len(climbed)} rungs the one of the least log loss on "
+        f"{selection.images}"
+    )

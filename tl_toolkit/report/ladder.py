@@ -1,0 +1,106 @@
+"""What strategy `"auto"` climbed: every rung's price and what it gave."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from tl_toolkit.progress import Table
+from tl_toolkit.report.plots import DOTS_PER_INCH
+
+COLUMNS = ("rung", "expected", "took", "accuracy", "gain", "log loss", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """One training of a climb. Plain JSON values.
+
+    Attributes:
+        name: In words.
+        strategy: As in a recipe's JSON.
+        expected_seconds: Timed on a few batches beforehand.
+        seconds: What it took; None where it was not climbed.
+        top1: Accuracy on the images that select; None likewise.
+        log_loss: On them, the logits divided by the temperature that suits them best: what selects.
+        kept: Whether it is the one.
+        note: Why it was left out, or trained for fewer epochs.
+    """
+
+    name: str
+    strategy: dict[str, Any]
+    expected_seconds: float
+    seconds: float | None = None
+    top1: float | None = None
+    log_loss: float | None = None
+    kept: bool = False
+    note: str = ""
+
+
+def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
+    """Returns a row a rung; a gain is over the best accuracy before it, in points."""
+    rows, best = [], None
+    for rung in rungs:
+        gain = "–"
+        if rung.top1 is not None:
+            gain = "–" if best is None else f"{100 * (rung.top1 - best):+.1f}"
+            best = rung.top1 if best is None else max(best, rung.top1)
+        remark = "; ".join(filter(None, ("kept" if rung.kept else "", rung.note)))
+        rows.append(
+            (
+                rung.name,
+                duration(rung.expected_seconds),
+                "–" if rung.seconds is None else duration(rung.seconds),
+                "–" if rung.top1 is None else f"{rung.top1:.3f}",
+                gain,
+                "–" if rung.log_loss is None else f"{rung.log_loss:.3f}",
+                remark,
+            )
+        )
+    return Table(COLUMNS, tuple(rows), caption)
+
+
+def plot_ladder(rungs: Sequence[Rung], on: str, path: pathlib.Path) -> None:
+    """Draws accuracy against the seconds that all rungs up to one took, the kept one marked.
+
+    Args:
+        rungs: Those that were not climbed are left out.
+        on: The images that select, in words.
+        path: PNG file.
+    """
+    climbed = [rung for rung in rungs if rung.seconds is not None and rung.top1 is not None]
+    seconds = np.cumsum([rung.seconds for rung in climbed])
+    accuracies = np.array([rung.top1 for rung in climbed], float)
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.step(seconds, np.maximum.accumulate(accuracies), where="post", color="tab:blue", alpha=0.4)
+    for number, (rung, x, y) in enumerate(zip(climbed, seconds, accuracies, strict=True), start=1):
+        colour = "tab:red" if rung.kept else "tab:blue"
+        label = f"{number}. {rung.name}{', kept' if rung.kept else ''}"
+        axes.plot(x, y, marker="*" if rung.kept else "o", markersize=13 if rung.kept else 7,
+                  color=colour, linestyle="", label=label)  # fmt: skip
+        axes.annotate(str(number), (x, y), xytext=(0, 9), textcoords="offset points", ha="center")
+    if seconds[-1] > 10 * seconds[0]:
+        axes.set_xscale("log")
+    axes.margins(0.12, 0.18)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.set(xlabel="seconds of training, all rungs so far", ylabel=f"accuracy on {on}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in words that say no more than is known: `0.8 s`, `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
