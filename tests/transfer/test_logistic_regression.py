@@ -34,13 +34,15 @@ def clusters(examples, features, classes, seed=0):
     return (rows * scale + 5).astype(np.float32), labels
 
 
-@pytest.fixture(params=["in the span of the examples", "streamed and rotated", "streamed"])
+@pytest.fixture(params=["in the span of the examples", "streamed", "streamed, leading directions"])
 def way(request, monkeypatch):
     """Each way in which coordinates are chosen, on sizes that would not need it."""
     if request.param != "in the span of the examples":
         monkeypatch.setattr(feature_space, "MOST_IN_MEMORY", 0)
-    if request.param == "streamed":
+    if request.param == "streamed, leading directions":
         monkeypatch.setattr(feature_space, "MOST_ROTATED", 0)
+        monkeypatch.setattr(feature_space, "SAMPLED", 30)
+        monkeypatch.setattr(feature_space, "DIRECTIONS", 10)
     return request.param
 
 
@@ -76,7 +78,7 @@ def test_folds_are_fitted_as_each_would_be_alone(way):
         # A weight of 0 leaves an example out of the fit, and leaves the standardisation as it is.
         head = Problem(Array(rows), targets, 1.0 * (folds != fold)).fit(best)
         of_fold = folds == fold
-        np.testing.assert_allclose(path.logits[of_fold], head.logits(rows[of_fold]), atol=2e-3)
+        np.testing.assert_allclose(path.logits[of_fold], head.logits(rows[of_fold]), atol=4e-3)
 
 
 def test_folds_in_turn_give_what_folds_together_give(way, monkeypatch):

@@ -14,11 +14,15 @@ import numpy as np
 import scipy.linalg
 
 from tl_toolkit.errors import InputError
+from tl_toolkit.transfer.rotation import NULL, Eigenvectors, LeadingDirections, Rotation
 
 MOST_IN_MEMORY = 6000  # examples: their products take 288 MB
 MOST_ROTATED = 4096  # features
+SAMPLED, DIRECTIONS = (
+    2048,
+    256,
+)  # of more features: examples to find the directions by in which they vary most
 COLUMNS_AT_ONCE = 1024
-NULL = 1e-10  # of the largest eigenvalue: what rounding leaves of none
 ROUNDING = 1e-4  # of a feature's mean: a deviation that says nothing, of a network in bfloat16
 
 Respond = Callable[[slice, np.ndarray], np.ndarray]
@@ -154,21 +158,21 @@ class SpanOfExamples:
 
 
 class Streamed:
-    """Coordinates of many examples, which are read anew in every sweep; rotated where the features are few."""
+    """Coordinates of many examples, which are read anew in every sweep."""
 
     def __init__(self, rows: Rows, standardisation: Standardisation) -> None:
         self._rows, self._standardisation = rows, standardisation
         examples, features = rows.shape
-        self._rotation = None
         if features <= MOST_ROTATED:
             covariance = np.zeros((features, features))
             for block in rows.blocks():
                 standardised = standardisation.apply(block)
                 covariance += standardised.T @ standardised
-            values, self._rotation = scipy.linalg.eigh(covariance, check_finite=False)
-            self.curvature = np.maximum(values, 0.0)
+            self._rotation: Rotation = Eigenvectors(covariance)
         else:
-            self.curvature = np.full(features, float(examples))
+            sample = standardisation.apply(_sampled(rows, min(SAMPLED, examples)))
+            self._rotation = LeadingDirections(sample, examples, DIRECTIONS)
+        self.curvature = self._rotation.curvature
 
     def sweep(self, kernels: np.ndarray, respond: Respond) -> np.ndarray:
         head = self.head(kernels, np.zeros(kernels.shape[1]))
@@ -184,11 +188,21 @@ class Streamed:
         standardisation = self._standardisation
         pulled -= standardisation.mean[:, None] * responses
         pulled /= standardisation.deviation[:, None]
-        return pulled if self._rotation is None else self._rotation.T @ pulled
+        return self._rotation.from_features(pulled)
 
     def head(self, kernel: np.ndarray, bias: np.ndarray) -> LinearHead:
-        wide = kernel if self._rotation is None else self._rotation @ kernel
-        return self._standardisation.folded(wide, bias)
+        return self._standardisation.folded(self._rotation.to_features(kernel), bias)
+
+
+def _sampled(rows: Rows, count: int) -> np.ndarray:
+    """Returns float[count, features], examples from the first to the last, evenly."""
+    wanted = np.arange(count) * rows.shape[0] // count
+    parts, start = [], 0
+    for block in rows.blocks():
+        inside = (wanted >= start) & (wanted < start + len(block))
+        parts.append(block[wanted[inside] - start])
+        start += len(block)
+    return np.concatenate(parts)
 
 
 def _products(rows: Rows, standardisation: Standardisation) -> np.ndarray:
