@@ -13,6 +13,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments import solve_new_head
+from tl_toolkit.experiments import train_and_validate as train_module
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.head import blocks_of_features, new_head
@@ -145,14 +146,14 @@ def test_two_trainings_are_equal_bit_for_bit(recipe, on):
 
 def test_no_test_image_is_read_and_validation_images_choose_nothing(recipe, monkeypatch):
     solved = train_and_validate(recipe)
-    prepared = solve_new_head.classification_metrics
+    prepared = train_module.classification_metrics
     read = []
 
     def noted(logits, labels, names):
         read.append(len(labels))
         return prepared(logits, labels, names)
 
-    monkeypatch.setattr(solve_new_head, "classification_metrics", noted)
+    monkeypatch.setattr(train_module, "classification_metrics", noted)
     dataset = solved.experiment.dataset
     other_labels = (dataset.validation.labels + 1) % 3
     validation = Split(dataset.validation.images, other_labels, dataset.validation.ids)
@@ -210,9 +211,17 @@ def test_a_recipe_without_a_cache_leaves_no_features_behind(recipe, tmp_path, mo
 
 
 def test_too_little_room_is_explained(recipe, tmp_path):
+    asked_for = recipe.replace(strategy=tl.NewHead(on="all_blocks", solver="lbfgs"))
+    no_room = Context(feature_cache=FeatureCache(tmp_path, limit=1000))
     with pytest.raises(tl.InputError, match=r"no room for them.*solver='gradient'") as error:
-        train_and_validate(recipe, Context(feature_cache=FeatureCache(tmp_path, limit=1000)))
+        train_and_validate(asked_for, no_room)
     assert isinstance(error.value.__cause__, NoRoomError)
+    # Where the solver is left open, the recipe that was trained names the other one.
+    trained = train_and_validate(recipe, no_room)
+    assert trained.solved is None
+    assert trained.experiment.recipe.solver == "gradient"
+    assert trained.experiment.hyperparameters.views > 1
+    assert "by steps and not solved for" in "".join(trained.experiment.notes)
 
 
 def test_one_image_a_class_has_a_default_penalty_and_a_note(recipe, tmp_path):

