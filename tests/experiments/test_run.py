@@ -44,6 +44,7 @@ FILES = {
     "recipe.weights.json",
     "saved_model",
     "summary.md",
+    "test_answers.csv",
     MANIFEST,
     MARKER,
     "reliability.png",

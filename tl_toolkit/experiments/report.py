@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import pathlib
 import platform
 import shutil
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from tl_toolkit.catalog import ALL_BLOCKS
-from tl_toolkit.data.dataset import FileImages, ImageDataset
-from tl_toolkit.data.file_names import printable
+from tl_toolkit.experiments.answer_rows import answer_rows, out_of_fold_rows
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.files.atomic import write_json, write_text, written_aside
+from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
+from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
 from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.plots import (
     plot_block_shares,
@@ -135,6 +133,7 @@ def draw_plots(
 def write_report(
     trained: TrainedModel,
     test: dict[str, Any],
+    logits: np.ndarray,
     facts: dict[str, str],
     folder: pathlib.Path,
     progress: Progress,
@@ -144,6 +143,7 @@ def write_report(
     Args:
         trained: The model.
         test: Its test figures.
+        logits: float32[n, classes] of the test images.
         facts: What the summary lists.
         folder: Of the run.
         progress: Shows what is done, and knows TensorFlow's log.
@@ -161,12 +161,17 @@ def write_report(
         write_json(folder / "plan.json", experiment.plan.to_json())
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "versions.json", _versions())
-        _write_rows(history, folder / "history.csv")
+        write_rows(history, folder / "history.csv")
         solved, dataset = trained.solved, experiment.dataset
+        write_rows(answer_rows(dataset.test, logits, dataset.class_names), folder / TEST_ANSWERS)
         if solved is not None and solved.path is not None and solved.folds is not None:
-            logits = solved.path.logits / trained.calibration.temperature
-            rows = _out_of_fold(dataset, solved.folds, logits)
-            _write_rows(rows, folder / OUT_OF_FOLD)
+            rows = out_of_fold_rows(
+                dataset.train,
+                solved.folds,
+                solved.path.logits / trained.calibration.temperature,
+                dataset.class_names,
+            )
+            write_rows(rows, folder / OUT_OF_FOLD)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),
@@ -180,39 +185,12 @@ def write_report(
             shutil.copyfile(progress.log_file, folder / TENSORFLOW_LOG)
 
 
-def _write_rows(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
-    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _shares(blocks: list[str], norms: np.ndarray) -> dict[str, float]:
     """Returns each block's share of the squared norm of a head's kernel."""
     shares = dict.fromkeys(blocks, 0.0)
     for block, square in zip(blocks, np.square(norms) / np.square(norms).sum(), strict=True):
         shares[block] += float(square)
     return shares
-
-
-def _out_of_fold(dataset: ImageDataset, folds: np.ndarray, logits: np.ndarray) -> list[dict]:
-    """Returns a row a training image: its class, its fold, and its probabilities by a head that never saw it."""
-    images, labels = dataset.train.images, dataset.train.labels
-    probabilities = softmax(logits, axis=1)
-    return [
-        {
-            "image": printable(images.paths[index])
-            if isinstance(images, FileImages)
-            else int(dataset.train.ids[index]),
-            "class": dataset.class_names[labels[index]],
-            "fold": int(folds[index]),
-            **{
-                f"probability of {name}": f"{probability:.6f}"
-                for name, probability in zip(dataset.class_names, probabilities[index], strict=True)
-            },
-        }
-        for index in range(len(labels))
-    ]
 
 
 def _versions() -> dict[str, str]:

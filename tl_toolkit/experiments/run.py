@@ -80,7 +80,7 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
-    `confusion_matrix.png`, `reliability.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -163,7 +163,7 @@ def write_run(
     }
     write_model_card(trained, test, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
-    write_report(trained, test, facts, partial, progress)
+    write_report(trained, test, logits, facts, partial, progress)
     write_pin(experiment.weights, partial / "recipe.json")
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.

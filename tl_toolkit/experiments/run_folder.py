@@ -51,6 +51,7 @@ WRITTEN = {
         "saved_model",
         "summary.md",
         "tensorflow.log",
+        "test_answers.csv",
         "training_curves.png",
         "versions.json",
         "weights.json",
