@@ -58,6 +58,7 @@ def test_every_command_is_in_the_help(command):
         "compare",
         "predict",
         "evaluate",
+        "paired",
         "verify",
         "models",
         "weights",
@@ -326,6 +327,24 @@ def test_another_keras_backend_is_refused_with_the_way_out(words):
     if "cli" in words:
         assert process.returncode == 2
         assert process.stderr.startswith("error: ")
+
+
+def test_paired_prints_a_table_and_a_sentence(command, finished_run):
+    folder = finished_run.folder
+    code, out, err = command("paired", folder, folder)
+    assert (code, err) == (0, "")
+    right = round(finished_run.test["top1"] * 12)
+    rows = [line.split("│")[1:4] for line in out.splitlines() if line.startswith("│ A")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["A right", str(right), "0"],
+        ["A wrong", "0", str(12 - right)],
+    ]
+    assert out.endswith("cannot tell the two apart: both have as many right.\n")
+    found = json.loads(command("paired", folder, folder, "--json")[1])
+    assert (found["p_value"], found["is_beyond_chance"]) == (1.0, False)
+    code, out, err = command("paired", folder, "nowhere")
+    assert (code, out) == (2, "")
+    assert "'nowhere' has no test_answers.csv" in err
 
 
 def test_models_prints_the_paper_s_table(command):

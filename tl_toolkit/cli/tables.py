@@ -13,6 +13,7 @@ from tl_toolkit.progress import Table
 if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
     from tl_toolkit.export.classifier import Prediction
+    from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
     from tl_toolkit.tuning.search import SearchResult
 
@@ -59,6 +60,15 @@ def predictions_table(images: Sequence[str], predictions: Sequence[Prediction], 
         for image, p in zip(images, predictions, strict=True)
     ]
     return Table(("image", *(f"{n + 1}." for n in range(count))), tuple(rows))
+
+
+def paired_table(found: PairedTest) -> Table:
+    """How many images two runs have right, together and alone."""
+    rows = (
+        ("A right", str(found.both_right), str(found.only_a)),
+        ("A wrong", str(found.only_b), str(found.both_wrong)),
+    )
+    return Table(("test images", "B right", "B wrong"), rows)
 
 
 def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None:
