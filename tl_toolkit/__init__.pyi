@@ -6,8 +6,8 @@ from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
-from .experiments.compare import comparison_recipes as comparison_recipes
 from .experiments.paired_runs import paired_test as paired_test
+from .experiments.recipes_to_compare import comparison_recipes as comparison_recipes
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier

@@ -73,22 +73,39 @@ def paired_table(found: PairedTest) -> Table:
 
 def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None:
     """Prints a finished comparison."""
+    from tl_toolkit.experiments.strategy_result import differences_in_words
+    from tl_toolkit.report.paired_test import p_text
+
     rows = [
         (
             result.strategy,
             f"{statistics.fmean(result.test_top1):.3f}",
             f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
+            f"{100 * result.difference:+.1f} points, p {p_text(result.p_value, '= ')}"
+            if result.p_value is not None
+            else "the best",
             f"{statistics.median(result.seconds):.1f}",
             f"{result.trained_parameters:,}",
         )
         for result in comparison.results
     ]
-    columns = ("strategy", "test accuracy", "range", "seconds", "trained parameters")
+    columns = (
+        "strategy",
+        "test accuracy",
+        "range",
+        "against the best",
+        "seconds",
+        "trained parameters",
+    )
+    best = comparison.best.strategy
+    in_words = differences_in_words(comparison.results, best, comparison.test_images)
     true_class, predicted, score = comparison.example
     progress.message(comparison.title)
     progress.console.print(drawn(Table(columns, tuple(rows))))
+    if in_words:
+        progress.message(in_words)
     progress.message(
-        f"Best strategy (chosen without the test set): {comparison.best.strategy}. Its SavedModel: "
+        f"Best strategy (chosen without the test set): {best}. Its SavedModel: "
         f"{comparison.saved_model}\n"
         f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}."
     )
