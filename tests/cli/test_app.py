@@ -163,6 +163,15 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     assert code == 0
     assert "red 0." in out or "red 1." in out
 
+    words = ["predict", folder, photos / "red" / "0.jpg", "--unsure-below"]
+    assert " red " in command(*words, 0)[1]
+    assert " unsure " in command(*words, 1)[1]
+    (answer,) = json.loads(command(*words, 1, "--json")[1])
+    assert answer["unsure"] is True
+    code, out, _ = command("evaluate", folder, photo_recipe.data, "--unsure-below", 0)
+    assert "Answers with a probability of at least 0: 12, " in out
+    assert "0.0% are held back as unsure." in out
+
     code, out, _ = command("evaluate", folder, photo_recipe.data, "--json")
     metrics = json.loads(out)
     written = json.loads((folder / "metrics.json").read_text())
@@ -291,6 +300,8 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("train --data digits --strategy new-head --augmentation phtoo", "Did you mean 'photo'"),
         ("train --data digits --strategy new-head --test-fraction 7", "over 0 and under 1"),
         ("predict resnet50 x.jpg --top 0", "--top must be at least 1"),
+        ("predict resnet50 x.jpg --unsure-below 80", "`--unsure-below` must be at least 0 and at"),
+        ("evaluate resnet50 digits --unsure-below -1", "`unsure_below` must be at least 0 and at"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):

@@ -25,23 +25,25 @@ def print_json(values: Any) -> None:
 
 def metrics_table(metrics: dict[str, Any]) -> Table:
     """A row a split, of what `classification_metrics` returns."""
+    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
+    has_auc = any("roc_auc" in values for values in splits.values())  # of two classes
     rows = []
-    for split, values in metrics.items():
-        if not isinstance(values, dict):
-            continue
+    for split, values in splits.items():
         low, high = values["top1_interval"]
-        rows.append(
-            (
-                split,
-                str(values["examples"]),
-                f"{values['top1']:.3f}",
-                f"{low:.3f}–{high:.3f}",
-                f"{values['balanced_accuracy']:.3f}",
-                f"{values['log_loss']:.3f}",
-            )
-        )
+        row = [
+            split,
+            str(values["examples"]),
+            f"{values['top1']:.3f}",
+            f"{low:.3f}–{high:.3f}",
+            f"{values['balanced_accuracy']:.3f}",
+            f"{values['log_loss']:.3f}",
+        ]
+        if has_auc:
+            auc = values.get("roc_auc")  # none where one of the classes does not occur
+            row.append("–" if auc is None else f"{auc:.3f}")
+        rows.append(tuple(row))
     columns = ("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")
-    return Table(columns, tuple(rows))
+    return Table((*columns, *(("ROC AUC",) if has_auc else ())), tuple(rows))
 
 
 def plan_table(plan: FreezePlan) -> Table:
@@ -52,14 +54,38 @@ def plan_table(plan: FreezePlan) -> Table:
     return Table(PLAN_COLUMNS, tuple(plan_rows(plan)), caption)
 
 
-def predictions_table(images: Sequence[str], predictions: Sequence[Prediction], top: int) -> Table:
-    """A row an image: the most probable classes."""
+def predictions_table(
+    images: Sequence[str],
+    predictions: Sequence[Prediction],
+    top: int,
+    unsure_below: float | None = None,
+) -> Table:
+    """A row an image: the most probable classes; with `unsure_below` the answer too, or that it is unsure."""
     count = min(top, len(predictions[0].probabilities))
     rows = [
-        (image, *(f"{name} {score:.3f}" for name, score in list(p.probabilities.items())[:count]))
+        (
+            image,
+            *([_answer(p, unsure_below)] if unsure_below is not None else ()),
+            *(f"{name} {score:.3f}" for name, score in list(p.probabilities.items())[:count]),
+        )
         for image, p in zip(images, predictions, strict=True)
     ]
-    return Table(("image", *(f"{n + 1}." for n in range(count))), tuple(rows))
+    answer = ("answer",) if unsure_below is not None else ()
+    return Table(("image", *answer, *(f"{n + 1}." for n in range(count))), tuple(rows))
+
+
+def _answer(prediction: Prediction, unsure_below: float) -> str:
+    return prediction.class_name if prediction.score >= unsure_below else "unsure"
+
+
+def held_back_in_words(row: dict[str, Any]) -> str:
+    """What `held_back` returns, as a sentence."""
+    given = f"Answers with a probability of at least {row['below']:g}: {row['given']}"
+    share = f"{100 * row['held_back']:.1f}% are held back as unsure"
+    if row["top1"] is None:
+        return f"{given}; {share}."
+    low, high = row["top1_interval"]
+    return f"{given}, {100 * row['top1']:.1f}% of them right (95% interval {100 * low:.1f}% to {100 * high:.1f}%); {share}."
 
 
 def paired_table(found: PairedTest) -> Table:

@@ -39,6 +39,7 @@ WRITTEN = {
     RUN: {
         "blocks.png",
         "confusion_matrix.png",
+        "held_back.png",
         "history.csv",
         "metrics.json",
         "model.keras",
@@ -48,6 +49,7 @@ WRITTEN = {
         "recipe.weights.json",
         "regularisation_path.png",
         "reliability.png",
+        "roc.png",
         "saved_model",
         "summary.md",
         "tensorflow.log",

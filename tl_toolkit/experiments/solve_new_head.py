@@ -84,7 +84,8 @@ def _validate(experiment: Experiment, cached: CachedBatches) -> dict | None:
         ("predict", cached.cut.layer), lambda: make_predictor(cached.model)
     )
     batches = cached.validation_batches(experiment.dataset.validation, EVALUATION_BATCH_SIZE)
-    return classification_metrics(*predict(batches), experiment.dataset.class_names)
+    names = experiment.dataset.class_names
+    return classification_metrics(*predict(batches), names, experiment.positive)
 
 
 def _solve(

@@ -53,6 +53,8 @@ class TrainedModel:
         devices: What it was trained on, and how a batch was shared out.
         calibration: By what its logits were divided in the end.
         solved: How the new head was chosen that was solved for; None after training by steps.
+        validated: float32[n, classes] logits, before they are divided, and int64[n] labels of the validation images;
+            None where there are none, or a head was solved for.
     """
 
     experiment: Experiment
@@ -62,6 +64,7 @@ class TrainedModel:
     devices: str
     calibration: Calibration = dataclasses.field(default_factory=Calibration)
     solved: SolvedHead | None = None
+    validated: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def model(self) -> keras.Model:
@@ -145,15 +148,19 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             )
         progress.seconds += seconds_of_features
         verified = verify_plan(model, plan, before)
-        metrics, calibration = None, Calibration()
+        metrics, calibration, validated = None, Calibration(), None
         if validation is not None:
             logits, labels = validation.of_best(progress)
             # Before the logits are divided: afterwards these images would flatter.
-            metrics = classification_metrics(logits, labels, experiment.dataset.class_names)
+            names = experiment.dataset.class_names
+            metrics = classification_metrics(logits, labels, names, experiment.positive)
+            validated = logits, labels
             calibration = calibrate(model, logits, labels, "validation images")
     notes = (*experiment.notes, *of_head, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
-    return TrainedModel(experiment, progress, metrics, verified, devices, calibration)
+    return TrainedModel(
+        experiment, progress, metrics, verified, devices, calibration, validated=validated
+    )
 
 
 def _take_step(
