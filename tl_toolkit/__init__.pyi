@@ -6,6 +6,8 @@ from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
+from .experiments.k_fold import CrossValidation as CrossValidation
+from .experiments.k_fold import cross_validate as cross_validate
 from .experiments.paired_runs import paired_test as paired_test
 from .experiments.recipes_to_compare import comparison_recipes as comparison_recipes
 from .experiments.run import RunResult as RunResult

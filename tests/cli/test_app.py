@@ -56,6 +56,7 @@ def test_every_command_is_in_the_help(command):
         "train",
         "search",
         "compare",
+        "cross-validate",
         "predict",
         "evaluate",
         "paired",
@@ -72,7 +73,7 @@ def test_the_help_names_defaults_and_not_that_there_are_none(command, name):
     code, out, _ = command(name, "--help")
     words = " ".join(out.replace("│", " ").split())
     assert (code, "default: None" in words) == (0, False)
-    if name in ("train", "search"):
+    if name in ("train", "search", "cross-validate"):
         for default in ("0.2", "error", "auto", "True"):
             assert f"(default: {default})" in words
 
@@ -295,6 +296,10 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("models resnet51", "Did you mean 'resnet50'"),
         ("weights resnet51", "Did you mean 'resnet50'"),
         ("predict nowhere x.jpg", "is not an exported classifier"),
+        (
+            "cross-validate --data digits --strategy new-head --folds 1",
+            "`folds` must be at least 2",
+        ),
         ("predict nowhere", "Name at least one image"),
         ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
         ("train --data digits --strategy new-head --augmentation phtoo", "Did you mean 'photo'"),

@@ -11,6 +11,7 @@ import tyro
 
 from tl_toolkit.cli import (
     compare,
+    cross_validate,
     evaluate,
     launch,
     models,
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "search": search.search,
     "compare": compare.compare,
+    "cross-validate": cross_validate.cross_validate,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
     "paired": paired.paired,

@@ -12,6 +12,7 @@ from tl_toolkit.progress import Table
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
+    from tl_toolkit.experiments.k_fold import CrossValidation
     from tl_toolkit.export.classifier import Prediction
     from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
@@ -86,6 +87,22 @@ def held_back_in_words(row: dict[str, Any]) -> str:
         return f"{given}; {share}."
     low, high = row["top1_interval"]
     return f"{given}, {100 * row['top1']:.1f}% of them right (95% interval {100 * low:.1f}% to {100 * high:.1f}%); {share}."
+
+
+def folds_table(found: CrossValidation) -> Table:
+    """A row a fold, their mean and range, and all images together."""
+    rows = [
+        (str(f.fold + 1), str(f.images), f"{f.top1:.3f}", "", f"{f.log_loss:.3f}")
+        for f in found.folds
+    ]
+    low, high = found.range_top1
+    rows.append(("mean and range", "", f"{found.mean_top1:.3f}", f"{low:.3f}–{high:.3f}", ""))
+    pooled = found.pooled
+    low, high = pooled["top1_interval"]
+    interval = f"{low:.3f}–{high:.3f} (95%)"
+    of_all = f"{pooled['top1']:.3f}", interval, f"{pooled['log_loss']:.3f}"
+    rows.append(("all, out of fold", str(pooled["examples"]), *of_all))
+    return Table(("fold", "images", "top-1", "range", "log loss"), tuple(rows))
 
 
 def paired_table(found: PairedTest) -> Table:
