@@ -148,7 +148,7 @@ def test_no_test_image_is_read_and_validation_images_choose_nothing(recipe, monk
     prepared = solve_new_head.classification_metrics
     read = []
 
-    def noted(logits, labels, names):
+    def noted(logits, labels, names, positive):
         read.append(len(labels))
         return prepared(logits, labels, names)
 

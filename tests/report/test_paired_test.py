@@ -88,13 +88,13 @@ def test_images_needed_find_the_difference_in_four_cases_of_five():
     images = images_needed(60, 40, 1000)
     rng = np.random.default_rng(0)
     found = 0
-    for gained, lost, _ in rng.multinomial(images, [0.06, 0.04, 0.9], 2000):
+    for gained, lost, _ in rng.multinomial(images, [0.06, 0.04, 0.9], 800):
         found += binomtest(gained, gained + lost).pvalue < 0.05
-    assert 0.76 < found / 2000 < 0.84
+    assert 0.76 < found / 800 < 0.84
 
 
 def test_what_is_not_found_takes_more_images_than_there_are():
-    for images, gained in itertools.product((20, 60, 200), range(1, 20)):
+    for images, gained in itertools.product((20, 200), range(1, 16)):
         for lost in range(gained):
             if gained + lost > images or binomtest(gained, gained + lost).pvalue < 0.05:
                 continue

@@ -124,9 +124,9 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
             result.strategy,
             f"{statistics.fmean(result.test_top1):.3f}",
             f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
-            f"{100 * result.difference:+.1f} points, p {p_text(result.p_value, '= ')}"
+            f"{100 * result.difference:+.1f} pts\np {p_text(result.p_value, '= ')}"
             if result.p_value is not None
-            else "the best",
+            else "–",
             f"{statistics.median(result.seconds):.1f}",
             f"{result.trained_parameters:,}",
         )
@@ -134,11 +134,11 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
     ]
     columns = (
         "strategy",
-        "test accuracy",
+        "test\naccuracy",
         "range",
-        "against the best",
+        "against\nthe best",
         "seconds",
-        "trained parameters",
+        "trained\nparameters",
     )
     best = comparison.best.strategy
     in_words = differences_in_words(comparison.results, best, comparison.test_images)
