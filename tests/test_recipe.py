@@ -107,6 +107,8 @@ OTHER_FIELDS = {
     "epochs": COUNTS,
     "label_smoothing": st.floats(0, 1, exclude_max=True),
     "patience": COUNTS,
+    "positive_class": optional(st.text()),
+    "find": optional(st.floats(0, 1, exclude_min=True)),
     "seed": st.integers(0),
 }
 BACKBONES = st.sampled_from(sorted(BLOCK_COUNTS))

@@ -29,11 +29,13 @@ _WITHOUT_KERAS = {
     "InputError",
     "LastLayers",
     "NewHead",
+    "PairedTest",
     "Progress",
     "Recipe",
     "Verification",
     "WeightSpec",
     "list_weights",
+    "paired_test",
     "terminal",
     "verify",
 }

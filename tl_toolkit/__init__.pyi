@@ -6,7 +6,10 @@ from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
-from .experiments.compare import comparison_recipes as comparison_recipes
+from .experiments.k_fold import CrossValidation as CrossValidation
+from .experiments.k_fold import cross_validate as cross_validate
+from .experiments.paired_runs import paired_test as paired_test
+from .experiments.recipes_to_compare import comparison_recipes as comparison_recipes
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier
@@ -17,6 +20,7 @@ from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress
 from .recipe import Recipe as Recipe
+from .report.paired_test import PairedTest as PairedTest
 from .strategies import Auto as Auto
 from .strategies import FromScratch as FromScratch
 from .strategies import FullFineTune as FullFineTune

@@ -93,6 +93,11 @@ class Recipe:
         batch_size: Largest batch, over all devices together. None: by strategy and data size.
         epochs: Passes over the training images. None: by strategy and data size.
         label_smoothing: From 0 to less than 1.
+        positive_class: Of two classes, the one that is to be found: the report measures how well it is, at every
+            threshold. None: the rarer one in the training images.
+        find: Share of the positive class's images that is to be found, such as 0.95: the report names the probability
+            to answer it from, chosen by images that are no test images. It changes no answer of the model. None: the
+            report has 0.9, 0.95 and 0.99.
         patience: Epochs without a better validation result before training stops. None: never.
         seed: Seed of everything random except the test and validation split.
     """
@@ -127,6 +132,8 @@ class Recipe:
     epochs: Count | None = None
     label_smoothing: Annotated[float, Between(0, 1, high_is_open=True)] = 0.0
     patience: Count | None = None
+    positive_class: str | None = None
+    find: Annotated[float, Between(0, 1, low_is_open=True)] | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:

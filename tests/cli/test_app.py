@@ -56,8 +56,10 @@ def test_every_command_is_in_the_help(command):
         "train",
         "search",
         "compare",
+        "cross-validate",
         "predict",
         "evaluate",
+        "paired",
         "verify",
         "models",
         "weights",
@@ -71,7 +73,7 @@ def test_the_help_names_defaults_and_not_that_there_are_none(command, name):
     code, out, _ = command(name, "--help")
     words = " ".join(out.replace("│", " ").split())
     assert (code, "default: None" in words) == (0, False)
-    if name in ("train", "search"):
+    if name in ("train", "search", "cross-validate"):
         for default in ("0.2", "error", "auto", "True"):
             assert f"(default: {default})" in words
 
@@ -161,6 +163,15 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     code, out, _ = command("predict", folder, photos / "red" / "0.jpg")
     assert code == 0
     assert "red 0." in out or "red 1." in out
+
+    words = ["predict", folder, photos / "red" / "0.jpg", "--unsure-below"]
+    assert " red " in command(*words, 0)[1]
+    assert " unsure " in command(*words, 1)[1]
+    (answer,) = json.loads(command(*words, 1, "--json")[1])
+    assert answer["unsure"] is True
+    code, out, _ = command("evaluate", folder, photo_recipe.data, "--unsure-below", 0)
+    assert "Answers with a probability of at least 0: 12, " in out
+    assert "0.0% are held back as unsure." in out
 
     code, out, _ = command("evaluate", folder, photo_recipe.data, "--json")
     metrics = json.loads(out)
@@ -285,11 +296,17 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("models resnet51", "Did you mean 'resnet50'"),
         ("weights resnet51", "Did you mean 'resnet50'"),
         ("predict nowhere x.jpg", "is not an exported classifier"),
+        (
+            "cross-validate --data digits --strategy new-head --folds 1",
+            "`folds` must be at least 2",
+        ),
         ("predict nowhere", "Name at least one image"),
         ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
         ("train --data digits --strategy new-head --augmentation phtoo", "Did you mean 'photo'"),
         ("train --data digits --strategy new-head --test-fraction 7", "over 0 and under 1"),
         ("predict resnet50 x.jpg --top 0", "--top must be at least 1"),
+        ("predict resnet50 x.jpg --unsure-below 80", "`--unsure-below` must be at least 0 and at"),
+        ("evaluate resnet50 digits --unsure-below -1", "`unsure_below` must be at least 0 and at"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(command, words, message):
@@ -326,6 +343,24 @@ def test_another_keras_backend_is_refused_with_the_way_out(words):
     if "cli" in words:
         assert process.returncode == 2
         assert process.stderr.startswith("error: ")
+
+
+def test_paired_prints_a_table_and_a_sentence(command, finished_run):
+    folder = finished_run.folder
+    code, out, err = command("paired", folder, folder)
+    assert (code, err) == (0, "")
+    right = round(finished_run.test["top1"] * 12)
+    rows = [line.split("│")[1:4] for line in out.splitlines() if line.startswith("│ A")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["A right", str(right), "0"],
+        ["A wrong", "0", str(12 - right)],
+    ]
+    assert out.endswith("cannot tell the two apart: both have as many right.\n")
+    found = json.loads(command("paired", folder, folder, "--json")[1])
+    assert (found["p_value"], found["is_beyond_chance"]) == (1.0, False)
+    code, out, err = command("paired", folder, "nowhere")
+    assert (code, out) == (2, "")
+    assert "'nowhere' has no test_answers.csv" in err
 
 
 def test_models_prints_the_paper_s_table(command):

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import types
 
 import numpy as np
@@ -10,10 +11,19 @@ import pytest
 import tl_toolkit as tl
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.experiments import compare as comparison
-from tl_toolkit.experiments.compare import StrategyResult, compare, comparison_recipes
+from tl_toolkit.experiments import recipes_to_compare
+from tl_toolkit.experiments.compare import compare
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import evaluate
+from tl_toolkit.experiments.recipes_to_compare import comparison_recipes
 from tl_toolkit.experiments.run_folder import MARKER
+from tl_toolkit.experiments.strategy_result import (
+    StrategyResult,
+    _selection_figures,
+    against_best,
+    differences_in_words,
+    selection_score,
+)
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.files.manifest import MANIFEST
 
@@ -50,10 +60,15 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         StrategyResult(**row) for row in json.loads((output / "comparison.json").read_text())
     ]
     assert [row.strategy for row in written] == [row.strategy for row in results]
-    best = max(results, key=comparison._selection_score)
+    best = max(results, key=selection_score)
     assert (output / "best" / "recipe.json").exists()
     assert tl.Recipe.load(output / "best" / "recipe.json").strategy.name == best.strategy
     assert found.best == best
+    assert found.test_images == 18
+    other = next(result for result in results if result is not best)
+    assert (best.p_value, best.difference) == (None, 0.0)
+    assert 0 <= other.p_value <= 1
+    assert other.difference == pytest.approx(np.mean(other.test_top1) - np.mean(best.test_top1))
     assert found.title == f"{photo_recipe.data}, 4 labels a class, weights tiny"
     assert found.example[0] in ("blue", "green", "red")
     assert found.saved_model.is_dir()
@@ -72,13 +87,13 @@ def test_without_validation_the_other_seeds_images_select(photo_recipe):
     assert 0 < others.sum() <= 12
     assert not np.isin(datasets[1].train.ids[others], datasets[0].test.ids).any()
     expected = evaluate(trained.experiment, datasets[1].train.take(np.flatnonzero(others)))["top1"]
-    assert comparison._selection_figures(trained, datasets)[0] == pytest.approx(expected)
+    assert _selection_figures(trained, datasets)[0] == pytest.approx(expected)
 
 
 @pytest.mark.slow
 def test_with_validation_its_images_select(photo_recipe):
     trained = train_and_validate(photo_recipe.replace(epochs=1))
-    assert comparison._selection_figures(trained, []) == (
+    assert _selection_figures(trained, []) == (
         trained.validation["top1"],
         trained.validation["log_loss"],
     )
@@ -108,7 +123,7 @@ def test_from_scratch_has_the_network_of_the_weights():
 
 def test_a_network_of_any_name_can_be_compared_from_imagenet(monkeypatch):
     source = types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
-    monkeypatch.setattr(comparison, "open_weights", lambda name, backbone: source)
+    monkeypatch.setattr(recipes_to_compare, "open_weights", lambda name, backbone: source)
     scratch = comparison_recipes("digits", "imagenet", backbone="resnet50", image_size=64)[-1]
     assert (scratch.backbone, scratch.variant, scratch.image_size) == ("resnet50", "v1", 64)
 
@@ -206,7 +221,7 @@ def test_defaults_follow_the_data(monkeypatch, photos):
         asked.append((name, backbone))
         return types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
 
-    monkeypatch.setattr(comparison, "open_weights", open_weights)
+    monkeypatch.setattr(recipes_to_compare, "open_weights", open_weights)
     for data, weights in ((f"folder:{photos}", "imagenet"), ("digits", "digits")):
         recipes = comparison_recipes(data)
         assert [recipe.start for recipe in recipes] == [weights] * 3 + [None]
@@ -226,7 +241,43 @@ def test_strategies_of_equal_accuracy_are_told_apart_by_their_log_loss():
     first = result("a", (0.8, 0.9), (0.4, 0.4))
     better = result("b", (0.8, 0.9), (0.3, 0.4))
     surer = result("c", (0.8, 0.89), (0.1, 0.1))
-    assert max([first, better, surer], key=comparison._selection_score) is better
+    assert max([first, better, surer], key=selection_score) is better
+
+
+def results_of(answers):
+    """Results with those test accuracies."""
+    return [
+        StrategyResult(name, tuple(map(np.mean, of_seeds)), (0.0,), (0.0,), (1.0,), 1)
+        for name, of_seeds in answers.items()
+    ]
+
+
+def test_seeds_are_pooled_by_image_and_are_not_taken_for_more_images():
+    """Five seeds that answer alike say no more than one of them."""
+    base = np.arange(100) < 70
+    better = (np.arange(100) < 78) & (np.arange(100) != 3)
+    one = against_best(results_of(a := {"a": [base], "b": [better]}), "b", a)
+    five = against_best(results_of(a := {"a": [base] * 5, "b": [better] * 5}), "b", a)
+    exact = 2 * sum(math.comb(9, k) for k in (0, 1)) / 2**9
+    assert one[0].p_value == pytest.approx(exact)
+    assert five[0].p_value == pytest.approx(exact)
+    assert five[0].difference == pytest.approx(-0.07)
+    assert (five[1].p_value, five[1].difference) == (None, 0.0)
+
+
+def test_several_strategies_have_their_p_values_corrected_and_said_in_words():
+    n = np.arange(200)
+    answers = {"a": [n < 100], "b": [n < 150], "c": [n < 152], "d": [n < 144], "e": [n < 160]}
+    found = {r.strategy: r for r in against_best(results_of(answers), "b", answers)}
+    assert found["a"].p_value == pytest.approx(4 * 2 / 2**50)
+    assert found["e"].p_value == pytest.approx(3 * 2 / 2**10)
+    assert found["d"].p_value == pytest.approx(2 * 2 / 2**6)
+    assert found["c"].p_value == pytest.approx(0.5)
+    assert differences_in_words(list(found.values()), "b", 200) == (
+        "On these 200 test images, a is less often right than b beyond chance; e is more often right than b beyond "
+        "chance; c and d cannot be told from b."
+    )
+    assert differences_in_words([found["b"]], "b", 200) == ""
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ READERS = {
     ),
     "--recipe": lambda folder: tl.Recipe.load(folder / "recipe.json"),
     "weights of the recipe": lambda folder: read_pin(folder / "recipe.json"),
+    "paired": lambda folder: str(tl.paired_test(folder, folder)),
     "--overwrite": check_output_is_replaceable,
 }
 
@@ -68,6 +69,7 @@ def reads(name):
             "--weights RUN/model.keras",
             "--recipe",
             "weights of the recipe",
+            "paired",
         }
     if name == OF_SAVED_MODEL:
         return {
@@ -84,6 +86,7 @@ def reads(name):
         "model.keras": {"--weights RUN", "--weights RUN/model.keras"},
         "weights.json": {"--weights RUN"},
         "recipe.json": {"--recipe"},
+        "test_answers.csv": {"paired"},
         "recipe.weights.json": {"weights of the recipe"},
         MARKER: {"--overwrite"},
     }.get(name, set())

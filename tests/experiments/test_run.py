@@ -36,6 +36,7 @@ from tl_toolkit.weights.resolve import open_weights
 
 FILES = {
     "confusion_matrix.png",
+    "held_back.png",
     "history.csv",
     "metrics.json",
     "model.keras",
@@ -44,6 +45,7 @@ FILES = {
     "recipe.weights.json",
     "saved_model",
     "summary.md",
+    "test_answers.csv",
     MANIFEST,
     MARKER,
     "reliability.png",
@@ -99,7 +101,9 @@ def test_the_summary_says_the_mode_of_each_stage_and_the_licence(finished_run):
     assert "no probability differs" in page
 
 
-@pytest.mark.parametrize("name", ["training_curves.png", "confusion_matrix.png", "reliability.png"])
+@pytest.mark.parametrize(
+    "name", ["training_curves.png", "confusion_matrix.png", "reliability.png", "held_back.png"]
+)
 def test_plots_are_pictures_with_something_on_them(finished_run, name):
     with Image.open(finished_run.folder / name) as plot:
         pixels = np.asarray(plot.convert("L"))

@@ -149,7 +149,7 @@ def test_no_test_image_is_read_and_validation_images_choose_nothing(recipe, monk
     prepared = train_module.classification_metrics
     read = []
 
-    def noted(logits, labels, names):
+    def noted(logits, labels, names, positive):
         read.append(len(labels))
         return prepared(logits, labels, names)
 

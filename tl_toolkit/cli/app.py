@@ -11,9 +11,11 @@ import tyro
 
 from tl_toolkit.cli import (
     compare,
+    cross_validate,
     evaluate,
     launch,
     models,
+    paired,
     predict,
     search,
     train,
@@ -27,8 +29,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "search": search.search,
     "compare": compare.compare,
+    "cross-validate": cross_validate.cross_validate,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
+    "paired": paired.paired,
     "verify": verify.verify,
     "models": models.models,
     "weights": weights.weights,

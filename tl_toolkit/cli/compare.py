@@ -64,8 +64,8 @@ def compare(
         given = {**FEW_SHOT, **given}
     with terminal(verbose) as progress:
         from tl_toolkit.experiments.compare import compare as compare_recipes
-        from tl_toolkit.experiments.compare import comparison_recipes
         from tl_toolkit.experiments.context import Context
+        from tl_toolkit.experiments.recipes_to_compare import comparison_recipes
 
         comparison = compare_recipes(
             comparison_recipes(data, weights, **given),

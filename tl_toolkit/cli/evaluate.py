@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tyro
 
-from tl_toolkit.cli.tables import metrics_table, print_json
+from tl_toolkit.cli.maybe import Maybe
+from tl_toolkit.cli.tables import held_back_in_words, metrics_table, print_json
 from tl_toolkit.cli.terminal import drawn, terminal
 
 
@@ -12,6 +13,7 @@ def evaluate(
     model: tyro.conf.Positional[str],
     data: tyro.conf.Positional[str],
     on_bad_image: str = "error",
+    unsure_below: Maybe[float] = None,
     json: bool = False,
     verbose: bool = False,
 ) -> None:
@@ -24,16 +26,20 @@ def evaluate(
         data: Where the images are, such as folder:photos; see `tl-toolkit train --help`. The classes must be among
             the model's.
         on_bad_image: What an unreadable image does: error stops the command, skip leaves it out and lists it.
+        unsure_below: Say too how many answers are right if those with a lower probability than this, such as 0.8, are
+            held back. Default: all are given.
         json: Print the metrics as JSON.
         verbose: Show TensorFlow's own messages.
     """
     with terminal(verbose, beside_json=json) as progress:
         from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 
-        metrics = evaluate_exported(model, data, on_bad_image, progress)
+        metrics = evaluate_exported(model, data, on_bad_image, progress, unsure_below)
         if json:
             print_json(metrics)
             return
         progress.console.print(drawn(metrics_table(metrics)))
+        if unsure_below is not None:
+            progress.message(held_back_in_words(metrics["images"]["unsure_below"]))
         for note in metrics["notes"]:
             progress.message(f"note: {note}")

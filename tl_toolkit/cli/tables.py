@@ -12,7 +12,9 @@ from tl_toolkit.progress import Table
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
+    from tl_toolkit.experiments.k_fold import CrossValidation
     from tl_toolkit.export.classifier import Prediction
+    from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
     from tl_toolkit.tuning.search import SearchResult
 
@@ -24,23 +26,25 @@ def print_json(values: Any) -> None:
 
 def metrics_table(metrics: dict[str, Any]) -> Table:
     """A row a split, of what `classification_metrics` returns."""
+    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
+    has_auc = any("roc_auc" in values for values in splits.values())  # of two classes
     rows = []
-    for split, values in metrics.items():
-        if not isinstance(values, dict):
-            continue
+    for split, values in splits.items():
         low, high = values["top1_interval"]
-        rows.append(
-            (
-                split,
-                str(values["examples"]),
-                f"{values['top1']:.3f}",
-                f"{low:.3f}–{high:.3f}",
-                f"{values['balanced_accuracy']:.3f}",
-                f"{values['log_loss']:.3f}",
-            )
-        )
+        row = [
+            split,
+            str(values["examples"]),
+            f"{values['top1']:.3f}",
+            f"{low:.3f}–{high:.3f}",
+            f"{values['balanced_accuracy']:.3f}",
+            f"{values['log_loss']:.3f}",
+        ]
+        if has_auc:
+            auc = values.get("roc_auc")  # none where one of the classes does not occur
+            row.append("–" if auc is None else f"{auc:.3f}")
+        rows.append(tuple(row))
     columns = ("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")
-    return Table(columns, tuple(rows))
+    return Table((*columns, *(("ROC AUC",) if has_auc else ())), tuple(rows))
 
 
 def plan_table(plan: FreezePlan) -> Table:
@@ -51,34 +55,100 @@ def plan_table(plan: FreezePlan) -> Table:
     return Table(PLAN_COLUMNS, tuple(plan_rows(plan)), caption)
 
 
-def predictions_table(images: Sequence[str], predictions: Sequence[Prediction], top: int) -> Table:
-    """A row an image: the most probable classes."""
+def predictions_table(
+    images: Sequence[str],
+    predictions: Sequence[Prediction],
+    top: int,
+    unsure_below: float | None = None,
+) -> Table:
+    """A row an image: the most probable classes; with `unsure_below` the answer too, or that it is unsure."""
     count = min(top, len(predictions[0].probabilities))
     rows = [
-        (image, *(f"{name} {score:.3f}" for name, score in list(p.probabilities.items())[:count]))
+        (
+            image,
+            *([_answer(p, unsure_below)] if unsure_below is not None else ()),
+            *(f"{name} {score:.3f}" for name, score in list(p.probabilities.items())[:count]),
+        )
         for image, p in zip(images, predictions, strict=True)
     ]
-    return Table(("image", *(f"{n + 1}." for n in range(count))), tuple(rows))
+    answer = ("answer",) if unsure_below is not None else ()
+    return Table(("image", *answer, *(f"{n + 1}." for n in range(count))), tuple(rows))
+
+
+def _answer(prediction: Prediction, unsure_below: float) -> str:
+    return prediction.class_name if prediction.score >= unsure_below else "unsure"
+
+
+def held_back_in_words(row: dict[str, Any]) -> str:
+    """What `held_back` returns, as a sentence."""
+    given = f"Answers with a probability of at least {row['below']:g}: {row['given']}"
+    share = f"{100 * row['held_back']:.1f}% are held back as unsure"
+    if row["top1"] is None:
+        return f"{given}; {share}."
+    low, high = row["top1_interval"]
+    return f"{given}, {100 * row['top1']:.1f}% of them right (95% interval {100 * low:.1f}% to {100 * high:.1f}%); {share}."
+
+
+def folds_table(found: CrossValidation) -> Table:
+    """A row a fold, their mean and range, and all images together."""
+    rows = [
+        (str(f.fold + 1), str(f.images), f"{f.top1:.3f}", "", f"{f.log_loss:.3f}")
+        for f in found.folds
+    ]
+    low, high = found.range_top1
+    rows.append(("mean and range", "", f"{found.mean_top1:.3f}", f"{low:.3f}–{high:.3f}", ""))
+    pooled = found.pooled
+    low, high = pooled["top1_interval"]
+    interval = f"{low:.3f}–{high:.3f} (95%)"
+    of_all = f"{pooled['top1']:.3f}", interval, f"{pooled['log_loss']:.3f}"
+    rows.append(("all, out of fold", str(pooled["examples"]), *of_all))
+    return Table(("fold", "images", "top-1", "range", "log loss"), tuple(rows))
+
+
+def paired_table(found: PairedTest) -> Table:
+    """How many images two runs have right, together and alone."""
+    rows = (
+        ("A right", str(found.both_right), str(found.only_a)),
+        ("A wrong", str(found.only_b), str(found.both_wrong)),
+    )
+    return Table(("test images", "B right", "B wrong"), rows)
 
 
 def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None:
     """Prints a finished comparison."""
+    from tl_toolkit.experiments.strategy_result import differences_in_words
+    from tl_toolkit.report.paired_test import p_text
+
     rows = [
         (
             result.strategy,
             f"{statistics.fmean(result.test_top1):.3f}",
             f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
+            f"{100 * result.difference:+.1f} pts\np {p_text(result.p_value, '= ')}"
+            if result.p_value is not None
+            else "–",
             f"{statistics.median(result.seconds):.1f}",
             f"{result.trained_parameters:,}",
         )
         for result in comparison.results
     ]
-    columns = ("strategy", "test accuracy", "range", "seconds", "trained parameters")
+    columns = (
+        "strategy",
+        "test\naccuracy",
+        "range",
+        "against\nthe best",
+        "seconds",
+        "trained\nparameters",
+    )
+    best = comparison.best.strategy
+    in_words = differences_in_words(comparison.results, best, comparison.test_images)
     true_class, predicted, score = comparison.example
     progress.message(comparison.title)
     progress.console.print(drawn(Table(columns, tuple(rows))))
+    if in_words:
+        progress.message(in_words)
     progress.message(
-        f"Best strategy (chosen without the test set): {comparison.best.strategy}. Its SavedModel: "
+        f"Best strategy (chosen without the test set): {best}. Its SavedModel: "
         f"{comparison.saved_model}\n"
         f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}."
     )

@@ -6,16 +6,13 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
-from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.evaluate import evaluate
+from tl_toolkit.experiments.recipes_to_compare import check_recipes
 from tl_toolkit.experiments.run import (
     inputs_of,
     process_of_chief,
@@ -30,50 +27,26 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.strategy_result import (
+    SeedFigures,
+    StrategyResult,
+    against_best,
+    measure,
+    selection_score,
+    strategy_result,
+)
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.plots import plot_comparison
-from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
-from tl_toolkit.weights.resolve import open_weights
 
 BEST = "best"
-DATA_FIELDS = (
-    "data",
-    "labels_per_class",
-    "test_fraction",
-    "validation_fraction",
-    "split_seed",
-    "on_bad_image",
-)
-STRATEGIES: tuple[Strategy, ...] = (NewHead(), LastLayers(), FullFineTune(), FromScratch())
-
-
-@dataclasses.dataclass(frozen=True)
-class StrategyResult:
-    """What one strategy gave over the seeds.
-
-    Attributes:
-        strategy: Its name.
-        test_top1: Test accuracy of each seed's run.
-        selection_top1: Accuracy of each seed's run on images that may choose between strategies.
-        selection_log_loss: The log loss on them, which decides between strategies of equal accuracy.
-        seconds: Training time of each run.
-        trained_parameters: Parameters that the strategy trains.
-    """
-
-    strategy: str
-    test_top1: tuple[float, ...]
-    selection_top1: tuple[float, ...]
-    selection_log_loss: tuple[float, ...]
-    seconds: tuple[float, ...]
-    trained_parameters: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +58,7 @@ class Comparison:
         title: Of the table: images, weights and labels.
         results: One a strategy, in the order of the recipes.
         best: The strategy that was chosen without the test set.
+        test_images: How many there are.
         example: What the best one's SavedModel says of the first test image: its true class, the class that
             it names, and the probability of that.
     """
@@ -93,43 +67,13 @@ class Comparison:
     title: str
     results: tuple[StrategyResult, ...]
     best: StrategyResult
+    test_images: int
     example: tuple[str, str, float]
 
     @property
     def saved_model(self) -> pathlib.Path:
         """The best strategy's SavedModel."""
         return self.folder / BEST / SAVED_MODEL
-
-
-def comparison_recipes(
-    data: str,
-    weights: str | None = None,
-    strategies: Sequence[Strategy] = STRATEGIES,
-    **fields: Any,
-) -> list[Recipe]:
-    """Returns a recipe a strategy: the transfers start from the weights, from scratch has their network.
-
-    Args:
-        data: What `open_dataset` takes.
-        weights: As in a recipe.
-        strategies: To compare.
-        fields: Other fields of the recipes, the same for all.
-
-    Raises:
-        InputError: A field is wrong, or the weights do not say which network they are for.
-    """
-    transfers = [
-        Recipe(data=data, strategy=strategy, weights=weights, **fields)
-        for strategy in strategies
-        if not isinstance(strategy, FromScratch)
-    ]
-    start = str(transfers[0].start) if transfers else str(weights)
-    return [
-        Recipe(data=data, strategy=strategy, **{**_same_network(start, fields), **fields})
-        if isinstance(strategy, FromScratch)
-        else transfers.pop(0)
-        for strategy in strategies
-    ]
 
 
 def compare(
@@ -144,7 +88,8 @@ def compare(
     """Trains every recipe with every seed, and exports the best one's first model.
 
     The best is chosen without the test set: by the validation images, or with `labels_per_class` by the
-    images that the other seeds learned from. Until it ends, the folder is called `NAME.partial`, and the
+    images that the other seeds learned from. Whether another strategy differs from it on the test images is said by
+    a paired test (see `StrategyResult.p_value`). Until it ends, the folder is called `NAME.partial`, and the
     same call resumes what is in it.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -161,7 +106,7 @@ def compare(
         InputError: Something given is wrong.
         StoppedError: Ctrl-C; the same call resumes.
     """
-    _check_recipes(recipes, seeds)
+    check_recipes(recipes, seeds)
     context = context or Context()
     reads = [path for recipe in recipes for path in inputs_of(recipe)]
     check_output(output, overwrite, reads)
@@ -194,8 +139,9 @@ def _train_all(
     first_weights: dict[str, list[np.ndarray]] = {}
     context = dataclasses.replace(context, networks=context.networks or NetworkPool(size=2))
     results = []
+    answers: dict[str, list[np.ndarray]] = {}
     for recipe in recipes:
-        runs = []
+        runs: list[SeedFigures] = []
         for seed, dataset in enumerate(datasets):
             checkpoints = partial / CHECKPOINTS / f"{recipe.strategy.name}, seed {seed}"
             trained = train_and_validate(
@@ -208,9 +154,12 @@ def _train_all(
             if seed == 0:
                 first_models[recipe.strategy.name] = trained
                 first_weights[recipe.strategy.name] = weights_of(trained.model)
-            runs.append(_measure(trained, datasets))
-        results.append(_result(first_models[recipe.strategy.name], runs))
-    best = max(results, key=_selection_score)
+            runs.append(measure(trained, datasets))
+        results.append(strategy_result(first_models[recipe.strategy.name], runs))
+        answers[recipe.strategy.name] = [figures.is_right for figures in runs]
+    chosen = max(results, key=selection_score).strategy
+    results = against_best(results, chosen, answers)
+    best = next(result for result in results if result.strategy == chosen)
     transfers = [m.experiment for m in first_models.values() if m.experiment.weights is not None]
     weights = transfers[0].spec.name if transfers else "none"
     model = _with_weights(first_models[best.strategy], first_weights[best.strategy])
@@ -245,91 +194,9 @@ def _write(
     example = (classifier.class_names[test.labels[0]], prediction.class_name, prediction.score)
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)  # a worker has none
     finish_output(folder, COMPARISON)
-    return Comparison(folder, title, tuple(results), best, example)
+    return Comparison(folder, title, tuple(results), best, len(test), example)
 
 
 def _title(recipe: Recipe, weights: str) -> str:
     labels = recipe.labels_per_class or "all"
     return f"{recipe.data}, {labels} labels a class, weights {weights}"
-
-
-def _check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
-    few_shot = recipes[0].labels_per_class is not None
-    if seeds < 1 or (few_shot and seeds < 2):
-        raise InputError(
-            f"`seeds` must be at least 1, and at least 2 with labels_per_class, where the images of the other "
-            f"seeds choose between the strategies. Received: {seeds}"
-        )
-    names = [recipe.strategy.name for recipe in recipes]
-    if len(set(names)) < len(names):
-        raise InputError(
-            f"The recipes must be of different strategies. Received: {', '.join(names)}"
-        )
-    for field in DATA_FIELDS:
-        values = {getattr(recipe, field) for recipe in recipes}
-        if len(values) > 1:
-            raise InputError(
-                f"The recipes must be on the same images, but differ in `{field}`: {sorted(map(str, values))}"
-            )
-
-
-def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
-    spec = open_weights(weights, fields.get("backbone") or DEFAULT_BACKBONE).spec
-    if spec is None:
-        raise InputError(
-            f"The weights {weights!r} do not say which network they are for, so there is nothing to train "
-            "from scratch in comparison. Give a catalogue name or a finished run's folder."
-        )
-    network = spec.architecture
-    return {
-        "backbone": network.name,
-        "variant": network.variant,
-        "width": network.width,
-        "stem": network.stem,
-        "bn_epsilon": network.bn_epsilon,
-        "image_size": spec.preprocessing.image_size if spec.preprocessing else None,
-    }
-
-
-def _measure(
-    trained: TrainedModel, datasets: list[ImageDataset]
-) -> tuple[float, float, float, float]:
-    """Returns test accuracy, accuracy and log loss on images that may select, and seconds."""
-    test = evaluate(trained.experiment, trained.experiment.dataset.test)
-    return test["top1"], *_selection_figures(trained, datasets), trained.progress.seconds
-
-
-def _selection_figures(trained: TrainedModel, datasets: list[ImageDataset]) -> tuple[float, float]:
-    if trained.validation is not None:
-        return trained.validation["top1"], trained.validation["log_loss"]
-    own = trained.experiment.dataset.train.ids
-    others = [d.train.take(np.flatnonzero(~np.isin(d.train.ids, own))) for d in datasets]
-    measured = [evaluate(trained.experiment, split) for split in others if len(split)]
-    if not measured:
-        raise InputError(
-            "All seeds learn from the same images, and none are left to choose a strategy by: set "
-            "validation_fraction, or labels_per_class to fewer than the classes have."
-        )
-    sizes = [metrics["examples"] for metrics in measured]
-    top1, log_loss = (
-        float(np.average([metrics[name] for metrics in measured], weights=sizes))
-        for name in ("top1", "log_loss")
-    )
-    return top1, log_loss
-
-
-def _selection_score(result: StrategyResult) -> tuple[float, float]:
-    """Higher is better, compared from the left."""
-    return float(np.mean(result.selection_top1)), -float(np.mean(result.selection_log_loss))
-
-
-def _result(trained: TrainedModel, runs: list[tuple[float, float, float, float]]) -> StrategyResult:
-    test_top1, selection_top1, selection_log_loss, seconds = zip(*runs, strict=True)
-    return StrategyResult(
-        strategy=trained.experiment.recipe.strategy.name,
-        test_top1=test_top1,
-        selection_top1=selection_top1,
-        selection_log_loss=selection_log_loss,
-        seconds=seconds,
-        trained_parameters=trained.experiment.plan.trained_parameters,
-    )

@@ -16,7 +16,9 @@ from tl_toolkit.report.metrics import classification_metrics
 def evaluate(experiment: Experiment, split: Split) -> dict[str, Any]:
     """Returns `classification_metrics` of the experiment's model on a split."""
     logits, labels = predict_logits(experiment, split)
-    return classification_metrics(logits, labels, experiment.dataset.class_names)
+    return classification_metrics(
+        logits, labels, experiment.dataset.class_names, experiment.positive
+    )
 
 
 def predict_logits(experiment: Experiment, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from tl_toolkit.data.open import open_images
 from tl_toolkit.data.seen_images import read_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.classifier import Classifier, load_classifier
+from tl_toolkit.fields import Between, check_value
 from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.report.held_back import held_back
 from tl_toolkit.report.metrics import classification_metrics
 
 IMAGES_AT_A_TIME = 256
+Probability = Annotated[float, Between(0, 1)] | None
 
 
 def evaluate_exported(
@@ -24,6 +27,7 @@ def evaluate_exported(
     data: str,
     on_bad_image: str = "error",
     progress: Progress = SILENT,
+    unsure_below: float | None = None,
 ) -> dict[str, Any]:
     """Measures a classifier that `run` exported.
 
@@ -33,14 +37,17 @@ def evaluate_exported(
             out; they are recognised by their contents, under any path.
         on_bad_image: As in `open_dataset`.
         progress: Shows what is done.
+        unsure_below: Probability below which answers are held back; None: all are given.
 
     Returns:
-        `images`, the `classification_metrics` of all images that it has not seen, and `notes`.
+        `images`, the `classification_metrics` of all images that it has not seen, and `notes`. With
+        `unsure_below`, `images` has what `held_back` returns under that name too.
 
     Raises:
         InputError: There is no such model or data, the model does not know a class, or it has seen all
             the images.
     """
+    check_value("unsure_below", unsure_below, Probability)
     classifier = load_classifier(model)
     source = open_images(data, on_bad_image, progress)
     positions = _positions(source.class_names, classifier, data)
@@ -60,7 +67,11 @@ def evaluate_exported(
             "on others."
         )
     logits = np.log(np.maximum(np.concatenate(probabilities), np.finfo(np.float32).tiny))
-    metrics = classification_metrics(logits, np.concatenate(labels), classifier.class_names)
+    of_all = np.concatenate(labels)
+    positive = _positive(classifier, of_all)
+    metrics = classification_metrics(logits, of_all, classifier.class_names, positive)
+    if unsure_below is not None:
+        metrics["unsure_below"] = held_back(logits, of_all, unsure_below)
     notes = list(source.notes)
     if left_out:
         notes.append(
@@ -77,6 +88,17 @@ def _positions(class_names: tuple[str, ...], classifier: Classifier, data: str) 
             f"knows {', '.join(classifier.class_names[:20])}."
         )
     return np.array([classifier.class_names.index(name) for name in class_names])
+
+
+def _positive(classifier: Classifier, labels: np.ndarray) -> int | None:
+    """Returns the positive class of the run; of a model that does not say, the rarer one of two in these images."""
+    if len(classifier.class_names) != 2:
+        return None
+    name = classifier.card.get("positive_class")
+    if name in classifier.class_names:
+        return list(classifier.class_names).index(name)
+    first, second = np.bincount(labels, minlength=2)
+    return 0 if first < second else 1
 
 
 def _probabilities(classifier: Classifier, split: Split, progress: Progress) -> np.ndarray:

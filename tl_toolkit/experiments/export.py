@@ -81,6 +81,7 @@ def write_model_card(
         "facts": facts,
         "preprocessing": dataclasses.asdict(experiment.preprocessing),
         "test": {name: test[name] for name in TEST_FIGURES_ON_CARD},
+        "positive_class": test.get("positive_class"),
         "notes": list(experiment.notes),
     }
     write_card(folder / SAVED_MODEL, experiment.dataset.class_names, card)

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import keras
 
-from tl_toolkit.catalog import Augmentation, Preprocessing, WeightSpec, augmentation_named
+from tl_toolkit.catalog import LBFGS, Augmentation, Preprocessing, WeightSpec, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
+from tl_toolkit.data.positive_class import positive_class
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.recipe import Recipe
@@ -42,6 +43,7 @@ class Experiment:
         precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
         notes: What the user should know.
         traced: Functions that were traced for the model.
+        positive: Of two classes, the number of the positive one; None of more.
     """
 
     recipe: Recipe
@@ -55,6 +57,7 @@ class Experiment:
     precision: str
     notes: tuple[str, ...]
     traced: TracedFunctions
+    positive: int | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -83,6 +86,8 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         )
     distribute = context.devices(recipe)  # a cluster is joined before anything is computed
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
+    positive = positive_class(recipe, dataset.class_names, dataset.train.labels)
+    _check_threshold(recipe, dataset)
     network = _network(recipe, context, classes=len(dataset.class_names))
     examples = examples_per_epoch(dataset.train.labels, recipe.class_balance == "sampling")
     hyperparameters = choose_hyperparameters(recipe, examples, distribute.num_replicas_in_sync)
@@ -101,7 +106,16 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         precision=choose_precision(recipe.precision),
         notes=(*dataset.notes, *network.notes, *hyperparameters.notes),
         traced=network.traced,
+        positive=positive,
     )
+
+
+def _check_threshold(recipe: Recipe, dataset: ImageDataset) -> None:
+    if recipe.find is not None and dataset.validation is None and recipe.solver != LBFGS:
+        raise InputError(
+            f"`find` chooses a threshold by validation images, and there are none: set validation_fraction, or leave "
+            f"`find` out. Received: {recipe.find}"
+        )
 
 
 def _network(recipe: Recipe, context: Context, classes: int) -> Network:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import pathlib
 import platform
 import shutil
-from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from tl_toolkit.catalog import ALL_BLOCKS
-from tl_toolkit.data.dataset import FileImages, ImageDataset
-from tl_toolkit.data.file_names import printable
+from tl_toolkit.experiments.answer_rows import answer_rows, out_of_fold_rows
 from tl_toolkit.experiments.climb import Climb
 from tl_toolkit.experiments.identity import package_versions
+from tl_toolkit.experiments.tested import Tested
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.files.atomic import write_json, write_text, written_aside
+from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
+from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
+from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
 from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.ladder import ladder_table, plot_ladder
 from tl_toolkit.report.plots import (
@@ -33,7 +32,7 @@ from tl_toolkit.report.plots import (
 from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
-RELIABILITY = "reliability.png"
+RELIABILITY, HELD_BACK, ROC = "reliability.png", "held_back.png", "roc.png"
 LADDER, LADDER_PLOT = "ladder.json", "ladder.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
@@ -107,18 +106,14 @@ def _kept(trained: TrainedModel) -> str:
 
 def draw_plots(
     trained: TrainedModel,
-    test: dict[str, Any],
-    logits: np.ndarray,
-    labels: np.ndarray,
+    tested: Tested,
     folder: pathlib.Path,
 ) -> None:
     """Draws how the training went, and of the test the confusion matrix and what probabilities are worth.
 
     Args:
         trained: The model.
-        test: Its test figures.
-        logits: float32[n, classes] of the test images.
-        labels: int64[n].
+        tested: Its test.
         folder: Of the run.
     """
     solved, history = trained.solved, trained.progress.history
@@ -130,15 +125,23 @@ def draw_plots(
         blocks = blocks_of_features(trained.experiment.spec.architecture)
         plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
     names = trained.experiment.dataset.class_names
-    plot_confusion_matrix(test["confusion_matrix"], names, folder / "confusion_matrix.png")
+    plot_confusion_matrix(
+        tested.metrics["confusion_matrix"], names, folder / "confusion_matrix.png"
+    )
+    logits, labels = tested.logits, tested.labels
     raw = logits * trained.calibration.temperature
     answers = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
     plot_reliability({**answers, "as served": reliability(logits, labels)}, folder / RELIABILITY)
+    plot_held_back(logits, labels, folder / HELD_BACK)
+    positive = trained.experiment.positive
+    if positive is not None and tested.metrics["roc_auc"] is not None:
+        name, path = names[positive], folder / ROC
+        plot_roc(logits, labels, positive, name, tested.thresholds, path)
 
 
 def write_report(
     trained: TrainedModel,
-    test: dict[str, Any],
+    tested: Tested,
     facts: dict[str, str],
     folder: pathlib.Path,
     progress: Progress,
@@ -148,7 +151,7 @@ def write_report(
 
     Args:
         trained: The model.
-        test: Its test figures.
+        tested: Its test.
         facts: What the summary lists.
         folder: Of the run.
         progress: Shows what is done, and knows TensorFlow's log.
@@ -156,8 +159,10 @@ def write_report(
     """
     experiment, history = trained.experiment, trained.progress.history
     metrics = {
-        "test": test,
+        "test": tested.metrics,
         "validation": trained.validation,
+        "held_back": tested.held_back,
+        **({"thresholds": tested.thresholds} if experiment.positive is not None else {}),
         "trained_parameters": experiment.plan.trained_parameters,
         "seconds": trained.progress.seconds,
         "notes": list(experiment.notes),
@@ -167,12 +172,19 @@ def write_report(
         write_json(folder / "plan.json", experiment.plan.to_json())
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "versions.json", _versions())
-        _write_rows(history, folder / "history.csv")
+        write_rows(history, folder / "history.csv")
         solved, dataset = trained.solved, experiment.dataset
+        write_rows(
+            answer_rows(dataset.test, tested.logits, dataset.class_names), folder / TEST_ANSWERS
+        )
         if solved is not None and solved.path is not None and solved.folds is not None:
-            logits = solved.path.logits / trained.calibration.temperature
-            rows = _out_of_fold(dataset, solved.folds, logits)
-            _write_rows(rows, folder / OUT_OF_FOLD)
+            rows = out_of_fold_rows(
+                dataset.train,
+                solved.folds,
+                solved.path.logits / trained.calibration.temperature,
+                dataset.class_names,
+            )
+            write_rows(rows, folder / OUT_OF_FOLD)
         if climbed is not None:
             write_json(folder / LADDER, [dataclasses.asdict(rung) for rung in climbed.rungs])
             plot_ladder(climbed.rungs, climbed.selected_on, folder / LADDER_PLOT)
@@ -186,17 +198,20 @@ def write_report(
             ladder=ladder_table(climbed.rungs, climbed.selected_on)
             if climbed is not None
             else None,
+            find=experiment.recipe.find,
+            why_positive=_why_positive(trained),
         )
         write_text(folder / "summary.md", page)
         if progress.log_file is not None and progress.log_file.is_file():
             shutil.copyfile(progress.log_file, folder / TENSORFLOW_LOG)
 
 
-def _write_rows(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
-    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+def _why_positive(trained: TrainedModel) -> str:
+    recipe, labels = trained.experiment.recipe, trained.experiment.dataset.train.labels
+    if recipe.positive_class is not None:
+        return "as the recipe says"
+    first, second = np.bincount(labels, minlength=2)[:2]
+    return "the second class" if first == second else "the rarer class of the training images"
 
 
 def _shares(blocks: list[str], norms: np.ndarray) -> dict[str, float]:
@@ -205,26 +220,6 @@ def _shares(blocks: list[str], norms: np.ndarray) -> dict[str, float]:
     for block, square in zip(blocks, np.square(norms) / np.square(norms).sum(), strict=True):
         shares[block] += float(square)
     return shares
-
-
-def _out_of_fold(dataset: ImageDataset, folds: np.ndarray, logits: np.ndarray) -> list[dict]:
-    """Returns a row a training image: its class, its fold, and its probabilities by a head that never saw it."""
-    images, labels = dataset.train.images, dataset.train.labels
-    probabilities = softmax(logits, axis=1)
-    return [
-        {
-            "image": printable(images.paths[index])
-            if isinstance(images, FileImages)
-            else int(dataset.train.ids[index]),
-            "class": dataset.class_names[labels[index]],
-            "fold": int(folds[index]),
-            **{
-                f"probability of {name}": f"{probability:.6f}"
-                for name, probability in zip(dataset.class_names, probabilities[index], strict=True)
-            },
-        }
-        for index in range(len(labels))
-    ]
 
 
 def _versions() -> dict[str, str]:

@@ -17,7 +17,6 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.climb import Climb, climb
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.export import export, write_model_card
 from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.report import draw_plots, run_facts, write_report
@@ -30,6 +29,7 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.tested import measure_test
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
 from tl_toolkit.export.saved_model import SAVED_MODEL
@@ -38,7 +38,6 @@ from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
 from tl_toolkit.report.caveats import caveats
 from tl_toolkit.report.ladder import Rung
-from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.strategies import Auto
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.plan import FreezePlan
@@ -85,7 +84,8 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
-    `confusion_matrix.png`, `reliability.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two classes
+    `roc.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -147,18 +147,17 @@ def write_run(
     with progress.stage("Exporting the SavedModel"):
         served, check = export(trained, partial, process)
     with progress.stage("Testing"):
-        logits, labels = predict_logits(experiment, dataset.test)
-    test = classification_metrics(logits, labels, dataset.class_names)
+        tested = measure_test(trained)
     seen_before = seen_by_the_weights(experiment.recipe)
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
-    notes = (*experiment.notes, *caveats(test, seen_test_images))
+    notes = (*experiment.notes, *caveats(tested.metrics, seen_test_images))
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
     seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
     write_seen_images(partial / SAVED_MODEL, seen)
     with progress.stage("Drawing the plots"):
-        draw_plots(trained, test, logits, labels, partial)
+        draw_plots(trained, tested, partial)
     with progress.stage("Checking the SavedModel in another process"):
         difference = check.result()
     facts = {
@@ -167,9 +166,9 @@ def write_run(
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
     }
-    write_model_card(trained, test, facts, partial)
+    write_model_card(trained, tested.metrics, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
-    write_report(trained, test, facts, partial, progress, climbed)
+    write_report(trained, tested, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
@@ -177,7 +176,7 @@ def write_run(
     return RunResult(
         folder=folder,
         recipe=experiment.recipe,
-        test=test,
+        test=tested.metrics,
         validation=trained.validation,
         history=trained.progress.history,
         plan=experiment.plan,

@@ -33,12 +33,13 @@ from tl_toolkit.recipe import Recipe
 DEFAULT_PARENT = pathlib.Path("saved_models")
 CHECKPOINTS = "checkpoints"
 MARKER = "tl_toolkit.json"
-RUN, COMPARISON, SEARCH = "run", "comparison", "search"
+RUN, COMPARISON, SEARCH, CROSS_VALIDATION = "run", "comparison", "search", "cross-validation"
 # What each kind puts into its folder; whatever else is in there is the user's.
 WRITTEN = {
     RUN: {
         "blocks.png",
         "confusion_matrix.png",
+        "held_back.png",
         "history.csv",
         "ladder.json",
         "ladder.png",
@@ -50,15 +51,18 @@ WRITTEN = {
         "recipe.weights.json",
         "regularisation_path.png",
         "reliability.png",
+        "roc.png",
         "saved_model",
         "summary.md",
         "tensorflow.log",
+        "test_answers.csv",
         "training_curves.png",
         "versions.json",
         "weights.json",
         CHECKPOINTS,
     },
     COMPARISON: {"best", "comparison.json", "comparison.png", CHECKPOINTS},
+    CROSS_VALIDATION: {"cross_validation.json", "out_of_fold.csv", "recipe.json", CHECKPOINTS},
     SEARCH: {
         "best_recipe.json",
         "best_recipe.weights.json",
@@ -137,7 +141,7 @@ def shared_output(
 
     Args:
         output: The folder.
-        kind: `RUN`, `COMPARISON` or `SEARCH`.
+        kind: `RUN`, `COMPARISON`, `CROSS_VALIDATION` or `SEARCH`.
         overwrite: As for `check_output`.
         processes: Those of the run.
         reads: As for `check_output`.

@@ -178,7 +178,8 @@ def _validation_metrics(experiment: Experiment, logits: np.ndarray | None) -> di
     split = experiment.dataset.validation
     if logits is None or split is None:
         return None
-    return classification_metrics(logits, split.labels, experiment.dataset.class_names)
+    names = experiment.dataset.class_names
+    return classification_metrics(logits, split.labels, names, experiment.positive)
 
 
 def take_step(

@@ -85,8 +85,9 @@ def plot_confusion_matrix(
         image, ax=axes, shrink=0.8, format=PercentFormatter(1), label="share of the class"
     )
     ticks = range(len(class_names))
-    axes.set_xticks(ticks, class_names, rotation=0 if max(map(len, class_names)) < 4 else 90)
-    axes.set_yticks(ticks, class_names)
+    rotation = 0 if max(map(len, class_names)) < 4 else 90
+    axes.set_xticks(ticks, class_names, rotation=rotation, parse_math=False)
+    axes.set_yticks(ticks, class_names, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     if len(counts) <= LARGEST_LABELLED_MATRIX:
         for (row, column), count in np.ndenumerate(counts):
@@ -128,6 +129,7 @@ def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathl
     axes.set_yticks(range(len(rows)), list(rows)[::-1])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set(title=title, xlabel="test accuracy; each dot is a run, the bar their mean")
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel="test accuracy; each dot is a run, the bar their mean")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.progress import Table
+from tl_toolkit.report.held_back import IN_SUMMARY
 from tl_toolkit.transfer.plan import FreezePlan
 
 PLAN_COLUMNS = ("stage", "trained parameters", "frozen parameters", "batch normalisation")
@@ -28,9 +29,23 @@ def write_summary(
     metrics: dict[str, Any],
     facts: dict[str, str],
     notes: Sequence[str],
+    find: float | None = None,
+    why_positive: str = "",
     ladder: Table | None = None,
 ) -> str:
-    """Returns a Markdown page: figures, what moved in training, and what the reader should know."""
+    """Returns a Markdown page: figures, what moved in training, and what the reader should know.
+
+    Args:
+        title: Of the page.
+        dataset_line: What was trained and tested on.
+        plan: What moved.
+        metrics: What `metrics.json` holds.
+        facts: To list, by name.
+        notes: What the reader should know.
+        find: Share of the positive class that is to be found; None: several are listed.
+        why_positive: Why the positive class is that one, of two classes.
+        ladder: The rungs that the model was chosen from; its caption names the images that selected.
+    """
     test, validation = metrics["test"], metrics.get("validation")
     low, high = test["top1_interval"]
     lines = [
@@ -65,6 +80,9 @@ def write_summary(
         f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |"
         for name, c in test["classes"].items()
     ]
+    if test.get("positive_class") is not None:
+        lines += _finding(test, metrics["thresholds"], find, why_positive)
+    lines += _held_back(metrics.get("held_back", []))
     lines += [
         "",
         "## What was trained",
@@ -76,3 +94,63 @@ def write_summary(
     lines += ["", "## Facts", ""] + [f"- {name}: {value}" for name, value in facts.items() if value]
     lines += ["", "## Notes", ""] + [f"- {note}" for note in notes or ["none"]]
     return "\n".join(lines) + "\n"
+
+
+def _finding(
+    test: dict[str, Any], rows: Sequence[dict[str, Any]], find: float | None, why: str
+) -> list[str]:
+    """What the positive class can be found with, by thresholds that other images than the test's chose."""
+    name = test["positive_class"]
+    lines = ["", f"## Finding {name!r}", ""]
+    if test["roc_auc"] is not None:
+        lines += [
+            f"{name!r} is the positive class ({why}). On the test images: area under the ROC curve "
+            f"{test['roc_auc']:.3f}, average precision {test['average_precision']:.3f} (`roc.png`).",
+            "",
+        ]
+    if not rows:
+        return [*lines, "There are no images but the test's to choose a threshold by."]
+    chosen_on = (
+        f"{rows[0]['images']} {rows[0]['chosen_on']}, {rows[0]['positive_images']} of them {name!r}"
+    )
+    if find is not None:
+        (row,) = rows
+        at = row["test"]
+        return [
+            *lines,
+            f"To find {100 * find:g}% of {name!r}: answer it from probability {row['threshold']:g} on (chosen on "
+            f"{chosen_on}); on the test images that finds {_percent(at['found'])} at {_percent(at['false_alarms'])} "
+            "false alarms.",
+        ]
+    lines += [
+        "| to find | answer it from probability | finds | false alarms | precision |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        figures = (_percent(row["test"][key]) for key in ("found", "false_alarms", "precision"))
+        lines.append(f"| {100 * row['find']:g}% | {row['threshold']:g} | {' | '.join(figures)} |")
+    return [*lines, "", f"Chosen on {chosen_on}; measured on the test images."]
+
+
+def _held_back(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What the answers are worth that are given if unsure ones are held back."""
+    rows = [row for row in rows if row["below"] in IN_SUMMARY]
+    if not rows:
+        return []
+    lines = [
+        "",
+        "## Unsure answers held back",
+        "",
+        "| held back below | answers held back | right, of those given | 95% interval |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        interval = "–".join(_percent(end) for end in row["top1_interval"] or ()) or "–"
+        lines.append(
+            f"| {row['below']:g} | {_percent(row['held_back'])} | {_percent(row['top1'])} | {interval} |"
+        )
+    return lines
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"

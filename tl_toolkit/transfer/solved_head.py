@@ -105,21 +105,24 @@ def solve_head(
     return SolvedHead(problem.fit(strength, path.nearby), strength, path, folds)
 
 
-def deal_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray | None:
+def deal_folds(
+    labels: np.ndarray, groups: np.ndarray, seed: int, most: int = FOLDS
+) -> np.ndarray | None:
     """Deals images into folds: every class evenly, every group as a whole.
 
     Args:
         labels: int64[n].
         groups: [n], equal for images that stay together.
         seed: Shuffles them.
+        most: Folds.
 
     Returns:
-        int64[n], each image's fold, from 0: of `FOLDS`, or as many as the middle one of the classes has groups.
+        int64[n], each image's fold, from 0: of `most`, or as many as the middle one of the classes has groups.
         None where that is under 2.
     """
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     label_of_group = labels[first]
-    folds = min(FOLDS, int(np.median(np.unique(label_of_group, return_counts=True)[1])))
+    folds = min(most, int(np.median(np.unique(label_of_group, return_counts=True)[1])))
     if folds < 2:
         return None
     order = np.random.default_rng(seed).permutation(len(first))

@@ -1,0 +1,60 @@
+"""`tl-toolkit cross-validate`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import tyro
+
+from tl_toolkit.cli.cache_limit import feature_cache
+from tl_toolkit.cli.maybe import Maybe
+from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.tables import folds_table
+from tl_toolkit.cli.terminal import drawn, terminal
+
+
+def cross_validate(
+    flags: tyro.conf.OmitArgPrefixes[RecipeFlags],
+    recipe: Maybe[pathlib.Path] = None,
+    folds: int = 5,
+    output: Maybe[pathlib.Path] = None,
+    overwrite: bool = False,
+    cache_limit: Maybe[float] = None,
+    checkpoint_seconds: float = 10.0,
+    verbose: bool = False,
+) -> None:
+    """Trains one recipe once a fold of its training and validation images; test images are never read.
+
+    Every image is validated by a training without it. No model is exported. Ctrl-C or SIGTERM stops after the current
+    step; the same command resumes.
+
+    Args:
+        flags: The recipe's fields.
+        recipe: A recipe.json to start from; flags override it. See `tl-toolkit train --help`.
+        folds: How many folds the images are dealt into, every class evenly, copies of a file together.
+        output: Folder for the figures. Default: one under saved_models/, named after the recipe.
+        overwrite: Replace a finished cross-validation of that name, if its folder holds nothing else.
+        cache_limit: See `tl-toolkit train --help`.
+        checkpoint_seconds: Minimum seconds between two checkpoints; more if writing one takes long.
+        verbose: Show TensorFlow's own messages.
+    """
+    chosen = recipe_from(flags, recipe)
+    with terminal(verbose) as progress:
+        from tl_toolkit.experiments.context import Context
+        from tl_toolkit.experiments.k_fold import cross_validate as cross_validate_recipe
+
+        context = Context(
+            feature_cache=feature_cache(cache_limit),
+            checkpoint_seconds=checkpoint_seconds,
+            weights=pin_of(chosen, recipe),
+            progress=progress,
+        )
+        found = cross_validate_recipe(
+            chosen, folds=folds, output=output, overwrite=overwrite, context=context
+        )
+        if found is None:  # another process of the cluster prints it
+            return
+        progress.console.print(drawn(folds_table(found)))
+        for note in found.notes:
+            progress.message(f"note: {note}")
+        progress.message(f"Everything is in {found.folder}")

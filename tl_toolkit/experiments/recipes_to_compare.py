@@ -1,0 +1,91 @@
+"""The recipes of a comparison: of different strategies, on the same images, with the same network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead, Strategy
+from tl_toolkit.weights.resolve import open_weights
+
+DATA_FIELDS = (
+    "data",
+    "labels_per_class",
+    "test_fraction",
+    "validation_fraction",
+    "split_seed",
+    "on_bad_image",
+)
+STRATEGIES: tuple[Strategy, ...] = (NewHead(), LastLayers(), FullFineTune(), FromScratch())
+
+
+def comparison_recipes(
+    data: str,
+    weights: str | None = None,
+    strategies: Sequence[Strategy] = STRATEGIES,
+    **fields: Any,
+) -> list[Recipe]:
+    """Returns a recipe a strategy: the transfers start from the weights, from scratch has their network.
+
+    Args:
+        data: What `open_dataset` takes.
+        weights: As in a recipe.
+        strategies: To compare.
+        fields: Other fields of the recipes, the same for all.
+
+    Raises:
+        InputError: A field is wrong, or the weights do not say which network they are for.
+    """
+    transfers = [
+        Recipe(data=data, strategy=strategy, weights=weights, **fields)
+        for strategy in strategies
+        if not isinstance(strategy, FromScratch)
+    ]
+    start = str(transfers[0].start) if transfers else str(weights)
+    return [
+        Recipe(data=data, strategy=strategy, **{**_same_network(start, fields), **fields})
+        if isinstance(strategy, FromScratch)
+        else transfers.pop(0)
+        for strategy in strategies
+    ]
+
+
+def check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
+    """Raises `InputError` for recipes that cannot be compared."""
+    few_shot = recipes[0].labels_per_class is not None
+    if seeds < 1 or (few_shot and seeds < 2):
+        raise InputError(
+            f"`seeds` must be at least 1, and at least 2 with labels_per_class, where the images of the other "
+            f"seeds choose between the strategies. Received: {seeds}"
+        )
+    names = [recipe.strategy.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"The recipes must be of different strategies. Received: {', '.join(names)}"
+        )
+    for field in DATA_FIELDS:
+        values = {getattr(recipe, field) for recipe in recipes}
+        if len(values) > 1:
+            raise InputError(
+                f"The recipes must be on the same images, but differ in `{field}`: {sorted(map(str, values))}"
+            )
+
+
+def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
+    spec = open_weights(weights, fields.get("backbone") or DEFAULT_BACKBONE).spec
+    if spec is None:
+        raise InputError(
+            f"The weights {weights!r} do not say which network they are for, so there is nothing to train "
+            "from scratch in comparison. Give a catalogue name or a finished run's folder."
+        )
+    network = spec.architecture
+    return {
+        "backbone": network.name,
+        "variant": network.variant,
+        "width": network.width,
+        "stem": network.stem,
+        "bn_epsilon": network.bn_epsilon,
+        "image_size": spec.preprocessing.image_size if spec.preprocessing else None,
+    }
