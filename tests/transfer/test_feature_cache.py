@@ -17,8 +17,8 @@ from tiny import BOTTLENECK, PIXELS, classifier
 from tl_toolkit.catalog import AUGMENTATIONS
 from tl_toolkit.data import pipeline
 from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
+from tl_toolkit.data.examples import view_reader
 from tl_toolkit.data.open import open_images
-from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import Progress, Stage
 from tl_toolkit.transfer import feature_cache
