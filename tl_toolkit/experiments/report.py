@@ -16,6 +16,7 @@ from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.train_and_validate import TrainedModel
+from tl_toolkit.experiments.training_views import draw_contact_sheet
 from tl_toolkit.files.atomic import write_json, write_text, written_aside
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
@@ -31,6 +32,7 @@ from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
 RELIABILITY = "reliability.png"
+CONTACT_SHEET = "contact_sheet.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
 REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
@@ -108,7 +110,7 @@ def draw_plots(
     labels: np.ndarray,
     folder: pathlib.Path,
 ) -> None:
-    """Draws how the training went, and of the test the confusion matrix and what probabilities are worth.
+    """Draws what training saw, how it went, and of the test the confusion matrix and what probabilities are worth.
 
     Args:
         trained: The model.
@@ -118,6 +120,7 @@ def draw_plots(
         folder: Of the run.
     """
     solved, history = trained.solved, trained.progress.history
+    draw_contact_sheet(trained.experiment, folder / CONTACT_SHEET)
     if solved is None:
         plot_training_curves(history, folder / TRAINING_CURVES)
     elif solved.path is not None:

@@ -80,7 +80,8 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
-    `confusion_matrix.png`, `reliability.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    `contact_sheet.png` (training images as they are and as training saw them, unless a head was solved for from
+    the images as they are), `confusion_matrix.png`, `reliability.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.

@@ -39,6 +39,7 @@ WRITTEN = {
     RUN: {
         "blocks.png",
         "confusion_matrix.png",
+        "contact_sheet.png",
         "history.csv",
         "metrics.json",
         "model.keras",
