@@ -72,7 +72,9 @@ class Recipe:
         split_seed: Seed that chooses the test and validation images.
         on_bad_image: What an unreadable image does: `"error"` stops the run, `"skip"` leaves it out and lists it.
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.
-        augmentation: `"none"`, `"photo"`, `"shift"`, `"surface"` or `"zoom"`. None: what suits the data.
+        augmentation: `"none"`; for photos `"light"`, `"photo"` or `"strong"`, which mixes images; `"shift"` where a
+            mirror would make them wrong; `"surface"` for flat things; `"overhead"` for images without an up; or
+            `"zoom"`. None: what suits the data.
         views: Augmented views of each image, used in turn, one an epoch. None: by strategy and data size; a
             new view every epoch when everything is trained. Where a head is solved for, all are used at once, the
             image as it is among them; None: that one alone.

@@ -1,6 +1,7 @@
 """Batches are a pure function of (seed, epoch, step), and every image gets its turn."""
 
 import collections
+import dataclasses
 
 import hypothesis
 import hypothesis.strategies as st
@@ -20,6 +21,7 @@ from tl_toolkit.data.pipeline import (
     epoch_order,
     steps_per_epoch,
     training_batches,
+    training_signature,
 )
 from tl_toolkit.data.resize import resize_for_evaluation
 
@@ -364,3 +366,112 @@ def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(example
         shares = [share for batches in own for share in batches[2 * step : 2 * step + 2]]
         assert [image for share in shares for image in share] == batch
         assert len(shares) == 8
+
+
+MIXED = dataclasses.replace(AUGMENTATIONS["photo"], mixup=0.4, cutmix=1.0)
+
+
+def mixed_batches(split, augmentation=MIXED, **options):
+    options = {"batch_size": 3, "epochs": 2, "seed": 5} | options
+    return list(training_batches(split, PREPROCESSING, augmentation, **options).as_numpy_iterator())
+
+
+def test_mixed_batches_have_two_labels_an_example_and_the_documented_types():
+    dataset = training_batches(
+        noise([0, 1, 0, 1]), PREPROCESSING, MIXED, batch_size=2, epochs=1, seed=0
+    )
+    assert dataset.element_spec == training_signature(PREPROCESSING, mixed=True)
+    (_, labels, weights), _ = dataset.as_numpy_iterator()
+    assert (labels.dtype, labels.shape) == (np.int64, (2, 2))
+    assert (weights.dtype, weights.shape) == (np.float32, (2, 2))
+
+
+@pytest.mark.slow
+def test_a_mixed_example_is_what_its_shares_say_of_the_two_views():
+    """Each image is its own class here, so that the labels say which two were mixed."""
+    split = noise(np.arange(9))
+    mixup = dataclasses.replace(AUGMENTATIONS["photo"], mixup=1.0)
+    plain = {}
+    for batch in batches_of(split, "photo", epochs=2, seed=5):
+        for pixels, label in zip(*batch[:2], strict=True):
+            plain.setdefault(int(label), []).append(pixels)
+    partners, order = set(), [epoch_order(split.labels, 5, epoch) for epoch in range(2)]
+    for number, batch in enumerate(mixed_batches(split, mixup)):
+        epoch = number // 3
+        np.testing.assert_array_equal(
+            batch[1][:, 0], order[epoch][3 * (number % 3) : 3 * (number % 3) + 3]
+        )
+        for pixels, (one, other), (share, rest) in zip(*batch, strict=True):
+            expected = share * plain[one][epoch] + rest * plain[other][epoch]
+            np.testing.assert_allclose(pixels, expected, atol=1e-3)
+            assert share + rest == pytest.approx(1, abs=1e-6)
+            assert one != other
+            partners.add((one, other))
+    assert len(partners) > 12
+
+
+@pytest.mark.slow
+def test_the_shares_of_a_mixed_example_are_of_the_weights_of_its_images():
+    labels = np.array([2, 0, 2, 1, 2, 1, 2])
+    split = noise(labels)
+    of_images = np.array([1, 2, 0.5, 1, 3, 1, 1], np.float32)
+    split = dataclasses.replace(split, weights=of_images)
+    of_classes = np.array([3.0, 0.5, 0.25], np.float32)
+    numbered_split = dataclasses.replace(split, labels=np.arange(7))
+    shares = mixed_batches(dataclasses.replace(numbered_split, weights=None))
+    weighted = mixed_batches(numbered_split, class_weights=of_classes[labels])
+    for (_, pairs, share), (_, same, weights) in zip(shares, weighted, strict=True):
+        np.testing.assert_array_equal(pairs, same)
+        expected = share * of_images[pairs] * of_classes[labels[pairs]]
+        np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_mixed_run_resumed_anywhere_has_the_same_batches_bit_for_bit(balanced):
+    split = noise([0, 0, 0, 1, 0, 1, 0])
+    whole = mixed_batches(split, balanced=balanced)
+    steps = len(batch_sizes(10 if balanced else 7, 3))
+    for epoch, step in ((0, 1), (1, steps - 1)):
+        rest = mixed_batches(split, balanced=balanced, first_epoch=epoch, first_step=step)
+        assert_same(rest, whole[epoch * steps + step :])
+
+
+@pytest.mark.slow
+def test_mixed_examples_are_the_same_however_they_are_shared_out():
+    split = noise([0, 1] * 4)
+    whole = mixed_batches(split, batch_size=5)
+    own = [mixed_batches(split, batch_size=5, replica_shares=s) for s in shares_of(2, 1)]
+    for step, batch in enumerate(whole):
+        shares = [batches[step] for batches in own]
+        joined = [np.concatenate(parts) for parts in zip(*shares, strict=True)]
+        assert_same([joined], [batch])
+
+
+@pytest.mark.slow
+def test_an_image_has_another_partner_in_another_epoch_and_under_another_seed():
+    split = noise(np.arange(30))
+
+    def pairs(**options):
+        batches = mixed_batches(split, batch_size=30, **options)
+        return [dict(batch[1].tolist()) for batch in batches]
+
+    (first, second), (other,) = pairs(), pairs(seed=6, epochs=1)
+    for some, others in ((first, second), (first, other)):
+        assert np.mean([some[image] != others[image] for image in some]) > 0.7
+
+
+@pytest.mark.slow
+def test_a_balanced_epoch_mixes_in_small_classes_as_often():
+    split = noise([0] * 90 + [1] * 10)
+    (batch,) = mixed_batches(split, batch_size=180, epochs=1, balanced=True)
+    assert np.bincount(batch[1][:, 0]).tolist() == [90, 90]
+    assert abs(batch[1][:, 1].mean() - 0.5) < 4 * 0.5 / np.sqrt(180)
+
+
+@pytest.mark.slow
+def test_a_replica_without_a_share_of_a_mixed_batch_gets_an_empty_one():
+    batches = mixed_batches(noise([0, 1, 0]), replica_shares=ReplicaShares(4, 3, 1))
+    assert [[part.shape for part in batch] for batch in batches] == [
+        [(0, SIZE, SIZE, 3), (0, 2), (0, 2)]
+    ] * 2

@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ from tensorflow.python.distribute import collective_all_reduce_strategy
 from tiny import PIXELS, classifier, hyperparameters, labelled_pixels, values
 
 import tl_toolkit as tl
+from tl_toolkit.catalog import AUGMENTATIONS
 from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.data.pipeline import ReplicaShares, training_signature
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -127,6 +129,23 @@ def recipe_case(strategy, folder):
         "devices": trained.devices,
     }
     return result, {"after": values(trained.model)}
+
+
+def mixed(folder):
+    """A recipe whose images are mixed; in batches of one image, all replicas but one have no share."""
+    recipe = tl.Recipe.load(folder / "recipe.json").replace(
+        strategy=tl.FullFineTune(bn_mode="frozen"), epochs=1, views=None
+    )
+    preset = AUGMENTATIONS["photo"]
+    AUGMENTATIONS["photo"] = dataclasses.replace(preset, mixup=0.4, cutmix=1.0)
+    history, after = [], {}
+    for batch_size in (8, 1):
+        trained = train_and_validate(recipe.replace(batch_size=batch_size))
+        assert trained.experiment.augmentation.mixes
+        history += trained.progress.history
+        after |= {f"{batch_size} {name}": value for name, value in values(trained.model).items()}
+    AUGMENTATIONS["photo"] = preset
+    return {"history": history}, {"after": after}
 
 
 def solved(folder):
@@ -278,6 +297,7 @@ CASES = {
     "new_head": lambda: recipe_case("new_head", FOLDER.parent),
     "last_layers": lambda: recipe_case("last_layers", FOLDER.parent),
     "full_fine_tune": lambda: recipe_case("full_fine_tune", FOLDER.parent),
+    "mixed": lambda: mixed(FOLDER.parent),
     "solved": lambda: solved(FOLDER.parent),
     "positions": lambda: positions_case(FOLDER.parent),
     "memory": memory,

@@ -13,7 +13,7 @@ LAYOUTS = [(1, 2), (2, 1), pytest.param((2, 2), marks=pytest.mark.long)]
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}
-CASES = ("one step", "float64", "frozen", *STRATEGIES, "solved", "positions")
+CASES = ("one step", "float64", "frozen", *STRATEGIES, "mixed", "solved", "positions")
 FURTHER = {
     (1, 1): (*HALF, "fit"),
     (1, 2): (*HALF, "fit", *MISTAKES),
@@ -107,6 +107,15 @@ def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, on_ma
     # Each process counted what it was given: together they make the whole, and none got it twice.
     local = np.sum([[mine for mine, _ in r[strategy]["seen"]] for r in on_many[0]], axis=0)
     assert local.tolist() == [examples for _, examples in expected["seen"]]
+
+
+def test_mixed_images_end_with_the_same_weights_and_figures(on_one, on_many):
+    one, other = on_one[1]["mixed", "after"], on_many[1]["mixed", "after"]
+    assert largest_difference(one, other) < 1e-5
+    expected = on_one[0][0]["mixed"]["history"]
+    for result in on_many[0]:
+        for figures, expected_figures in zip(result["mixed"]["history"], expected, strict=True):
+            assert figures == pytest.approx(expected_figures, abs=1e-5)
 
 
 def test_a_head_that_is_solved_for_is_the_same(on_one, on_many):

@@ -36,6 +36,7 @@ from tl_toolkit.weights.resolve import open_weights
 
 FILES = {
     "confusion_matrix.png",
+    "contact_sheet.png",
     "held_back.png",
     "history.csv",
     "metrics.json",
@@ -102,7 +103,14 @@ def test_the_summary_says_the_mode_of_each_stage_and_the_licence(finished_run):
 
 
 @pytest.mark.parametrize(
-    "name", ["training_curves.png", "confusion_matrix.png", "reliability.png", "held_back.png"]
+    "name",
+    [
+        "contact_sheet.png",
+        "training_curves.png",
+        "confusion_matrix.png",
+        "reliability.png",
+        "held_back.png",
+    ],
 )
 def test_plots_are_pictures_with_something_on_them(finished_run, name):
     with Image.open(finished_run.folder / name) as plot:

@@ -15,16 +15,14 @@ from hypothesis import strategies as st
 from tl_toolkit.errors import InputError, LostWorkerError
 from tl_toolkit.experiments.run import inputs_of
 from tl_toolkit.experiments.run_folder import (
-    COMPARISON,
     MARKER,
-    RUN,
-    SEARCH,
     check_output,
     finish_output,
     partial_folder,
     shared_output,
     sole_writer,
 )
+from tl_toolkit.experiments.written_files import COMPARISON, RUN, SEARCH
 from tl_toolkit.files.manifest import MANIFEST, verify
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.strategies import NewHead

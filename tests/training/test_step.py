@@ -175,3 +175,65 @@ def test_prediction_follows_the_weights_as_they_are():
     model.get_layer("predictions").bias.assign_add([1.0, 0.0, -1.0])
     second, _ = predict(data)
     np.testing.assert_allclose(second - first, np.tile([1.0, 0.0, -1.0], (4, 1)), atol=1e-5)
+
+
+def mixed_pixels(count=6, seed=0):
+    """Images with two labels each, and unequal shares that add up to the examples' weights."""
+    random = np.random.default_rng(seed)
+    images, labels, _ = labelled_pixels(count, seed=seed)
+    pairs = np.stack([labels, (labels + 1 + np.arange(count) % 2) % 3], axis=1)
+    share = np.linspace(0.1, 0.9, count)
+    weights = np.stack([share, 1 - share], 1) * random.uniform(0.5, 2, (count, 1))
+    return images, pairs, weights.astype(np.float32)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_of_two_labels_is_that_of_each(smoothing):
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (9, 4)).astype(np.float32)
+    labels = random.integers(0, 4, (9, 2))
+    losses = cross_entropy(logits, labels, smoothing)
+    assert (losses.dtype, losses.shape) == (tf.float32, (9, 2))
+    for column in range(2):
+        expected = cross_entropy(logits, labels[:, column], smoothing)
+        np.testing.assert_allclose(losses[:, column], expected, rtol=1e-6)
+
+
+def test_a_mixed_batch_moves_a_head_by_the_gradient_of_its_soft_labels():
+    model = classifier(classes=3)
+    apply_plan(model, make_plan(model, NewHead(), "frozen"))
+    images, labels, weights = mixed_pixels()
+    features = keras.Model(model.input, model.get_layer("avg_pool").output)(images).numpy()
+    before = values(model)
+    kernel, bias = (before[f"predictions/{name}"] for name in ("kernel", "bias"))
+    logits = features @ kernel + bias
+    targets = np.zeros((6, 3))
+    for column in range(2):
+        targets[np.arange(6), labels[:, column]] += weights[:, column]
+    losses = -(targets * scipy.special.log_softmax(logits, axis=-1)).sum(axis=-1)
+
+    result = make_step(model, learning_rate=0.1)((images, labels, weights))
+
+    assert result.loss == pytest.approx(losses.mean(), rel=1e-5)
+    assert result.examples == 6
+    main = np.where(weights[:, 0] >= weights[:, 1], *labels.T)
+    assert result.correct == (logits.argmax(axis=-1) == main).sum()
+    error = (scipy.special.softmax(logits, axis=-1) * weights.sum(1, keepdims=True) - targets) / 6
+    np.testing.assert_allclose(
+        values(model)["predictions/kernel"], kernel - 0.1 * features.T @ error, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_two_labels_that_are_the_same_are_one():
+    batches = labelled_pixels(5), labelled_pixels(5)
+    images, labels, weights = batches[1]
+    twice = images, np.stack([labels, labels], 1), np.stack([0.25 * weights, 0.75 * weights], 1)
+    found = []
+    for batch in (batches[0], twice):
+        model = classifier()
+        apply_plan(model, make_plan(model, NewHead(), "frozen"))
+        result = make_step(model)(batch)
+        found.append([result.loss, result.correct, values(model)["predictions/kernel"]])
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    assert found[0][1] == found[1][1]
+    np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-6)

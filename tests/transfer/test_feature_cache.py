@@ -15,10 +15,10 @@ import pytest
 from tiny import BOTTLENECK, PIXELS, classifier
 
 from tl_toolkit.catalog import AUGMENTATIONS
-from tl_toolkit.data import pipeline
+from tl_toolkit.data import examples
 from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
+from tl_toolkit.data.examples import view_reader
 from tl_toolkit.data.open import open_images
-from tl_toolkit.data.pipeline import view_reader
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import Progress, Stage
 from tl_toolkit.transfer import feature_cache
@@ -366,12 +366,12 @@ def test_rows_that_were_read_do_not_count_as_memory(tmp_path):
 @pytest.mark.slow
 def test_network_and_views_are_traced_once_whatever_their_number(frozen, split, cache, monkeypatch):
     made, traced = [], []
-    engine, view = feature_cache.inference_engine, pipeline.augment_and_resize
+    engine, view = feature_cache.inference_engine, examples.augment_and_resize
     monkeypatch.setattr(
         feature_cache, "inference_engine", lambda model: made.append(1) or engine(model)
     )
     monkeypatch.setattr(
-        pipeline, "augment_and_resize", lambda *given: traced.append(1) or view(*given)
+        examples, "augment_and_resize", lambda *given: traced.append(1) or view(*given)
     )
     for _ in range(2):
         features_of(cache, frozen, split, PIXELS, PHOTO, views=3)

@@ -8,8 +8,8 @@ from tl_toolkit.transfer.rotation import Eigenvectors, LeadingDirections
 
 def correlated(examples, features, seed=0):
     random = np.random.default_rng(seed)
-    spread = random.normal(0, 1, (features, features)) * np.linspace(3, 0.1, features)
-    return random.normal(0, 1, (examples, features)) @ spread.T
+    mixing = random.normal(0, 1, (features, features)) * np.linspace(3, 0.1, features)
+    return random.normal(0, 1, (examples, features)) @ mixing.T
 
 
 def dense(rotation, features):

@@ -7,7 +7,21 @@ import math
 import tensorflow as tf
 
 from tl_toolkit.catalog import Augmentation, Preprocessing
+from tl_toolkit.data.colour import change_brightness, change_contrast
+from tl_toolkit.data.draws import (
+    ERASING,
+    LIGHT,
+    QUARTER_TURN,
+    RAND_AUGMENT,
+    VIEW,
+    between,
+    draw_key,
+    fold,
+)
+from tl_toolkit.data.erasing import erase_rectangle
+from tl_toolkit.data.geometry import quarter_turn, random_window
 from tl_toolkit.data.lazy_image import LazyImage, lazy_image_of
+from tl_toolkit.data.rand_augment import rand_augment
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_window
 
 
@@ -26,7 +40,7 @@ def augment_and_resize(
     image_id: tf.Tensor,
     view: tf.Tensor,
 ) -> tf.Tensor:
-    """Returns one random view of an image.
+    """Returns one random view of an image; mixing with another one comes after (`data/mixing.py`).
 
     Args:
         image: A `LazyImage`, or uint8[height, width, 3].
@@ -41,47 +55,40 @@ def augment_and_resize(
     """
     if augmentation is None:
         return resize_for_evaluation(image, preprocessing)
-    key = tf.constant([seed, 0x4155], tf.int64)
-    for number in (image_id, view):
-        # Cast, because an int32 of the same value folds to another key.
-        key = tf.random.experimental.stateless_fold_in(key, tf.cast(number, tf.int64))
+    key = draw_key(seed, VIEW, image_id, view)
     u = tf.unstack(tf.random.stateless_uniform([6], key))
     lazy_image = lazy_image_of(image)
-    height, width = lazy_image.sides()
-
-    def between(low: float, high: float, fraction: tf.Tensor) -> tf.Tensor:
-        return low + (high - low) * fraction
-
-    area = between(*augmentation.area, u[0])
-    narrowest, widest = augmentation.aspect_ratio
-    ratio = tf.exp(between(math.log(narrowest), math.log(widest), u[1]))
-    if augmentation.shift is None:
-        # Nominal sides from the image's own area, cut to what the image has.
-        side = tf.sqrt(area * height * width)
-        window_height = tf.minimum(side / tf.sqrt(ratio), height)
-        window_width = tf.minimum(side * tf.sqrt(ratio), width)
-        top, left = u[2] * (height - window_height), u[3] * (width - window_width)
-    else:
-        side = tf.minimum(height, width)
-        window_height = side * tf.sqrt(area / ratio)
-        window_width = side * tf.sqrt(area * ratio)
-        largest = augmentation.shift * side
-        top = (height - window_height) / 2 + between(-largest, largest, u[2])
-        left = (width - window_width) / 2 + between(-largest, largest, u[3])
+    window = random_window(augmentation, *lazy_image.sides(), u[:4])
     size, interpolation = preprocessing.image_size, preprocessing.interpolation
-    window = (top, left, window_height, window_width)
     if augmentation.resolution < 1:
         # Made small here, enlarged below: the window is then the whole small image.
         small = tf.cast(tf.round(size * between(augmentation.resolution, 1.0, u[5])), tf.int32)
         small_view = view_window(lazy_image, window, small, interpolation)
         whole = (0.0, 0.0, tf.cast(small, tf.float32), tf.cast(small, tf.float32))
-        view_pixels = resample_window(small_view, whole, size, interpolation)
+        pixels = resample_window(small_view, whole, size, interpolation)
     else:
-        view_pixels = view_window(lazy_image, window, size, interpolation)
+        pixels = view_window(lazy_image, window, size, interpolation)
     if augmentation.mirror:
-        view_pixels = tf.where(u[4] < 0.5, view_pixels[:, ::-1], view_pixels)
+        pixels = tf.where(u[4] < 0.5, pixels[:, ::-1], pixels)
     if augmentation.flip:
         # A draw of its own, so that the views of the other presets stay what they were.
         upside_down = tf.random.stateless_uniform([], key + 1) < 0.5
-        view_pixels = tf.where(upside_down, view_pixels[::-1], view_pixels)
-    return tf.clip_by_value(view_pixels, 0.0, 255.0)
+        pixels = tf.where(upside_down, pixels[::-1], pixels)
+    if augmentation.quarter_turns:
+        pixels = quarter_turn(pixels, tf.random.stateless_uniform([], fold(key, QUARTER_TURN)))
+    return _recoloured(tf.clip_by_value(pixels, 0.0, 255.0), augmentation, key)
+
+
+def _recoloured(pixels: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf.Tensor:
+    """What is done to a view once it is cut out, in the order of what light, camera and chance do to it."""
+    if augmentation.brightness or augmentation.contrast:
+        u = tf.random.stateless_uniform([2], fold(key, LIGHT), -1.0, 1.0)
+        pixels = change_brightness(pixels, 1 + augmentation.brightness * u[0])
+        pixels = change_contrast(pixels, 1 + augmentation.contrast * u[1])
+    if augmentation.operations:
+        pixels = rand_augment(
+            pixels, augmentation.operations, augmentation.magnitude, fold(key, RAND_AUGMENT)
+        )
+    if augmentation.erasing:
+        pixels = erase_rectangle(pixels, augmentation.erasing, fold(key, ERASING))
+    return pixels

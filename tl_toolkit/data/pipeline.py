@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import Augmentation, Preprocessing
-from tl_toolkit.data.augment import augment_and_resize, coarse_from
+from tl_toolkit.data.augment import coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decoded_cache import decoded_loader
+from tl_toolkit.data.examples import Example, example_reader
 from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
 from tl_toolkit.progress import SILENT, Progress
-
-Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the loss
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -140,13 +139,21 @@ def batch_positions(labels: np.ndarray, **batches: Any) -> Iterator[tuple[int, n
             yield epoch, share
 
 
-def training_signature(preprocessing: Preprocessing) -> tuple[tf.TensorSpec, ...]:
-    """Returns the types and shapes of a batch of `training_batches`, whatever its size."""
+def training_signature(
+    preprocessing: Preprocessing, mixed: bool = False
+) -> tuple[tf.TensorSpec, ...]:
+    """Returns the types and shapes of a batch of `training_batches`, whatever its size.
+
+    Args:
+        preprocessing: Gives the image size.
+        mixed: Whether an example is made of two images, and has two labels.
+    """
     side = preprocessing.image_size
+    labels = (None, 2) if mixed else (None,)
     return (
         tf.TensorSpec((None, side, side, 3), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
-        tf.TensorSpec((None,), tf.float32),
+        tf.TensorSpec(labels, tf.int64),
+        tf.TensorSpec(labels, tf.float32),
     )
 
 
@@ -171,7 +178,7 @@ def training_batches(
     Args:
         split: The examples.
         preprocessing: Gives the image size and the interpolation.
-        augmentation: See `augment_and_resize`.
+        augmentation: See `augment_and_resize`, and `mix_images` where it mixes.
         batch_size: The largest batch; see `batch_sizes`.
         epochs: Where the run ends.
         seed: Of the run.
@@ -186,7 +193,8 @@ def training_batches(
 
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
-        weights). The batches depend on the arguments alone. With replica shares an element is the share of one
+        weights). Where the augmentation mixes two images, labels and weights are [batch, 2]: each label's share of
+        the loss, times its image's weight. The batches depend on the arguments alone. With replica shares an element is the share of one
         replica, in their order; it may be empty.
     """
     # By the whole run's epochs: a resumed run sees the same pixels to the last bit.
@@ -195,11 +203,18 @@ def training_batches(
         load = decoded_loader(split.images, coarse, progress=progress)
     else:
         load = split.images.loader()
-    labels = tf.constant(split.labels)
-    ids = tf.constant(split.ids)
-    weights = tf.constant(example_weights(split, class_weights))
+    read_example = example_reader(
+        split,
+        preprocessing,
+        augmentation,
+        seed,
+        load=load,
+        weights=example_weights(split, class_weights),
+    )
+    mixes = augmentation is not None and augmentation.mixes
+    nothing = np.empty(0, np.int64)
 
-    def orders() -> Iterator[tuple[int, np.ndarray, list[int]]]:
+    def orders() -> Iterator[tuple[int, np.ndarray, list[int], np.ndarray]]:
         for epoch, shares in epoch_shares(
             split.labels,
             batch_size=batch_size,
@@ -211,67 +226,31 @@ def training_batches(
             replica_shares=replica_shares,
         ):
             if shares:
-                yield epoch, np.concatenate(shares), [len(share) for share in shares]
-
-    number = tf.TensorSpec([], tf.int64)
-
-    @tf.function(input_signature=[number, number], autograph=False)
-    def example(position: tf.Tensor, epoch: tf.Tensor) -> Example:
-        pixels = augment_and_resize(
-            load(position),
-            augmentation,
-            preprocessing,
-            seed,
-            ids[position],
-            epoch % (views or epochs),
-        )
-        return pixels, labels[position], weights[position]
+                # Of the whole epoch, whatever is left of it and whoever else takes part.
+                partners = epoch_order(split.labels, seed, epoch, balanced) if mixes else nothing
+                yield epoch, np.concatenate(shares), [len(share) for share in shares], partners
 
     @tf.autograph.experimental.do_not_convert
-    def batches_of_epoch(epoch: tf.Tensor, order: tf.Tensor, sizes: tf.Tensor) -> tf.data.Dataset:
+    def batches_of_epoch(
+        epoch: tf.Tensor, order: tf.Tensor, sizes: tf.Tensor, partners: tf.Tensor
+    ) -> tf.data.Dataset:
+        def example(position: tf.Tensor) -> Example:
+            return read_example(position, epoch, epoch % (views or epochs), partners)
+
         # All examples of the epoch in one parallel map, and only then in batches.
         return (
             tf.data.Dataset.from_tensor_slices(order)
-            .map(lambda position: example(position, epoch), PARALLEL_CALLS, deterministic=True)
+            .map(example, PARALLEL_CALLS, deterministic=True)
             .batch(tf.maximum(tf.reduce_max(sizes), 1))
             .rebatch(sizes)
             .take(tf.size(sizes, tf.int64))
         )
 
-    index_vector = tf.TensorSpec([None], tf.int64)
+    number, index_vector = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
     return without_autotuning(
         tf.data.Dataset.from_generator(
-            orders, output_signature=(number, index_vector, index_vector)
+            orders, output_signature=(number, index_vector, index_vector, index_vector)
         )
         .flat_map(batches_of_epoch)
         .prefetch(PREFETCHED)
     )
-
-
-def view_reader(
-    split: Split, preprocessing: Preprocessing, augmentation: Augmentation | None, seed: int
-) -> Callable[[np.ndarray, int, int], tf.data.Dataset]:
-    """Returns a function that reads any view of any of the images; traced once, however often it is called.
-
-    The function takes positions, int64[n], the number of the view, and a batch size, and returns a data set
-    of float32[batch, size, size, 3], 0-255, in the order of the positions.
-    """
-    load = split.images.loader()
-    ids = tf.constant(split.ids)
-    number = tf.TensorSpec([], tf.int64)
-
-    @tf.function(input_signature=[number, number], autograph=False)
-    def pixels(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
-        return augment_and_resize(
-            load(position), augmentation, preprocessing, seed, ids[position], view
-        )
-
-    def read(positions: np.ndarray, view: int, batch_size: int) -> tf.data.Dataset:
-        return without_autotuning(
-            tf.data.Dataset.from_tensor_slices((positions, np.full_like(positions, view)))
-            .map(pixels, PARALLEL_CALLS, deterministic=True)
-            .batch(batch_size)
-            .prefetch(PREFETCHED)
-        )
-
-    return read

@@ -103,12 +103,13 @@ def _streamed(
     experiment: Experiment, distribute: tf.distribute.Strategy, progress: Progress
 ) -> BatchSource:
     preprocessing, dataset = experiment.preprocessing, experiment.dataset
+    augmentation = experiment.augmentation
 
     def training(**batches: Any) -> tf.data.Dataset:
         return training_batches(
             dataset.train,
             preprocessing,
-            experiment.augmentation,
+            augmentation,
             views=experiment.hyperparameters.views,
             progress=progress,
             **batches,
@@ -122,7 +123,9 @@ def _streamed(
     is_shared = distribute.num_replicas_in_sync > 1
     return BatchSource(
         model=experiment.model,
-        signature=training_signature(preprocessing),
+        signature=training_signature(
+            preprocessing, mixed=augmentation is not None and augmentation.mixes
+        ),
         training=training,
         validation=validation,
         predict=_shared_predictor(experiment, distribute) if is_shared else experiment.predict,

@@ -20,8 +20,6 @@ from tl_toolkit.experiments.run import (
     write_run,
 )
 from tl_toolkit.experiments.run_folder import (
-    CHECKPOINTS,
-    COMPARISON,
     check_output,
     finish_output,
     partial_folder,
@@ -36,6 +34,7 @@ from tl_toolkit.experiments.strategy_result import (
     strategy_result,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
+from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON
 from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL

@@ -15,8 +15,8 @@ from tl_toolkit.catalog import ALL_BLOCKS, FEATURES, LOGITS, WeightSpec
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
-from tl_toolkit.experiments.run_folder import CHECKPOINTS
 from tl_toolkit.experiments.train_and_validate import TrainedModel
+from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import (
     SAVED_MODEL,

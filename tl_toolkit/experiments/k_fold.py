@@ -19,8 +19,6 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.run import inputs_of, seen_by_the_weights
 from tl_toolkit.experiments.run_folder import (
-    CHECKPOINTS,
-    CROSS_VALIDATION,
     check_output,
     default_folder,
     finish_output,
@@ -28,6 +26,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
+from tl_toolkit.experiments.written_files import CHECKPOINTS, CROSS_VALIDATION
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe

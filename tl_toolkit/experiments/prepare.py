@@ -94,6 +94,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
     with distribute.scope():
         plan = make_plan(network.model, recipe.strategy, hyperparameters.bn_mode)
         apply_plan(network.model, plan, hyperparameters.bn_momentum)
+    augmentation, of_mixing = _augmentation(recipe, dataset, plan)
     return Experiment(
         recipe=recipe,
         dataset=dataset,
@@ -102,9 +103,9 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         model=network.model,
         plan=plan,
         hyperparameters=hyperparameters,
-        augmentation=augmentation_named(recipe.augmentation or dataset.augmentation),
+        augmentation=augmentation,
         precision=choose_precision(recipe.precision),
-        notes=(*dataset.notes, *network.notes, *hyperparameters.notes),
+        notes=(*dataset.notes, *network.notes, *hyperparameters.notes, *of_mixing),
         traced=network.traced,
         positive=positive,
     )
@@ -116,6 +117,22 @@ def _check_threshold(recipe: Recipe, dataset: ImageDataset) -> None:
             f"`find` chooses a threshold by validation images, and there are none: set validation_fraction, or leave "
             f"`find` out. Received: {recipe.find}"
         )
+
+
+def _augmentation(
+    recipe: Recipe, dataset: ImageDataset, plan: FreezePlan
+) -> tuple[Augmentation | None, tuple[str, ...]]:
+    """Returns the preset, and what the user should know of it.
+
+    Images are mixed where all of the network is trained. Of frozen layers the features of single images are kept, and
+    a recipe gives the same result whether there is room for them or not.
+    """
+    name = recipe.augmentation or dataset.augmentation
+    augmentation = augmentation_named(name)
+    if augmentation is None or not augmentation.mixes or plan.cut is None:
+        return augmentation, ()
+    note = f"augmentation {name!r} mixes images (MixUp, CutMix) only where the whole network is trained: here not"
+    return augmentation.without_mixing(), (note,)
 
 
 def _network(recipe: Recipe, context: Context, classes: int) -> Network:

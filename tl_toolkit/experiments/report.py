@@ -15,6 +15,7 @@ from tl_toolkit.experiments.climb import Climb
 from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.tested import Tested
 from tl_toolkit.experiments.train_and_validate import TrainedModel
+from tl_toolkit.experiments.training_views import draw_contact_sheet
 from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
@@ -32,6 +33,7 @@ from tl_toolkit.report.plots import (
 from tl_toolkit.report.summary import write_summary
 
 TENSORFLOW_LOG = "tensorflow.log"
+CONTACT_SHEET = "contact_sheet.png"
 RELIABILITY, HELD_BACK, ROC = "reliability.png", "held_back.png", "roc.png"
 LADDER, LADDER_PLOT = "ladder.json", "ladder.png"
 # Of a training by steps, and of a head that was solved for.
@@ -109,7 +111,7 @@ def draw_plots(
     tested: Tested,
     folder: pathlib.Path,
 ) -> None:
-    """Draws how the training went, and of the test the confusion matrix and what probabilities are worth.
+    """Draws what training saw, how it went, and of the test the confusion matrix and what probabilities are worth.
 
     Args:
         trained: The model.
@@ -117,6 +119,7 @@ def draw_plots(
         folder: Of the run.
     """
     solved, history = trained.solved, trained.progress.history
+    draw_contact_sheet(trained.experiment, folder / CONTACT_SHEET)
     if solved is None:
         plot_training_curves(history, folder / TRAINING_CURVES)
     elif solved.path is not None:

@@ -21,8 +21,6 @@ from tl_toolkit.experiments.export import export, write_model_card
 from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.report import draw_plots, run_facts, write_report
 from tl_toolkit.experiments.run_folder import (
-    CHECKPOINTS,
-    RUN,
     check_output,
     default_folder,
     finish_output,
@@ -31,6 +29,7 @@ from tl_toolkit.experiments.run_folder import (
 )
 from tl_toolkit.experiments.tested import measure_test
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
+from tl_toolkit.experiments.written_files import CHECKPOINTS, RUN
 from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
@@ -84,8 +83,10 @@ def run(
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
     for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
-    `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two classes
-    `roc.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`, `model.keras` (to train on from; it ends in
+    `contact_sheet.png` (training images as they are and as training saw them, unless a head was solved for from
+    the images as they are), `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two
+    classes `roc.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`,
+    `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.

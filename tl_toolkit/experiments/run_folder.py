@@ -25,56 +25,18 @@ from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.left_behind import is_made_by_system
 from tl_toolkit.devices.process_group import LOST, ProcessGroup, explain_lost_workers
 from tl_toolkit.errors import InputError, is_disk_full
+from tl_toolkit.experiments.written_files import (
+    CHECKPOINTS,
+    RUN,
+    WRITTEN,
+)
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.files.manifest import MANIFEST, write_manifest
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.recipe import Recipe
 
 DEFAULT_PARENT = pathlib.Path("saved_models")
-CHECKPOINTS = "checkpoints"
 MARKER = "tl_toolkit.json"
-RUN, COMPARISON, SEARCH, CROSS_VALIDATION = "run", "comparison", "search", "cross-validation"
-# What each kind puts into its folder; whatever else is in there is the user's.
-WRITTEN = {
-    RUN: {
-        "blocks.png",
-        "confusion_matrix.png",
-        "held_back.png",
-        "history.csv",
-        "ladder.json",
-        "ladder.png",
-        "metrics.json",
-        "model.keras",
-        "out_of_fold.csv",
-        "plan.json",
-        "recipe.json",
-        "recipe.weights.json",
-        "regularisation_path.png",
-        "reliability.png",
-        "roc.png",
-        "saved_model",
-        "summary.md",
-        "tensorflow.log",
-        "test_answers.csv",
-        "training_curves.png",
-        "versions.json",
-        "weights.json",
-        CHECKPOINTS,
-    },
-    COMPARISON: {"best", "comparison.json", "comparison.png", CHECKPOINTS},
-    CROSS_VALIDATION: {"cross_validation.json", "out_of_fold.csv", "recipe.json", CHECKPOINTS},
-    SEARCH: {
-        "best_recipe.json",
-        "best_recipe.weights.json",
-        "parallel_coordinates.png",
-        "retrained",
-        "search.json",
-        "search_map.png",
-        "tensorboard",
-        "trials",
-        "trials.csv",
-    },
-}
 
 
 def default_folder(recipe: Recipe) -> pathlib.Path:

@@ -21,7 +21,7 @@ class StepResult:
 
     Attributes:
         loss_sum: Of the examples' weighted losses.
-        correct: Examples whose class the logits named.
+        correct: Examples whose class the logits named; of a mixed example, the class with the larger share.
         examples: How many there were.
         stop: Whether a process was asked to stop, by each of the reasons that it was told.
     """
@@ -72,7 +72,7 @@ class TrainingStep:
             images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, stop: tf.Tensor
         ) -> tf.Tensor:
             all_reduce = tf.distribute.get_replica_context().all_reduce
-            size = tf.size(labels)
+            size = tf.shape(labels)[0]
             examples = all_examples = tf.cast(size, tf.float64)
             if is_shared:
                 all_examples = all_reduce("SUM", examples)
@@ -85,7 +85,8 @@ class TrainingStep:
                 scaled_loss = optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled_loss, trained)
             optimizer.apply(all_reduce("SUM", gradients) if is_shared else gradients, trained)
-            correct = tf.math.count_nonzero((tf.argmax(logits, axis=-1) == labels)[:size])
+            right = tf.argmax(logits, axis=-1) == _main_labels(labels, weights)
+            correct = tf.math.count_nonzero(right[:size])
             figures = (tf.reduce_sum(losses), correct, examples)
             return tf.concat([[tf.cast(f, tf.float64) for f in figures], stop], axis=0)
 
@@ -110,7 +111,9 @@ class TrainingStep:
         """Trains on (images, labels, weights).
 
         Args:
-            batch: Each replica's share.
+            batch: Each replica's share: float32[batch, size, size, 3] or activations, int64[batch], float32[batch];
+                of examples that are mixed of two images, labels and weights are [batch, 2], and an example's loss
+                is the sum over its labels.
             stop: Reasons for which this process is asked to stop, told to all processes.
         """
         figures = self._step(tuple(batch), np.array(stop, np.float64)).numpy()
@@ -124,6 +127,13 @@ def _at_least_one(batch: Sequence[tf.Tensor], size: tf.Tensor) -> list[tf.Tensor
     return [tf.pad(part, [[0, missing], *[[0, 0]] * (len(part.shape) - 1)]) for part in batch]
 
 
+def _main_labels(labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns int64[batch], of examples with two labels that with the larger weight."""
+    if labels.shape.rank == 1:
+        return labels
+    return tf.gather(labels, tf.argmax(weights, axis=-1), batch_dims=1)
+
+
 def _distributed_signature(
     signature: Sequence[tf.TensorSpec], distribute: tf.distribute.Strategy
 ) -> tuple[tf.TypeSpec, ...]:
@@ -133,22 +143,24 @@ def _distributed_signature(
 
 
 def cross_entropy(logits: Any, labels: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """Cross-entropy of each example in float32 or better, with smoothed labels (Szegedy et al. 2016).
+    """Cross-entropy of each label in float32 or better, with smoothed labels (Szegedy et al. 2016).
 
     Args:
         logits: float[batch, classes].
-        labels: int64[batch].
+        labels: int64[batch], or int64[batch, 2] of examples that are mixed of two images.
         label_smoothing: Share of a label that is spread over all classes.
 
     Returns:
-        float32[batch]; float64 for logits in float64.
+        float32 of the labels' shape; float64 for logits in float64.
     """
-    logits = tf.convert_to_tensor(logits)
+    logits, labels = tf.convert_to_tensor(logits), tf.convert_to_tensor(labels)
     if logits.dtype != tf.float64:
         logits = tf.cast(logits, tf.float32)
     classes = logits.shape[-1]
     targets = tf.one_hot(labels, classes, dtype=logits.dtype)
     targets = targets * (1 - label_smoothing) + label_smoothing / classes
+    if labels.shape.rank == 2:
+        logits = tf.repeat(logits[:, None], labels.shape[1], axis=1)
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 

@@ -26,7 +26,8 @@ import tensorflow as tf
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.pipeline import steps_per_epoch, view_reader
+from tl_toolkit.data.examples import view_reader
+from tl_toolkit.data.pipeline import steps_per_epoch
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.files.atomic import write_json, written_aside
 from tl_toolkit.files.user_cache import cache_folder

@@ -17,14 +17,13 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.run import RunResult, inputs_of
 from tl_toolkit.experiments.run_folder import (
-    CHECKPOINTS,
-    SEARCH,
     check_output,
     finish_output,
     output_folder,
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.written_files import CHECKPOINTS, SEARCH
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.transfer.defaults import choose_hyperparameters

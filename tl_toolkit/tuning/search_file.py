@@ -14,7 +14,7 @@ from typing import Any
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.run_folder import CHECKPOINTS, SEARCH, WRITTEN
+from tl_toolkit.experiments.written_files import CHECKPOINTS, SEARCH, WRITTEN
 from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 from tl_toolkit.transfer.network import open_recipe_weights
 from tl_toolkit.tuning.space import Space

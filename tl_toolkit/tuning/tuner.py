@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from tl_toolkit.errors import InputError, is_disk_full
-from tl_toolkit.experiments.run_folder import CHECKPOINTS
+from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError

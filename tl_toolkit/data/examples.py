@@ -1,0 +1,99 @@
+"""One training example, or one view of an image, read by its position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Augmentation, Preprocessing
+from tl_toolkit.data.augment import augment_and_resize
+from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.draws import MIX, draw_key
+from tl_toolkit.data.lazy_image import LazyImage
+from tl_toolkit.data.mixing import draw_partner, mix_images
+from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
+
+Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # pixels, label, weight in the loss
+
+NUMBER, NUMBERS = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
+
+
+def example_reader(
+    split: Split,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    seed: int,
+    *,
+    load: Callable[[tf.Tensor], LazyImage],
+    weights: np.ndarray,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Example]:
+    """Returns a function that reads a training example; traced once, however often it is called.
+
+    The function takes an image's position, the epoch, the number of the view, int64[] each, and the positions of
+    all images of the epoch in their order, int64[n], of which one is mixed in where the augmentation mixes. It
+    returns float32[size, size, 3], 0-255, an int64 label and its float32 weight in the loss; of a mixed
+    example two labels and two weights, those of the image at the position first.
+
+    Args:
+        split: The examples.
+        preprocessing: Gives the size and the interpolation.
+        augmentation: The preset; None gives the evaluation view.
+        seed: Of the run.
+        load: From a position to the image.
+        weights: float32[len(split)], each image's weight in the loss.
+    """
+    ids, labels, weights = (tf.constant(of) for of in (split.ids, split.labels, weights))
+    mixes = augmentation is not None and augmentation.mixes
+
+    # Mixed, two views are read: by one function, which is traced once.
+    @tf.function(input_signature=[NUMBER, NUMBER], autograph=False)
+    def view_of(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
+        return augment_and_resize(
+            load(position), augmentation, preprocessing, seed, ids[position], view
+        )
+
+    @tf.function(input_signature=[NUMBER, NUMBER, NUMBER, NUMBERS], autograph=False)
+    def example(
+        position: tf.Tensor, epoch: tf.Tensor, view: tf.Tensor, partners: tf.Tensor
+    ) -> Example:
+        pixels = view_of(position, view)
+        if augmentation is None or not mixes:
+            return pixels, labels[position], weights[position]
+        key = draw_key(seed, MIX, ids[position], epoch)
+        partner = draw_partner(position, partners, key)
+        pixels, share = mix_images(pixels, view_of(partner, view), augmentation, key)
+        pair = tf.stack([position, partner])
+        shares = tf.stack([share, 1 - share])
+        return pixels, tf.gather(labels, pair), tf.gather(weights, pair) * shares
+
+    return example
+
+
+def view_reader(
+    split: Split, preprocessing: Preprocessing, augmentation: Augmentation | None, seed: int
+) -> Callable[[np.ndarray, int, int], tf.data.Dataset]:
+    """Returns a function that reads any view of any of the images; traced once, however often it is called.
+
+    The function takes positions, int64[n], the number of the view, and a batch size, and returns a data set
+    of float32[batch, size, size, 3], 0-255, in the order of the positions.
+    """
+    load = split.images.loader()
+    ids = tf.constant(split.ids)
+
+    @tf.function(input_signature=[NUMBER, NUMBER], autograph=False)
+    def pixels(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
+        return augment_and_resize(
+            load(position), augmentation, preprocessing, seed, ids[position], view
+        )
+
+    def read(positions: np.ndarray, view: int, batch_size: int) -> tf.data.Dataset:
+        return without_autotuning(
+            tf.data.Dataset.from_tensor_slices((positions, np.full_like(positions, view)))
+            .map(pixels, PARALLEL_CALLS, deterministic=True)
+            .batch(batch_size)
+            .prefetch(PREFETCHED)
+        )
+
+    return read

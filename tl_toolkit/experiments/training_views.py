@@ -1,0 +1,103 @@
+"""Which training images a run shows on its contact sheet, and how the network saw them."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import LBFGS
+from tl_toolkit.data.examples import example_reader
+from tl_toolkit.data.pipeline import epoch_order
+from tl_toolkit.data.resize import resize_for_evaluation
+from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.report.contact_sheet import SheetRow, plot_contact_sheet
+
+IMAGES, VIEWS = 8, 6  # at most
+
+
+def views_shown(experiment: Experiment) -> int:
+    """Returns how many augmented views of an image the sheet has: as many as training saw, up to `VIEWS`."""
+    hyperparameters = experiment.hyperparameters
+    if experiment.augmentation is None:
+        return 0
+    if experiment.recipe.solver == LBFGS:  # it sees the images as they are, and further views
+        return min((hyperparameters.views or 1) - 1, VIEWS)
+    return min(hyperparameters.views or hyperparameters.epochs, VIEWS)
+
+
+def draw_contact_sheet(experiment: Experiment, path: pathlib.Path) -> None:
+    """Draws training images as evaluation sees them, and as training saw them in its first epochs.
+
+    Nothing is drawn for a head that was solved for from the images as they are.
+
+    Args:
+        experiment: What was trained.
+        path: PNG file.
+    """
+    views, is_solved = views_shown(experiment), experiment.recipe.solver == LBFGS
+    if is_solved and not views:
+        return
+    positions = choose_images(experiment.dataset.train.labels, experiment.recipe.seed)
+    rows = sheet_rows(experiment, positions, views)
+    columns = [f"{'view' if is_solved else 'epoch'} {number + 1}" for number in range(views)]
+    name = experiment.recipe.augmentation or experiment.dataset.augmentation
+    title = f"Training images at {experiment.preprocessing.image_size} px, augmentation “{name}”"
+    plot_contact_sheet(rows, ["evaluation", *columns], title, path)
+
+
+def choose_images(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the positions of up to `IMAGES` images, sorted by class: of as many classes as there are.
+
+    Args:
+        labels: int64[n].
+        seed: Of the run.
+    """
+    rng = np.random.default_rng((seed, 0x4353))
+    shuffled = rng.permutation(len(labels))
+    # By how many of its class come before an image: the first of every class, then the second.
+    turn = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels[shuffled] == label)
+        turn[of_class] = np.arange(len(of_class))
+    chosen = shuffled[np.argsort(turn, kind="stable")][:IMAGES]
+    return chosen[np.argsort(labels[chosen], kind="stable")]
+
+
+def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> list[SheetRow]:
+    """Returns a row an image: the evaluation view, and the examples of so many epochs, mixed ones included."""
+    recipe, train, names = (
+        experiment.recipe,
+        experiment.dataset.train,
+        experiment.dataset.class_names,
+    )
+    load, preprocessing = train.images.loader(), experiment.preprocessing
+    read = example_reader(
+        train,
+        preprocessing,
+        experiment.augmentation,
+        recipe.seed,
+        load=load,
+        weights=np.ones(len(train), np.float32),
+    )
+    orders = [
+        tf.constant(
+            epoch_order(train.labels, recipe.seed, epoch, recipe.class_balance == "sampling")
+        )
+        for epoch in range(views)
+    ]
+    rows = []
+    for position in positions:
+        images = [resize_for_evaluation(load(tf.constant(position)), preprocessing)]
+        captions: list[list[tuple[float, str]]] = [[]]
+        for epoch, order in enumerate(orders):
+            pixels, labels, shares = read(tf.constant(position), epoch, epoch, order)
+            images.append(pixels)
+            captions.append([])
+            if labels.shape.rank == 1:
+                of_labels = zip(shares.numpy(), labels.numpy(), strict=True)
+                captions[-1] = [(float(share), names[label]) for share, label in of_labels]
+        pixels = np.rint(np.stack(images)).astype(np.uint8)
+        rows.append(SheetRow(names[train.labels[position]], pixels, captions))
+    return rows

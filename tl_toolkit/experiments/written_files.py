@@ -1,0 +1,46 @@
+"""The files that each kind of output folder holds."""
+
+CHECKPOINTS = "checkpoints"
+RUN, COMPARISON, SEARCH, CROSS_VALIDATION = "run", "comparison", "search", "cross-validation"
+# What each kind puts into its folder; whatever else is in there is the user's.
+WRITTEN = {
+    RUN: {
+        "blocks.png",
+        "confusion_matrix.png",
+        "contact_sheet.png",
+        "held_back.png",
+        "history.csv",
+        "ladder.json",
+        "ladder.png",
+        "metrics.json",
+        "model.keras",
+        "out_of_fold.csv",
+        "plan.json",
+        "recipe.json",
+        "recipe.weights.json",
+        "regularisation_path.png",
+        "reliability.png",
+        "roc.png",
+        "saved_model",
+        "summary.md",
+        "tensorflow.log",
+        "test_answers.csv",
+        "training_curves.png",
+        "versions.json",
+        "weights.json",
+        CHECKPOINTS,
+    },
+    COMPARISON: {"best", "comparison.json", "comparison.png", CHECKPOINTS},
+    CROSS_VALIDATION: {"cross_validation.json", "out_of_fold.csv", "recipe.json", CHECKPOINTS},
+    SEARCH: {
+        "best_recipe.json",
+        "best_recipe.weights.json",
+        "parallel_coordinates.png",
+        "retrained",
+        "search.json",
+        "search_map.png",
+        "tensorboard",
+        "trials",
+        "trials.csv",
+    },
+}
