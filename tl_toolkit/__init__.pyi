@@ -4,9 +4,11 @@ from .cli.terminal import terminal as terminal
 from .data.dataset import ImageDataset as ImageDataset
 from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
+from .experiments.batch_norm_report import batch_norm_report as batch_norm_report
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
 from .experiments.compare import comparison_recipes as comparison_recipes
+from .experiments.recompute_batch_norm import recompute_batch_norm as recompute_batch_norm
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier
@@ -17,6 +19,7 @@ from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress
 from .recipe import Recipe as Recipe
+from .report.batch_norm_page import BatchNormReport as BatchNormReport
 from .strategies import FromScratch as FromScratch
 from .strategies import FullFineTune as FullFineTune
 from .strategies import LastLayers as LastLayers

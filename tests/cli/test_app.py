@@ -58,6 +58,7 @@ def test_every_command_is_in_the_help(command):
         "compare",
         "predict",
         "evaluate",
+        "batch-norm",
         "verify",
         "models",
         "weights",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tyro
 
 from tl_toolkit.cli import (
+    batch_norm,
     compare,
     evaluate,
     launch,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
+    "batch-norm": batch_norm.batch_norm,
     "verify": verify.verify,
     "models": models.models,
     "weights": weights.weights,

@@ -15,6 +15,7 @@ from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.batch_norm_of_run import batch_norm_of_run
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.export import export, write_model_card
@@ -145,7 +146,8 @@ def write_run(
     test = classification_metrics(logits, labels, dataset.class_names)
     seen_before = seen_by_the_weights(experiment.recipe)
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
-    notes = (*experiment.notes, *caveats(test, seen_test_images))
+    of_batch_norm, notes_on_it = batch_norm_of_run(trained, progress)
+    notes = (*experiment.notes, *notes_on_it, *caveats(test, seen_test_images))
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
@@ -157,6 +159,7 @@ def write_run(
         difference = check.result()
     facts = {
         **run_facts(trained),
+        **of_batch_norm,
         **served,
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
