@@ -8,6 +8,8 @@ from .experiments.batch_norm_report import batch_norm_report as batch_norm_repor
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
 from .experiments.compare import comparison_recipes as comparison_recipes
+from .experiments.find_learning_rate import LearningRates as LearningRates
+from .experiments.find_learning_rate import find_learning_rate as find_learning_rate
 from .experiments.recompute_batch_norm import recompute_batch_norm as recompute_batch_norm
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
