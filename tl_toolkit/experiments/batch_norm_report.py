@@ -210,8 +210,8 @@ def _numbers(
         return lambda labels: labels
     if not set(given) <= set(known):
         return None
-    numbers = np.array([known.index(name) for name in given])
-    return lambda labels: numbers[labels]
+    class_numbers = np.array([known.index(name) for name in given])
+    return lambda labels: class_numbers[labels]
 
 
 def _effect(
@@ -223,11 +223,11 @@ def _effect(
     if number is None or len(known) < len(labels):
         return None
     moving, batch = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
-    numbers = number(np.concatenate(known))
-    if moving.ndim != 2 or moving.shape[1] < 2 or numbers.max() >= moving.shape[1]:
+    class_numbers = number(np.concatenate(known))
+    if moving.ndim != 2 or moving.shape[1] < 2 or class_numbers.max() >= moving.shape[1]:
         return None
     (top1, log_loss), (batch_top1, batch_log_loss) = (
-        _top1_and_log_loss(values, numbers) for values in (moving, batch)
+        _top1_and_log_loss(values, class_numbers) for values in (moving, batch)
     )
     return BatchStatisticsEffect(top1, batch_top1, log_loss, batch_log_loss)
 

@@ -8,16 +8,8 @@ from tl_toolkit.catalog import ADAPT
 from tl_toolkit.progress import Table
 from tl_toolkit.report.batch_norm_causes import FIXED, INHERITED, WHAT_HELPS
 
-COLUMNS = (
-    "layer",
-    "mode",
-    "channels",
-    "mean: median gap",
-    "worst",
-    "log variance: median gap",
-    "worst",
-    "finding",
-)
+# Short, so that names of layers are whole in a terminal of 80 columns.
+COLUMNS = ("layer", "mode", "mean", "worst", "var", "worst", "finding")
 HEALTHY = "fits"
 MOST_NAMES = 4  # layers that a sentence names
 
@@ -167,8 +159,8 @@ class BatchNormReport:
 
     def _caption(self) -> str:
         return (
-            f"On {self.images} images. A gap of the mean is in standard deviations of the data; one of the variance is "
-            "|log(moving / data)|."
+            f"Gaps on {self.images} images, of the median and of the worst channel: means in standard deviations of the "
+            "data, variances as |log(moving / data)|."
         )
 
     def __str__(self) -> str:
@@ -189,7 +181,6 @@ def _cells(row: LayerGap) -> tuple[str, ...]:
     return (
         row.layer,
         row.mode,
-        str(row.channels),
         f"{row.mean_gap:.2f}",
         f"{row.worst_mean_gap:.2f}",
         f"{row.variance_gap:.2f}",
