@@ -4,12 +4,16 @@ from .cli.terminal import terminal as terminal
 from .data.dataset import ImageDataset as ImageDataset
 from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
+from .experiments.batch_norm_report import batch_norm_report as batch_norm_report
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
+from .experiments.find_learning_rate import LearningRates as LearningRates
+from .experiments.find_learning_rate import find_learning_rate as find_learning_rate
 from .experiments.k_fold import CrossValidation as CrossValidation
 from .experiments.k_fold import cross_validate as cross_validate
 from .experiments.paired_runs import paired_test as paired_test
 from .experiments.recipes_to_compare import comparison_recipes as comparison_recipes
+from .experiments.recompute_batch_norm import recompute_batch_norm as recompute_batch_norm
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier
@@ -20,6 +24,7 @@ from .models.batch_norm import BatchNormalization as BatchNormalization
 from .models.deep_graph import load_model as load_model
 from .progress import Progress as Progress
 from .recipe import Recipe as Recipe
+from .report.batch_norm_page import BatchNormReport as BatchNormReport
 from .report.paired_test import PairedTest as PairedTest
 from .strategies import Auto as Auto
 from .strategies import FromScratch as FromScratch

@@ -60,6 +60,8 @@ def test_every_command_is_in_the_help(command):
         "predict",
         "evaluate",
         "paired",
+        "batch-norm",
+        "find-learning-rate",
         "verify",
         "models",
         "weights",
@@ -73,7 +75,7 @@ def test_the_help_names_defaults_and_not_that_there_are_none(command, name):
     code, out, _ = command(name, "--help")
     words = " ".join(out.replace("│", " ").split())
     assert (code, "default: None" in words) == (0, False)
-    if name in ("train", "search", "cross-validate"):
+    if name in ("train", "search", "cross-validate", "find-learning-rate"):
         for default in ("0.2", "error", "auto", "True"):
             assert f"(default: {default})" in words
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 import tyro
 
 from tl_toolkit.cli import (
+    batch_norm,
     compare,
     cross_validate,
     evaluate,
+    find_learning_rate,
     launch,
     models,
     paired,
@@ -33,6 +35,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
     "paired": paired.paired,
+    "batch-norm": batch_norm.batch_norm,
+    "find-learning-rate": find_learning_rate.find_learning_rate,
     "verify": verify.verify,
     "models": models.models,
     "weights": weights.weights,

@@ -15,6 +15,7 @@ from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.batch_norm_of_run import batch_norm_of_run
 from tl_toolkit.experiments.climb import Climb, climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.export import export, write_model_card
@@ -151,7 +152,8 @@ def write_run(
         tested = measure_test(trained)
     seen_before = seen_by_the_weights(experiment.recipe)
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
-    notes = (*experiment.notes, *caveats(tested.metrics, seen_test_images))
+    of_batch_norm, notes_on_it = batch_norm_of_run(trained, progress)
+    notes = (*experiment.notes, *notes_on_it, *caveats(tested.metrics, seen_test_images))
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
@@ -163,6 +165,7 @@ def write_run(
         difference = check.result()
     facts = {
         **run_facts(trained),
+        **of_batch_norm,
         **served,
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_fo
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.manifest import check_file
 
 SAVED_MODEL = "saved_model"  # folder in a run's
 CARD = pathlib.PurePath("assets.extra", "model_card.json")
@@ -53,6 +55,19 @@ def export_saved_model(
 def write_card(folder: pathlib.Path, class_names: Sequence[str], card: dict[str, Any]) -> None:
     """Writes facts about a SavedModel, plain JSON values, into its `assets.extra/`."""
     write_json(folder / CARD, {**card, "class_names": list(class_names)})
+
+
+def class_names_on_card(folder: pathlib.Path) -> tuple[str, ...] | None:
+    """Returns the classes of a SavedModel in the order of its logits; None where there is no card.
+
+    Raises:
+        InputError: The card is not as it was written.
+    """
+    card = folder / CARD
+    if not card.is_file():
+        return None
+    check_file(card, folder)
+    return tuple(json.loads(card.read_bytes())["class_names"])
 
 
 class SavedModelCheck:

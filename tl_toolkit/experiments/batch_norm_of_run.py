@@ -1,0 +1,37 @@
+"""How well the moving statistics that a training left behind fit its images, for the run's report."""
+
+from __future__ import annotations
+
+from tl_toolkit.catalog import ADAPT
+from tl_toolkit.experiments.batch_norm_report import batch_norm_report
+from tl_toolkit.experiments.train_and_validate import TrainedModel
+from tl_toolkit.progress import SILENT, Progress
+
+IMAGES = 64  # they cost a pass of evaluation and one as in training, at the end of every such run
+
+
+def batch_norm_of_run(
+    trained: TrainedModel, progress: Progress = SILENT
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Measures a training whose batch normalisation adapted, on its training images without augmentation.
+
+    Args:
+        trained: The model.
+        progress: Shows what is done.
+
+    Returns:
+        A fact for the summary, and notes where the gap is serious; nothing where no statistics moved in training.
+    """
+    experiment, training = trained.experiment, trained.progress
+    if ADAPT not in experiment.plan.bn_modes.values() or len(experiment.dataset.train) < 2:
+        return {}, ()
+    epochs = len(training.history) if training.best_epoch is None else training.best_epoch + 1
+    report = batch_norm_report(
+        experiment.model,
+        experiment.dataset,
+        images=IMAGES,
+        steps=epochs * experiment.hyperparameters.steps_per_epoch,
+        batch_size=experiment.hyperparameters.smallest_batch,
+        progress=progress,
+    )
+    return {"batch normalisation": report.fact()}, report.notes()
