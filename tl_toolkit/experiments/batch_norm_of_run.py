@@ -7,7 +7,8 @@ from tl_toolkit.experiments.batch_norm_report import batch_norm_report
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.progress import SILENT, Progress
 
-IMAGES = 64  # they cost a pass of evaluation and one as in training, at the end of every such run
+# They cost a pass of evaluation and one as in training, both traced anew: after a shorter training that would be felt.
+IMAGES, LEAST_SECONDS = 64, 60.0
 
 
 def batch_norm_of_run(
@@ -20,10 +21,12 @@ def batch_norm_of_run(
         progress: Shows what is done.
 
     Returns:
-        A fact for the summary, and notes where the gap is serious; nothing where no statistics moved in training.
+        A fact for the summary, and notes where the gap is serious; nothing where no statistics moved, or the training
+        took less than a minute.
     """
     experiment, training = trained.experiment, trained.progress
-    if ADAPT not in experiment.plan.bn_modes.values() or len(experiment.dataset.train) < 2:
+    adapts = ADAPT in experiment.plan.bn_modes.values() and len(experiment.dataset.train) > 1
+    if not adapts or training.seconds < LEAST_SECONDS:
         return {}, ()
     epochs = len(training.history) if training.best_epoch is None else training.best_epoch + 1
     report = batch_norm_report(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tl_toolkit.catalog import ADAPT
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.pipeline import class_weights, example_weights
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -18,6 +19,7 @@ from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.experiments.recompute_batch_norm import recompute_batch_norm
 from tl_toolkit.models.head import head_input, new_head
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.training.step import make_predictor
@@ -66,9 +68,20 @@ def start_from_solved_head(
 ) -> tuple[str, ...]:
     """Gives a model that is about to be fine-tuned the head that is best before it ("LP-FT", Kumar et al. 2022).
 
+    Where batch normalisations adapt, training normalises by its batches from the first step on, and a head for features
+    by the old statistics would not fit what it then sees: they are recomputed from the training images first.
+
     Returns:
         What the user should know: that there was no room for the features, and the head starts at 0.
     """
+    if ADAPT in experiment.plan.bn_modes.values():
+        moved = recompute_batch_norm(
+            experiment.model, experiment.dataset, fixed="skip", progress=context.progress
+        )
+        layers = [experiment.model.get_layer(row.layer) for row in moved]
+        processes.broadcast_variables(
+            [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+        )
     try:
         with features_of_head(experiment, context, processes, views=1) as (rows, _):
             _solve(experiment, context, processes, rows)
