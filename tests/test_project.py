@@ -17,7 +17,12 @@ from tl_toolkit.cli.app import main
 
 ROOT = pathlib.Path(__file__).parents[1]
 TOOLS = pathlib.Path(sys.executable).parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/several_devices.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/choosing_and_checking.md",
+    "docs/several_devices.md",
+)
 
 # Names that said little to a stranger; each has a better one now.
 OLD_NAMES = {
