@@ -15,6 +15,7 @@ from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.experiments.identity import package_versions
+from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.files.atomic import write_json, write_text, written_aside
 from tl_toolkit.models.head import blocks_of_features
@@ -28,6 +29,7 @@ from tl_toolkit.report.plots import (
     plot_training_curves,
 )
 from tl_toolkit.report.summary import write_summary
+from tl_toolkit.transfer.updates import rates_by_stage
 
 TENSORFLOW_LOG = "tensorflow.log"
 RELIABILITY = "reliability.png"
@@ -56,6 +58,7 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
         "licence of the images": experiment.dataset.licence,
         "images": f"{preprocessing.image_size} px, {preprocessing.channel_order}, {_views(trained)}",
         "training": f"{_training(trained)}; {progress.seconds:.1f} s",
+        **({"updates": updates} if (updates := describe_updates(experiment)) else {}),
         "precision": experiment.precision,
         "devices": trained.devices,
         "weights kept": _kept(trained),
@@ -73,6 +76,27 @@ def _views(trained: TrainedModel) -> str:
     if not augmented or experiment.augmentation is None:
         return "not augmented"
     return f"as they are and in {augmented} more views, augmentation {augmentation!r}"
+
+
+def describe_updates(experiment: Experiment) -> str:
+    """Returns in words what is not usual of the weights' updates, such as rates by stage; "" where all is."""
+    hyperparameters, said = experiment.hyperparameters, []
+    rates = rates_by_stage(experiment.updates)
+    if any(pair != (1, 1) for pair in rates.values()):
+        of_stages = [
+            f"{stage} {low:.3g}" + (f"–{high:.3g}" if low < high else "")
+            for stage, (low, high) in rates.items()
+        ]
+        said.append(f"fractions of the learning rate: {', '.join(of_stages)}")
+    if hyperparameters.l2_sp is not None:
+        said.append(f"L2-SP {hyperparameters.l2_sp:g} in place of the backbone's weight decay")
+    if hyperparameters.ema is not None:
+        said.append(f"moving average of the weights, decay {hyperparameters.ema:g}")
+    if hyperparameters.unfreeze_epochs is not None:
+        said.append(
+            f"one more stage every {hyperparameters.unfreeze_epochs} epochs, from the head down"
+        )
+    return "; ".join(said)
 
 
 def _training(trained: TrainedModel) -> str:
