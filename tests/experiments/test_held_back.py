@@ -110,7 +110,7 @@ def test_stages_are_described_by_their_rates(recipe):
     usual = recipe.replace(**dict.fromkeys(HELD))
     assert describe_updates(prepare(usual)) == ""
     gradual = usual.replace(strategy=tl.FullFineTune(), unfreeze_epochs=1, epochs=4)
-    assert describe_updates(prepare(gradual)) == "one more stage every 1 epochs, from the head down"
+    assert describe_updates(prepare(gradual)) == "one more stage every epoch, from the head down"
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Every trained variable is changed by one rule: its rate, its decay, and when it begins."""
 
+import types
+
 import hypothesis
 import hypothesis.strategies as st
 import pytest
@@ -187,3 +189,19 @@ def test_each_trained_variable_has_one_rate_which_is_named_or_follows_from_its_d
 )
 def test_what_every_optimizer_does(update, usual):
     assert update.is_usual == usual
+
+
+def test_a_trained_variable_that_no_rule_covers_or_two_do_is_an_error(deeper):
+    def like(layers, trained):
+        return types.SimpleNamespace(
+            layers=layers, trainable_variables=trained, get_layer=deeper.get_layer
+        )
+
+    trained = deeper.trainable_variables
+    plan_updates(like(deeper.layers, trained), hyperparameters())
+    without = [layer for layer in deeper.layers if layer.name != "conv1_conv"]
+    with pytest.raises(RuntimeError, match=r"updated once: \['conv1_conv/kernel'\]"):
+        plan_updates(like(without, trained), hyperparameters())
+    twice = [deeper.get_layer("conv1_conv"), *deeper.layers]
+    with pytest.raises(RuntimeError, match="Two trained variables are called 'conv1_conv/kernel'"):
+        plan_updates(like(twice, trained), hyperparameters())

@@ -93,9 +93,9 @@ def describe_updates(experiment: Experiment) -> str:
     if hyperparameters.ema is not None:
         said.append(f"moving average of the weights, decay {hyperparameters.ema:g}")
     if hyperparameters.unfreeze_epochs is not None:
-        said.append(
-            f"one more stage every {hyperparameters.unfreeze_epochs} epochs, from the head down"
-        )
+        epochs = hyperparameters.unfreeze_epochs
+        every = "epoch" if epochs == 1 else f"{epochs} epochs"
+        said.append(f"one more stage every {every}, from the head down")
     return "; ".join(said)
 
 

@@ -24,7 +24,7 @@ class Update:
     Attributes:
         group: Its block, such as `"conv3_block1"`, or `"stem"` or `"head"`.
         rate: Of the learning rate.
-        first_step: Steps before it, the variable stays as it is.
+        first_step: In the optimizer's steps before it, counted from 0, the variable stays as it is.
         weight_decay: Strength of the decay towards 0.
         l2_sp: Strength of the decay towards the value that it had before the first step.
     """
