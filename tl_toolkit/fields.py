@@ -109,15 +109,15 @@ def named_numbers(name: str, values: Any, bounds: Between) -> tuple[tuple[str, f
         return None
     try:
         pairs = list(values.items() if isinstance(values, Mapping) else values)
-        numbers = dict(pairs)
+        by_name = dict(pairs)
     except (TypeError, ValueError) as error:
         raise InputError(f"`{name}` must be numbers by name. Received: {values!r}") from error
-    if len(numbers) < len(pairs):
+    if len(by_name) < len(pairs):
         raise InputError(f"`{name}` must name each once. Received: {values!r}")
-    for key, number in numbers.items():
+    for key, number in by_name.items():
         check_value(f"a name in {name}", key, str)
         check_value(f"{name}[{key!r}]", number, Annotated[float, bounds])
-    return tuple(sorted(numbers.items())) or None
+    return tuple(sorted(by_name.items())) or None
 
 
 def plain_type(annotation: Any) -> Any:
