@@ -58,6 +58,10 @@ def over_0(most=1e6):
     return st.floats(0, most, exclude_min=True)
 
 
+FINE_TUNINGS = st.one_of(
+    st.builds(FullFineTune, bn_mode=st.sampled_from((None, "affine"))),
+    st.builds(LastLayers),
+)
 TRANSFERS = st.one_of(
     st.builds(
         FullFineTune,
@@ -103,6 +107,8 @@ OTHER_FIELDS = {
     "optimizer": optional(st.sampled_from(get_args(Optimizer))),
     "learning_rate": optional(over_0()),
     "weight_decay": optional(st.floats(0, 1e6)),
+    "layer_rates": optional(st.dictionaries(st.text(), over_0(), max_size=3)),
+    "ema": optional(st.floats(0.1, 0.9999)),
     "batch_size": COUNTS,
     "epochs": COUNTS,
     "label_smoothing": st.floats(0, 1, exclude_max=True),
@@ -111,11 +117,18 @@ OTHER_FIELDS = {
     "find": optional(st.floats(0, 1, exclude_min=True)),
     "seed": st.integers(0),
 }
+# What holds back a backbone that is fine-tuned, and is refused elsewhere.
+HELD_BACK = {
+    "layer_decay": optional(st.floats(0.1, 1)),
+    "l2_sp": optional(over_0()),
+    "unfreeze_epochs": COUNTS,
+}
 BACKBONES = st.sampled_from(sorted(BLOCK_COUNTS))
 RECIPES = st.one_of(
     st.builds(
         Recipe, strategy=TRANSFERS, weights=st.text(), backbone=optional(BACKBONES), **OTHER_FIELDS
     ),
+    st.builds(Recipe, strategy=FINE_TUNINGS, weights=st.text(), **OTHER_FIELDS, **HELD_BACK),
     st.builds(Recipe, strategy=st.builds(FromScratch), backbone=BACKBONES, **OTHER_FIELDS),
 )
 
@@ -124,11 +137,12 @@ RECIPES = st.one_of(
 def test_every_recipe_comes_back_from_json_as_it_was(recipe):
     text = json.dumps(recipe.to_json())
     assert Recipe.from_json(json.loads(text)) == recipe
+    assert hash(Recipe.from_json(json.loads(text))) == hash(recipe)
     assert set(json.loads(text)) == {field.name for field in dataclasses.fields(Recipe)}
 
 
 def test_the_round_trip_covers_every_field_and_every_strategy():
-    fields = {*OTHER_FIELDS, "strategy", "weights", "backbone"}
+    fields = {*OTHER_FIELDS, *HELD_BACK, "strategy", "weights", "backbone"}
     assert fields == {field.name for field in dataclasses.fields(Recipe)}
     assert set(STRATEGIES) == {"full_fine_tune", "last_layers", "new_head", "from_scratch", "auto"}
     assert SCRATCH.to_json()["strategy"] == {"name": "from_scratch"}
@@ -358,3 +372,79 @@ def test_importing_loads_no_tensorflow(name):
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
     ).stdout
     assert printed == "[]\n"
+
+
+def test_rates_by_name_are_numbers_in_json_and_compare_whatever_their_order():
+    one = PROBE.replace(layer_rates={"head": 1, "conv2": 0.1})
+    assert one == PROBE.replace(layer_rates={"conv2": 0.1, "head": 1})
+    assert one == PROBE.replace(layer_rates=[("head", 1), ("conv2", 0.1)])
+    assert one.layer_rates == (("conv2", 0.1), ("head", 1))
+    assert json.loads(json.dumps(one.to_json()))["layer_rates"] == {"conv2": 0.1, "head": 1}
+    assert one.replace(seed=1).layer_rates == one.layer_rates
+    assert PROBE.replace(layer_rates={}) == PROBE
+
+
+def test_a_recipe_of_an_earlier_version_holds_nothing_back():
+    values = {
+        k: v for k, v in PROBE.to_json().items() if k not in (*HELD_BACK, "layer_rates", "ema")
+    }
+    assert Recipe.from_json(values) == PROBE
+    assert [getattr(PROBE, name) for name in (*HELD_BACK, "layer_rates", "ema")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layer_decay": 0}, r"`layer_decay` must be over 0 and at most 1\. Received: 0"),
+        ({"layer_decay": 1.1}, r"over 0 and at most 1"),
+        ({"layer_rates": {"head": 0}}, r"`layer_rates\['head'\]` must be over 0\. Received: 0"),
+        ({"layer_rates": {"head": float("nan")}}, r"a finite number"),
+        ({"layer_rates": {"head": True}}, r"a finite number"),
+        ({"layer_rates": {1: 0.5}}, r"`a name in layer_rates` must be text\. Received: 1"),
+        ({"layer_rates": "head=1"}, r"`layer_rates` must be numbers by name\. Received: 'head=1'"),
+        ({"layer_rates": 0.5}, r"must be numbers by name"),
+        ({"layer_rates": [("head", 1), ("head", 2)]}, r"must name each once"),
+        ({"l2_sp": 0}, r"`l2_sp` must be over 0"),
+        ({"ema": 1}, r"`ema` must be over 0 and under 1"),
+        ({"ema": 0}, r"`ema` must be over 0 and under 1"),
+        ({"unfreeze_epochs": 0}, r"`unfreeze_epochs` must be at least 1"),
+    ],
+)
+def test_what_holds_nothing_back_is_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        PROBE.replace(strategy=FullFineTune(), **fields)
+
+
+@pytest.mark.parametrize("name", ["layer_decay", "l2_sp", "unfreeze_epochs"])
+def test_a_new_head_alone_has_nothing_that_could_be_held_back(name):
+    with pytest.raises(InputError, match=f"`{name}` must be left out.*the head alone, at one rate"):
+        PROBE.replace(**{name: 1})
+
+
+@pytest.mark.parametrize("name", ["l2_sp", "unfreeze_epochs"])
+def test_from_scratch_there_is_nothing_worth_keeping(name):
+    with pytest.raises(
+        InputError, match=f"`{name}` must be left out.*'from_scratch' has no weights"
+    ):
+        SCRATCH.replace(**{name: 1})
+    assert SCRATCH.replace(layer_decay=0.5, ema=0.9).layer_decay == 0.5
+
+
+@pytest.mark.parametrize("strategy", [FullFineTune, LastLayers])
+def test_statistics_of_what_is_not_trained_yet_must_not_follow(strategy):
+    with pytest.raises(
+        InputError, match=r"bn_mode='adapt' would move the statistics.*use 'affine'"
+    ):
+        PROBE.replace(strategy=strategy(bn_mode="adapt"), unfreeze_epochs=1)
+    for mode in (None, "affine", "frozen"):
+        PROBE.replace(strategy=strategy(bn_mode=mode), unfreeze_epochs=1)
+
+
+@pytest.mark.parametrize("fields", [{"ema": 0.9}, {"layer_rates": {"head": 2}}])
+def test_what_only_steps_have_makes_a_new_head_be_trained_by_steps(fields):
+    assert PROBE.solver == "lbfgs"
+    assert PROBE.replace(**fields).solver == "gradient"
+    with pytest.raises(
+        InputError, match=r"is for training by steps, and solver='lbfgs' takes none"
+    ):
+        PROBE.replace(strategy=NewHead(solver="lbfgs"), **fields)

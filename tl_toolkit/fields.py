@@ -11,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from tl_toolkit.errors import InputError, unknown_name
@@ -92,6 +92,32 @@ def check_value(name: str, value: Any, annotation: Any) -> None:
     for bound in bounds:
         if isinstance(bound, Between) and not bound.holds(value):
             raise InputError(f"`{name}` must be {bound}. Received: {value}")
+
+
+def named_numbers(name: str, values: Any, bounds: Between) -> tuple[tuple[str, float], ...] | None:
+    """Returns numbers by name as pairs, sorted by name, which a frozen dataclass can hold; None for none.
+
+    Args:
+        name: The field's.
+        values: A mapping, or pairs; None for none.
+        bounds: Of every number.
+
+    Raises:
+        InputError: They are no numbers by name, or one is out of bounds.
+    """
+    if values is None:
+        return None
+    try:
+        pairs = list(values.items() if isinstance(values, Mapping) else values)
+        by_name = dict(pairs)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{name}` must be numbers by name. Received: {values!r}") from error
+    if len(by_name) < len(pairs):
+        raise InputError(f"`{name}` must name each once. Received: {values!r}")
+    for key, number in by_name.items():
+        check_value(f"a name in {name}", key, str)
+        check_value(f"{name}[{key!r}]", number, Annotated[float, bounds])
+    return tuple(sorted(by_name.items())) or None
 
 
 def plain_type(annotation: Any) -> Any:

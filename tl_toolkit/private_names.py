@@ -74,6 +74,12 @@ _REPEATED = (
 )
 INHERITED = (
     InheritedName(
+        "keras.optimizers.Optimizer",
+        "_get_variable_index",
+        ("variable",),
+        "Keras tells an optimizer which variable it updates as a replica's part of it, without a path.",
+    ),
+    InheritedName(
         TUNER,
         "_populate_initial_space",
         (),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from tl_toolkit.catalog import (
+    ADAPT,
     BLOCK_COUNTS,
     GRADIENT,
     LBFGS,
@@ -19,7 +21,7 @@ from tl_toolkit.catalog import (
     Solver,
 )
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields
+from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields, named_numbers
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.files.manifest import check_file
 from tl_toolkit.strategies import FromScratch, NewHead, Strategy, strategy_named
@@ -35,7 +37,22 @@ Seed = Annotated[int, AtLeast(0)]
 Positive = Annotated[float, Over(0)]
 
 # What training by steps has, and solving has not.
-OF_STEPS = ("optimizer", "learning_rate", "weight_decay", "batch_size", "epochs", "patience")
+OF_STEPS = (
+    "optimizer",
+    "learning_rate",
+    "layer_decay",
+    "layer_rates",
+    "weight_decay",
+    "l2_sp",
+    "ema",
+    "unfreeze_epochs",
+    "batch_size",
+    "epochs",
+    "patience",
+)
+# What needs a trained backbone, and why a new head alone, or a start from random values, has no use for it.
+OF_BACKBONE = ("layer_decay", "l2_sp", "unfreeze_epochs")
+OF_WEIGHTS = ("l2_sp", "unfreeze_epochs")
 
 DEFAULT_WEIGHTS = "imagenet"
 DIGITS = "digits"  # data, and the weights that suit it
@@ -91,7 +108,18 @@ class Recipe:
         optimizer: `"adamw"` or `"sgd"`. None: by strategy.
         learning_rate: Peak of the schedule. None: by strategy, scaled with the batch size: its square root for
             AdamW, linearly for SGD, relative to a batch of 32.
+        layer_decay: Learning rates that fall from the head down: the head's is the peak, the last block's this
+            fraction of it, and so on to the stem's. From over 0 to 1, such as 0.7. None: one rate for all.
+        layer_rates: Learning rates by name, as fractions of the peak, such as `{"stem": 0.1, "conv5_block3": 0.5}`, on
+            the command line `stem=0.1 conv5_block3=0.5`: of a stage (`stem`, `conv2` to `conv5`, `head`) or a block,
+            whose own rate wins. `layer_decay` holds for what is not named.
         weight_decay: Decoupled; not applied to batch normalisation and biases. None: by strategy.
+        l2_sp: Strength of the decay of the kernels that came with the weights towards their first values, in place
+            of weight decay, and as decoupled ("L2-SP", Li et al. 2018). None: weight decay towards 0.
+        ema: Decay, such as 0.999, of a moving average of the weights, which is validated and kept in their place.
+            None: the weights as they are.
+        unfreeze_epochs: Epochs between a stage and the one before it: at first the head alone is trained, then the
+            stages join it, the last one first (Howard and Ruder 2018). None: all are trained from the start.
         batch_size: Largest batch, over all devices together. None: by strategy and data size.
         epochs: Passes over the training images. None: by strategy and data size.
         label_smoothing: From 0 to less than 1.
@@ -129,7 +157,12 @@ class Recipe:
     serve_precision: ServePrecision = "float32"
     optimizer: Optimizer | None = None
     learning_rate: Positive | None = None
+    layer_decay: Annotated[float, Between(0, 1, low_is_open=True)] | None = None
+    layer_rates: Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
     weight_decay: Annotated[float, AtLeast(0)] | None = None
+    l2_sp: Positive | None = None
+    ema: Annotated[float, Between(0, 1, low_is_open=True, high_is_open=True)] | None = None
+    unfreeze_epochs: Count | None = None
     batch_size: Count | None = None
     epochs: Count | None = None
     label_smoothing: Annotated[float, Between(0, 1, high_is_open=True)] = 0.0
@@ -142,6 +175,8 @@ class Recipe:
         if isinstance(self.strategy, str):
             object.__setattr__(self, "strategy", strategy_named(self.strategy))
         check_fields(self)
+        rates = named_numbers("layer_rates", self.layer_rates, Over(0))
+        object.__setattr__(self, "layer_rates", rates)  # hashable, as everything else here
         if not isinstance(self.strategy, Strategy):
             raise InputError(
                 f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead(), tl.FromScratch() "
@@ -150,6 +185,7 @@ class Recipe:
         if not self.data:
             raise InputError("`data` must name the images, such as 'folder:photos'. Received: ''")
         self._check_start()
+        self._check_held_back()
 
     def _check_start(self) -> None:
         from_scratch = isinstance(self.strategy, FromScratch)
@@ -165,6 +201,24 @@ class Recipe:
                 f"`{self._set_of_steps[0]}` is for training by steps, and solver='lbfgs' takes none: leave it out, or "
                 "use solver='gradient'."
             )
+
+    def _check_held_back(self) -> None:
+        if isinstance(self.strategy, NewHead):
+            self._refuse(OF_BACKBONE, "'new_head' trains the head alone, at one rate")
+        if isinstance(self.strategy, FromScratch):
+            self._refuse(OF_WEIGHTS, "'from_scratch' has no weights that are worth keeping")
+        if getattr(self.strategy, "bn_mode", None) == ADAPT:
+            self._refuse(
+                ("unfreeze_epochs",),
+                "bn_mode='adapt' would move the statistics of stages that are not trained yet: use 'affine'",
+            )
+
+    def _refuse(self, names: tuple[str, ...], reason: str) -> None:
+        for name in names:
+            if getattr(self, name) is not None:
+                raise InputError(
+                    f"`{name}` must be left out. Received: {getattr(self, name)}, but {reason}."
+                )
 
     @property
     def _set_of_steps(self) -> list[str]:
@@ -194,6 +248,8 @@ class Recipe:
         """Returns the recipe as plain JSON values; the strategy becomes `{"name": …, options}`."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["strategy"] = {"name": self.strategy.name, **dataclasses.asdict(self.strategy)}
+        if self.layer_rates is not None:
+            values["layer_rates"] = dict(self.layer_rates)
         return values
 
     @classmethod

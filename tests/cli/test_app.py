@@ -276,6 +276,17 @@ def test_plan_prints_what_would_be_trained_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_plan_prints_the_rates_of_every_stage(command, photo_recipe):
+    words = ["train", "--data", photo_recipe.data, "--weights", photo_recipe.weights, "--plan"]
+    words += ["--strategy", "full-fine-tune", "--layer-decay", 0.5, "--ema", 0.9]
+    code, out, _ = command(*words, "--layer-rates", "conv2=0.125", "head=2")
+    assert code == 0
+    text = " ".join(out.split())
+    assert "layer_decay: 0.5" in text
+    assert "fractions of the learning rate: stem 0.125, conv2 0.125, conv3 0.5, head 2;" in text
+    assert "moving average of the weights, decay 0.9" in text
+
+
 def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
     words = ["train", "--recipe", finished_run.folder / "recipe.json", "--epochs", 1]
     code, _, err = command(*words, "--output", tmp_path / "run", "--strategy", "full-fine-tune")
@@ -306,6 +317,15 @@ def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
         ("compare --seeds 1 --output nowhere", "2 with labels_per_class"),
         ("train --data digits --strategy new-head --augmentation phtoo", "Did you mean 'photo'"),
         ("train --data digits --strategy new-head --test-fraction 7", "over 0 and under 1"),
+        (
+            "train --data digits --strategy new-head --layer-rates head",
+            "NAME=NUMBER, such as conv2=0.1",
+        ),
+        ("train --data digits --strategy new-head --layer-rates head=0", "must be over 0"),
+        (
+            "train --data digits --strategy new-head --layer-decay 0.5",
+            "the head alone, at one rate",
+        ),
         ("predict resnet50 x.jpg --top 0", "--top must be at least 1"),
         ("predict resnet50 x.jpg --unsure-below 80", "`--unsure-below` must be at least 0 and at"),
         ("evaluate resnet50 digits --unsure-below -1", "`unsure_below` must be at least 0 and at"),

@@ -209,3 +209,21 @@ def test_a_moving_average_forgets_within_about_an_epoch(steps, momentum):
     assert bn_momentum(steps) == pytest.approx(momentum, abs=1e-12)
     decided = choose_hyperparameters(recipe(FullFineTune(), batch_size=2), examples=2 * steps)
     assert (decided.steps_per_epoch, decided.bn_momentum) == (steps, bn_momentum(steps))
+
+
+def test_while_stages_join_one_by_one_statistics_stay_as_they_came():
+    decided = choose_hyperparameters(recipe(FullFineTune(), unfreeze_epochs=2), 100)
+    assert decided.bn_mode == "affine"
+    assert "unfreeze_epochs" in decided.notes[0]
+    assert decided.unfreeze_epochs == 2
+    assert choose_hyperparameters(recipe(FullFineTune()), 100).bn_mode == "adapt"
+
+
+def test_what_holds_training_back_is_the_recipes():
+    held = {"layer_decay": 0.5, "layer_rates": {"stem": 0.1}, "l2_sp": 0.25, "ema": 0.9}
+    decided = choose_hyperparameters(recipe(FullFineTune(), **held), 100)
+    assert (decided.layer_decay, decided.l2_sp, decided.ema) == (0.5, 0.25, 0.9)
+    assert decided.layer_rates == (("stem", 0.1),)
+    hash(decided)
+    plain = choose_hyperparameters(recipe(FullFineTune()), 100)
+    assert (plain.layer_decay, plain.layer_rates, plain.l2_sp, plain.ema) == (None, (), None, None)

@@ -40,6 +40,9 @@ STRATEGY_FIELDS: dict[str, type] = {
 }
 
 
+RATES, WORDS = "layer_rates", tuple[str, ...]
+
+
 def _recipe_flags() -> type:
     """One optional flag per field of `Recipe`, with the strategy and its options as plain words."""
     fields: list[Any] = [
@@ -49,7 +52,7 @@ def _recipe_flags() -> type:
     hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):
-            kind = plain_type(hints[field.name])
+            kind = WORDS if field.name == RATES else plain_type(hints[field.name])
             flag = Annotated[kind | None, hint(field.default)]  # type: ignore[valid-type]
             fields.append((field.name, flag, None))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)
@@ -71,6 +74,8 @@ def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
     given = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
     given = {name: value for name, value in given.items() if value is not None}
     values = Recipe.load(path).to_json() if path is not None else {}
+    if RATES in given:
+        given[RATES] = parse_rates(given[RATES])
     options = {
         name: given.pop(name) for name in STRATEGY_FIELDS if name in given and name != "strategy"
     }
@@ -86,6 +91,24 @@ def recipe_from(flags: Any, path: pathlib.Path | None) -> Recipe:
     if "data" not in values:
         raise InputError("Name the images with --data, such as --data folder:photos.")
     return Recipe.from_json(values)
+
+
+def parse_rates(texts: tuple[str, ...]) -> list[tuple[str, float]]:
+    """Parses texts such as `conv2=0.1`.
+
+    Raises:
+        InputError: A text does not have that form.
+    """
+    rates = []
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            rates.append((name.strip(), float(number)))
+        except ValueError as error:
+            raise InputError(
+                f"A rate of --layer-rates must have the form NAME=NUMBER, such as conv2=0.1. Received: {text!r}"
+            ) from error
+    return rates
 
 
 def pin_of(recipe: Recipe, path: pathlib.Path | None) -> PinnedWeights | None:

@@ -96,6 +96,7 @@ def _print_rungs(recipe: Recipe, context: Context, progress: TerminalProgress) -
 def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
     """Prints what would be trained and what stays frozen, and every hyperparameter."""
     from tl_toolkit.experiments.prepare import prepare
+    from tl_toolkit.experiments.report import describe_updates
 
     experiment = prepare(recipe, context)
     progress.message(experiment.dataset.summary())
@@ -107,5 +108,7 @@ def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) ->
         if field.name in OF_SOLVED or (field.name != "notes" and recipe.solver != LBFGS):
             value = getattr(experiment.hyperparameters, field.name)
             progress.message(f"{field.name}: {value}")
+    if updates := describe_updates(experiment):
+        progress.message(f"updates: {updates}")
     for note in experiment.notes:
         progress.message(f"note: {note}")

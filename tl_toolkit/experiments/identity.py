@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import time
 from typing import Any
 
@@ -83,4 +84,4 @@ def _split_digest(split: Split) -> str:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """As JSON would give the values back: tuples become lists."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return json.loads(json.dumps(values))

@@ -24,6 +24,7 @@ from tl_toolkit.transfer.defaults import Hyperparameters, choose_hyperparameters
 from tl_toolkit.transfer.network import build_network, choose_network, open_recipe_weights
 from tl_toolkit.transfer.network_pool import Network, TracedFunctions
 from tl_toolkit.transfer.plan import FreezePlan, apply_plan, make_plan
+from tl_toolkit.transfer.updates import Update, plan_updates
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
 
 
@@ -39,6 +40,7 @@ class Experiment:
         model: Images to logits, with the weights loaded and the plan applied.
         plan: What training does to every variable.
         hyperparameters: Every number of the training.
+        updates: How each trained variable is changed, by its path.
         augmentation: Of the training images.
         precision: `"float32"`, `"bfloat16"` or `"float16"`, what it is trained in.
         notes: What the user should know.
@@ -53,6 +55,7 @@ class Experiment:
     model: keras.Model
     plan: FreezePlan
     hyperparameters: Hyperparameters
+    updates: dict[str, Update]
     augmentation: Augmentation | None
     precision: str
     notes: tuple[str, ...]
@@ -103,6 +106,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         model=network.model,
         plan=plan,
         hyperparameters=hyperparameters,
+        updates=plan_updates(network.model, hyperparameters),
         augmentation=augmentation,
         precision=choose_precision(recipe.precision),
         notes=(*dataset.notes, *network.notes, *hyperparameters.notes, *of_mixing),

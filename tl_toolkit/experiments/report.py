@@ -13,6 +13,7 @@ from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.experiments.answer_rows import answer_rows, out_of_fold_rows
 from tl_toolkit.experiments.climb import Climb
 from tl_toolkit.experiments.identity import package_versions
+from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.experiments.tested import Tested
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.experiments.training_views import draw_contact_sheet
@@ -31,6 +32,7 @@ from tl_toolkit.report.plots import (
     plot_training_curves,
 )
 from tl_toolkit.report.summary import write_summary
+from tl_toolkit.transfer.updates import rates_by_stage
 
 TENSORFLOW_LOG = "tensorflow.log"
 CONTACT_SHEET = "contact_sheet.png"
@@ -61,6 +63,7 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
         "licence of the images": experiment.dataset.licence,
         "images": f"{preprocessing.image_size} px, {preprocessing.channel_order}, {_views(trained)}",
         "training": f"{_training(trained)}; {progress.seconds:.1f} s",
+        **({"updates": updates} if (updates := describe_updates(experiment)) else {}),
         "precision": experiment.precision,
         "devices": trained.devices,
         "weights kept": _kept(trained),
@@ -78,6 +81,27 @@ def _views(trained: TrainedModel) -> str:
     if not augmented or experiment.augmentation is None:
         return "not augmented"
     return f"as they are and in {augmented} more views, augmentation {augmentation!r}"
+
+
+def describe_updates(experiment: Experiment) -> str:
+    """Returns in words what is not usual of the weights' updates, such as rates by stage; "" where all is."""
+    hyperparameters, said = experiment.hyperparameters, []
+    rates = rates_by_stage(experiment.updates)
+    if any(pair != (1, 1) for pair in rates.values()):
+        of_stages = [
+            f"{stage} {low:.3g}" + (f"–{high:.3g}" if low < high else "")
+            for stage, (low, high) in rates.items()
+        ]
+        said.append(f"fractions of the learning rate: {', '.join(of_stages)}")
+    if hyperparameters.l2_sp is not None:
+        said.append(f"L2-SP {hyperparameters.l2_sp:g} in place of the backbone's weight decay")
+    if hyperparameters.ema is not None:
+        said.append(f"moving average of the weights, decay {hyperparameters.ema:g}")
+    if hyperparameters.unfreeze_epochs is not None:
+        epochs = hyperparameters.unfreeze_epochs
+        every = "epoch" if epochs == 1 else f"{epochs} epochs"
+        said.append(f"one more stage every {every}, from the head down")
+    return "; ".join(said)
 
 
 def _training(trained: TrainedModel) -> str:

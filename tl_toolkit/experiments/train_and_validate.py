@@ -37,6 +37,7 @@ from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.training.report import ReportTraining
 from tl_toolkit.training.run_state import RunState, TrainingProgress
 from tl_toolkit.training.step import TrainingStep
+from tl_toolkit.training.weight_average import WeightAverage
 from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
 from tl_toolkit.transfer.solved_head import SolvedHead
@@ -185,28 +186,36 @@ def _validation_metrics(experiment: Experiment, logits: np.ndarray | None) -> di
 def take_step(
     experiment: Experiment, source: BatchSource, distribute: tf.distribute.Strategy
 ) -> TrainingStep:
-    """Returns the training step with a new optimizer's state; traced once for trainings that do the same.
+    """Returns the training step at its start; traced once for trainings that do the same.
 
     Args:
         experiment: What is trained.
         source: Where its batches come from.
         distribute: What it is trained on.
     """
-    hyperparameters = experiment.hyperparameters
+    hyperparameters, model = experiment.hyperparameters, experiment.model
 
-    def make() -> tuple[TrainingStep, list[np.ndarray]]:
+    def make() -> TrainingStep:
         with distribute.scope():
-            optimizer = make_optimizer(experiment.model, hyperparameters)
-        step = TrainingStep(
-            source.model, optimizer, hyperparameters.label_smoothing, distribute, source.signature
+            optimizer = make_optimizer(model, hyperparameters)
+        average = None
+        if hyperparameters.ema is not None:
+            averaged = set(experiment.plan.paths(TRAINED, UPDATED))
+            weights = [variable for variable in model.variables if variable.path in averaged]
+            average = WeightAverage(weights, hyperparameters.ema, distribute)
+        return TrainingStep(
+            source.model,
+            optimizer,
+            hyperparameters.label_smoothing,
+            distribute,
+            source.signature,
+            average,
         )
-        return step, [variable.numpy() for variable in optimizer.variables]
 
     # All that is constant in the graph: what moves, batch normalisation's modes, the schedule.
     what = (experiment.recipe.strategy, hyperparameters, experiment.precision, source.signature)
-    step, first_state = experiment.traced.get(("step", *what), make)
-    for variable, value in zip(step.optimizer.variables, first_state, strict=True):
-        variable.assign(value)
+    step = experiment.traced.get(("step", *what), make)
+    step.start_again()
     return step
 
 

@@ -64,7 +64,8 @@ def train(
     """Trains to the end, from the newest checkpoint in `folder` if there is one.
 
     Args:
-        model: The model; afterwards it holds the best weights, or the last ones without validation.
+        model: The model; afterwards it holds the best weights, or the last ones without validation; of the
+            step's average, where it keeps one.
         step: Trains on one batch.
         optimizer: The one of the step.
         moving_variables: Every variable of the model that training may change.
@@ -73,7 +74,7 @@ def train(
         validate: Returns an epoch's validation figures and its score; None: no validation.
         folder: For checkpoints; None: none are written.
         identity: Values that must match before resuming, such as the recipe.
-        callbacks: Keras callbacks; `model.stop_training` is heeded.
+        callbacks: Keras callbacks; `model.stop_training` is heeded. They see the weights, never their average.
         processes: Those that train the same model in step; None: this one alone.
 
     Raises:
@@ -87,7 +88,7 @@ def train(
     state = RunState(
         folder,
         moving_variables,
-        optimizer.variables,
+        step.state,
         validate is not None,
         identity,
         schedule.checkpoint_seconds,
@@ -115,7 +116,7 @@ def train(
                 _stop_if_asked(asked, state, progress, schedule, processes)
                 if progress.step < schedule.steps_per_epoch:
                     state.save_if_due(progress, _steps_done(progress, schedule))
-            _end_epoch(model, optimizer, validate, state, hooks, progress)
+            _end_epoch(step, optimizer, validate, state, hooks, progress)
             progress.stopped = not processes.all_agree(not model.stop_training)
             progress.seconds += lap()
             if _is_over(progress, schedule) and schedule.checkpoint_at_end:
@@ -127,6 +128,8 @@ def train(
                 _stop_if_asked(asked, state, progress, schedule, processes)
     if progress.best_epoch is not None:
         state.restore_best()
+    elif step.average is not None:
+        step.average.give()
     hooks.on_train_end()
     return progress
 
@@ -139,7 +142,7 @@ def _count(result: StepResult, progress: TrainingProgress) -> None:
 
 
 def _end_epoch(
-    model: keras.Model,
+    step: TrainingStep,
     optimizer: keras.optimizers.Optimizer,
     validate: Callable[[], tuple[dict[str, float], list[float]]] | None,
     state: RunState,
@@ -154,11 +157,12 @@ def _end_epoch(
         "top1": correct / examples,
     }
     if validate is not None:
-        validation, score = validate()
-        figures.update(validation)
-        if progress.best_score is None or score > progress.best_score:
-            progress.best_epoch, progress.best_score = progress.epoch, score
-            state.keep_best()
+        with step.average.in_place() if step.average is not None else contextlib.nullcontext():
+            validation, score = validate()
+            figures.update(validation)
+            if progress.best_score is None or score > progress.best_score:
+                progress.best_epoch, progress.best_score = progress.epoch, score
+                state.keep_best()
     figures["learning_rate"] = float(optimizer.learning_rate)
     progress.history.append(figures)
     hooks.on_epoch_end(progress.epoch, figures)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.private_names import leave_gradients_alone, sums_gradients_as_known
+from tl_toolkit.training.by_variable import AdamByVariable, FirstValues, Rule, SGDByVariable
 from tl_toolkit.transfer.defaults import Hyperparameters
+from tl_toolkit.transfer.updates import Update, plan_updates
 
 
 def make_optimizer(
@@ -16,8 +17,8 @@ def make_optimizer(
     """Returns a built optimizer for the trainable variables of `model`.
 
     The learning rate rises linearly to its peak and falls along half a cosine to 0 (Loshchilov and
-    Hutter 2017). Weight decay is decoupled and leaves batch normalisation and biases alone (He et al.
-    2019, "Bag of Tricks", section 3.1). Under the dtype policy `mixed_float16` the loss is scaled, so that
+    Hutter 2017). Weight decay is decoupled; `plan_updates` says where it acts, and at which rate each variable
+    follows. Where all follow at the same and none is held back, it is Keras' own optimizer. Under the dtype policy `mixed_float16` the loss is scaled, so that
     small gradients are not lost (Micikevicius et al. 2018); a step whose gradients overflow is left out.
 
     The gradients that it applies are those of all replicas together: `TrainingStep` adds them up.
@@ -31,15 +32,11 @@ def make_optimizer(
         warmup_steps=hyperparameters.warmup_steps,
         decay_steps=max(total_steps - hyperparameters.warmup_steps, 1),
     )
-    weight_decay = hyperparameters.weight_decay or None
-    if hyperparameters.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay or 0.0)
+    updates = plan_updates(model, hyperparameters)
+    if all(update.is_usual for update in updates.values()):
+        optimizer = _usual(schedule, model, hyperparameters, updates)
     else:
-        optimizer = keras.optimizers.SGD(
-            schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
-        )
-    if weight_decay:
-        optimizer.exclude_from_weight_decay(var_list=_not_decayed(model))
+        optimizer = _by_variable(schedule, model, hyperparameters, updates)
     if not sums_gradients_as_known(optimizer) and _replicas() > 1:
         raise RuntimeError(
             f"Keras {keras.__version__} adds up the replicas' gradients in a way that is not known here, and "
@@ -56,10 +53,36 @@ def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def _not_decayed(model: keras.Model) -> list:
-    return [
-        variable
-        for layer in model.layers
-        for variable in layer.trainable_variables
-        if isinstance(layer, BatchNormalization) or variable.name == "bias"
-    ]
+def _usual(
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    model: keras.Model,
+    hyperparameters: Hyperparameters,
+    updates: dict[str, Update],
+) -> keras.optimizers.Optimizer:
+    weight_decay = hyperparameters.weight_decay or None
+    if hyperparameters.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay or 0.0)
+    else:
+        optimizer = keras.optimizers.SGD(
+            schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
+        )
+    if weight_decay:
+        not_decayed = [v for v in model.trainable_variables if not updates[v.path].weight_decay]
+        optimizer.exclude_from_weight_decay(var_list=not_decayed)
+    return optimizer
+
+
+def _by_variable(
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    model: keras.Model,
+    hyperparameters: Hyperparameters,
+    updates: dict[str, Update],
+) -> keras.optimizers.Optimizer:
+    if hyperparameters.optimizer == "adamw":
+        optimizer = AdamByVariable(schedule)
+    else:
+        optimizer = SGDByVariable(schedule, momentum=0.9, nesterov=True)
+    trained = model.trainable_variables
+    first_values = FirstValues([v for v in trained if updates[v.path].l2_sp])
+    optimizer.rule = Rule(tuple(v.path for v in trained), updates, first_values)
+    return optimizer

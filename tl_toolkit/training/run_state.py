@@ -55,7 +55,7 @@ class RunState:
     Args:
         folder: For checkpoints; None: none are written.
         moving_variables: Every variable of the model that training may change.
-        other_variables: Those of the optimizer.
+        other_variables: Those of the step.
         keeps_best: Whether there are best weights, which take as much memory as the moving variables.
         identity: Values that must match before resuming, such as the recipe.
         seconds: Least time between two checkpoints.

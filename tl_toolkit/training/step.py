@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.models.batch_norm import counted_examples
+from tl_toolkit.training.by_variable import take_first_values
+from tl_toolkit.training.weight_average import WeightAverage
 
 Predictor = Callable[[Iterable], tuple[np.ndarray, np.ndarray]]
 
@@ -45,6 +47,7 @@ class TrainingStep:
 
     Attributes:
         optimizer: The one that it was made with.
+        average: Of the weights; None: none is kept.
 
     Args:
         model: Images to logits; its trainable variables are trained.
@@ -53,6 +56,7 @@ class TrainingStep:
         distribute: The strategy in whose scope model and optimizer were made.
         input_signature: Of (images, labels, weights) on one replica, so that batches of two sizes are traced
             once; None: each shape is traced as it comes.
+        average: Follows the weights.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class TrainingStep:
         label_smoothing: float,
         distribute: tf.distribute.Strategy,
         input_signature: Sequence[tf.TensorSpec] | None = None,
+        average: WeightAverage | None = None,
     ) -> None:
         self.optimizer = optimizer
+        self.average = average
         trained = model.trainable_variables
 
         is_shared = distribute.num_replicas_in_sync > 1
@@ -103,9 +109,25 @@ class TrainingStep:
         )
         def step(batch: tuple, stop: tf.Tensor) -> tf.Tensor:
             figures = distribute.run(replica_step, args=(*batch, stop))
+            if average is not None:
+                average.follow()
             return distribute.reduce("SUM", figures, axis=None)
 
         self._step = step
+        self._first_state = [variable.numpy() for variable in optimizer.variables]
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """What a checkpoint needs in addition to the model's variables."""
+        return [*self.optimizer.variables, *(self.average.variables if self.average else [])]
+
+    def start_again(self) -> None:
+        """Puts everything that training leaves behind back to the first step of one from the model's weights."""
+        for variable, value in zip(self.optimizer.variables, self._first_state, strict=True):
+            variable.assign(value)
+        take_first_values(self.optimizer)
+        if self.average is not None:
+            self.average.start_again()
 
     def __call__(self, batch: Sequence[Any], stop: Sequence[bool] = ()) -> StepResult:
         """Trains on (images, labels, weights).

@@ -50,6 +50,10 @@ DEFAULTS: dict[type, StrategyDefaults] = {
     FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
 WARMUP_SHARE = 0.1
+STATISTICS_ARE_KEPT = (
+    "with unfreeze_epochs, stages that are not trained yet must not move: batch normalisation keeps the pretrained "
+    "statistics (affine mode)"
+)
 IMAGES_OVER_VIEWS, FEWEST_VIEWS, MOST_VIEWS = 2048, 2, 16
 
 
@@ -73,6 +77,11 @@ class Hyperparameters:
         views: Augmented views of an image, seen in turn; None: a new one each epoch. Where the head is solved
             for, one of them is the image as it is.
         notes: Unusual decisions, and why.
+        layer_decay: Rate of a block, as a fraction of the one above it; None: the same.
+        layer_rates: (Stage or block, fraction of the learning rate), which win over `layer_decay`.
+        l2_sp: Strength of the decay towards the first weights; None: none.
+        ema: Decay of the weights' moving average; None: none is kept.
+        unfreeze_epochs: Epochs after which the next stage joins the training; None: all start at once.
     """
 
     optimizer: str
@@ -88,6 +97,11 @@ class Hyperparameters:
     label_smoothing: float
     views: int | None = None
     notes: tuple[str, ...] = ()
+    layer_decay: float | None = None
+    layer_rates: tuple[tuple[str, float], ...] = ()
+    l2_sp: float | None = None
+    ema: float | None = None
+    unfreeze_epochs: int | None = None
 
 
 def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> Hyperparameters:
@@ -135,6 +149,11 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
         label_smoothing=recipe.label_smoothing,
         views=_views(recipe, examples, epochs),
         notes=notes,
+        layer_decay=recipe.layer_decay,
+        layer_rates=tuple(dict(recipe.layer_rates or ()).items()),
+        l2_sp=recipe.l2_sp,
+        ema=recipe.ema,
+        unfreeze_epochs=recipe.unfreeze_epochs,
     )
 
 
@@ -190,6 +209,8 @@ def _bn_mode(recipe: Recipe, smallest_batch: int) -> tuple[str, tuple[str, ...]]
     chosen = strategy.bn_mode if isinstance(strategy, (FullFineTune, LastLayers)) else ADAPT
     if chosen is None:
         chosen = AFFINE
+        if isinstance(strategy, FullFineTune) and recipe.unfreeze_epochs is not None:
+            return chosen, (STATISTICS_ARE_KEPT,)
         if isinstance(strategy, FullFineTune) and not too_small:
             chosen = ADAPT
         elif isinstance(strategy, FullFineTune):

@@ -98,7 +98,7 @@ def make_plan(model: keras.Model, strategy: Strategy, bn_mode: str) -> FreezePla
             for variable in layer.variables
         }
         roles.update(layer_roles)
-        stage = stages.get(_stage(layer.name), StagePlan(_stage(layer.name), 0, 0, ()))
+        stage = stages.get(stage_of(layer.name), StagePlan(stage_of(layer.name), 0, 0, ()))
         sizes = {v.path: v.value.shape.num_elements() for v in layer.variables}
         modes = {*stage.bn_modes, *([bn_modes[layer.name]] if layer.name in bn_modes else [])}
         stages[stage.stage] = StagePlan(
@@ -189,12 +189,15 @@ def _trained_layers(model: keras.Model, strategy: Strategy) -> set[str]:
             raise InputError(
                 f"trainable_from={start!r} is the head alone: use the strategy NewHead."
             )
-        raise unknown_name("trainable_from", start, [*blocks, *dict.fromkeys(map(_stage, blocks))])
+        raise unknown_name(
+            "trainable_from", start, [*blocks, *dict.fromkeys(map(stage_of, blocks))]
+        )
     frozen = {"stem", *blocks[: blocks.index(first)]}
-    return {name for name in names if (block_of(name) or _stage(name)) not in frozen}
+    return {name for name in names if (block_of(name) or stage_of(name)) not in frozen}
 
 
-def _stage(layer_name: str) -> str:
+def stage_of(layer_name: str) -> str:
+    """Returns the stage of a layer or block: `"stem"`, `"conv2"`, `"conv3"`, …, or `"head"`."""
     block = block_of(layer_name + "_")
     if block:
         return block.partition("_")[0]
