@@ -36,6 +36,7 @@ from tl_toolkit.strategies import strategy_named
 from tl_toolkit.training import step as step_module
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.step import TrainingStep
+from tl_toolkit.training.weight_average import WeightAverage
 from tl_toolkit.transfer.feature_cache import FeatureCache
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
@@ -78,22 +79,30 @@ def split_over_replicas(batches):
     return DISTRIBUTE.distribute_datasets_from_function(of_process)
 
 
-def steps(bn_mode, dtype, count, learning_rate=0.05):
-    """Weights before and after steps of SGD, and each step's figures."""
+HELD_BACK = {"layer_decay": 0.5, "l2_sp": 2.0, "weight_decay": 0.5, "optimizer": "adamw"}
+
+
+def steps(bn_mode, dtype, count, learning_rate=0.05, ema=None, **fields):
+    """Weights before and after steps, each step's figures, and the average of the weights."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     with DISTRIBUTE.scope():
         model = classifier()
         apply_plan(model, make_plan(model, tl.FullFineTune(), bn_mode), bn_momentum=0.9)
-        optimizer = make_optimizer(
-            model, hyperparameters(epochs=1, steps_per_epoch=100, learning_rate=learning_rate)
-        )
+        schedule = {"epochs": 1, "steps_per_epoch": 100, "learning_rate": learning_rate}
+        optimizer = make_optimizer(model, hyperparameters(**schedule, **fields))
     before = values(model)
-    step = TrainingStep(model, optimizer, 0.1, DISTRIBUTE, training_signature(PIXELS))
+    average = WeightAverage(model.variables, ema, DISTRIBUTE) if ema else None
+    step = TrainingStep(model, optimizer, 0.1, DISTRIBUTE, training_signature(PIXELS), average)
     batches = [labelled_pixels(SIZES[n % len(SIZES)], seed=n) for n in range(count)]
     results = [step(batch) for batch in split_over_replicas(batches)]
     figures = [[r.loss_sum, r.correct, r.examples] for r in results]
-    return {"figures": figures}, {"before": before, "after": values(model)}
+    arrays = {"before": before, "after": values(model)}
+    if average is not None:
+        with average.in_place():
+            arrays["average"] = values(model)
+        arrays["afterwards"] = values(model)
+    return {"figures": figures}, arrays
 
 
 def recipe_case(strategy, folder):
@@ -252,13 +261,13 @@ def memory():
     return {"steps": memory.steps, "megabytes": memory.megabytes}, {}
 
 
-def in_half_precision(policy):
+def in_half_precision(policy, **fields):
     """Losses of a few steps under a GPU's dtype policy; in float16 the sixth one's gradients overflow."""
     keras.config.set_dtype_policy(policy)
     with DISTRIBUTE.scope():
         model = classifier()
         apply_plan(model, make_plan(model, tl.FullFineTune(), "affine"))
-        optimizer = make_optimizer(model, hyperparameters(epochs=4, learning_rate=0.02))
+        optimizer = make_optimizer(model, hyperparameters(epochs=4, learning_rate=0.02, **fields))
     step = TrainingStep(model, optimizer, 0.0, DISTRIBUTE, training_signature(PIXELS))
     images, labels, weights = labelled_pixels(8)
     too_heavy = weights.copy()
@@ -290,10 +299,12 @@ def fit():
 CASES = {
     "float16": lambda: in_half_precision("mixed_float16"),
     "bfloat16": lambda: in_half_precision("mixed_bfloat16"),
+    "float16 held back": lambda: in_half_precision("mixed_float16", layer_decay=0.5, l2_sp=2.0),
     "fit": fit,
     "one step": lambda: steps("adapt", "float32", 1),
     "float64": lambda: steps("adapt", "float64", 20),
     "frozen": lambda: steps("frozen", "float32", 20),
+    "held back": lambda: steps("adapt", "float64", 20, 0.01, ema=0.9, **HELD_BACK),
     "new_head": lambda: recipe_case("new_head", FOLDER.parent),
     "last_layers": lambda: recipe_case("last_layers", FOLDER.parent),
     "full_fine_tune": lambda: recipe_case("full_fine_tune", FOLDER.parent),
