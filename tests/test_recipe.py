@@ -151,7 +151,7 @@ def test_the_round_trip_covers_every_field_and_every_strategy():
         "trainable_from": "conv4",
         "on": "features",
         "bn_mode": "frozen",
-        "head_first": False,
+        "head_first": True,
     }
 
 

@@ -41,14 +41,15 @@ class LastLayers:
             its first block.
         on: `"features"` or `"logits"`, as in `FullFineTune`.
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
-        head_first: As in `FullFineTune`.
+        head_first: As in `FullFineTune`; here it is the default, which on digits, solar cells and drawings was better
+            in validation.
     """
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
     on: OnOneTensor = FEATURES
     bn_mode: BNMode | None = None
-    head_first: bool = False
+    head_first: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -108,6 +109,16 @@ Strategy = FullFineTune | LastLayers | NewHead | FromScratch | Auto
 STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy for strategy in (FullFineTune, LastLayers, NewHead, FromScratch, Auto)
 }
+
+
+def strategy_label(strategy: Strategy) -> str:
+    """Returns a strategy's name, and the options that are not its defaults: `"new_head, on=all_blocks"`."""
+    options = [
+        f"{field.name}={getattr(strategy, field.name)}"
+        for field in dataclasses.fields(strategy)
+        if getattr(strategy, field.name) != field.default
+    ]
+    return ", ".join([strategy.name, *options])
 
 
 def strategy_named(name: str, **options: Any) -> Strategy:

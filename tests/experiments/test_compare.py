@@ -26,6 +26,7 @@ from tl_toolkit.experiments.strategy_result import (
 )
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.files.manifest import MANIFEST
+from tl_toolkit.strategies import strategy_label
 
 
 @pytest.mark.slow
@@ -101,8 +102,9 @@ def test_with_validation_its_images_select(photo_recipe):
 
 def test_from_scratch_has_the_network_of_the_weights():
     recipes = comparison_recipes("digits", "digits", labels_per_class=5)
-    assert [recipe.strategy.name for recipe in recipes] == [
+    assert [strategy_label(recipe.strategy) for recipe in recipes] == [
         "new_head",
+        "new_head, on=all_blocks",
         "last_layers",
         "full_fine_tune",
         "from_scratch",
@@ -224,7 +226,7 @@ def test_defaults_follow_the_data(monkeypatch, photos):
     monkeypatch.setattr(recipes_to_compare, "open_weights", open_weights)
     for data, weights in ((f"folder:{photos}", "imagenet"), ("digits", "digits")):
         recipes = comparison_recipes(data)
-        assert [recipe.start for recipe in recipes] == [weights] * 3 + [None]
+        assert [recipe.start for recipe in recipes] == [weights] * 4 + [None]
         assert asked.pop() == (weights, "resnet50")
 
 

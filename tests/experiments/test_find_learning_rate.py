@@ -121,7 +121,7 @@ def test_it_measures_the_batches_and_steps_of_the_training(recipe):
     np.testing.assert_allclose(found.losses, seen.losses[:20], rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_call_gives_the_same_bits(recipe):
     first, second = (tl.find_learning_rate(recipe, steps=20) for _ in range(2))
     assert first.losses.tobytes() == second.losses.tobytes()
@@ -144,7 +144,7 @@ def test_it_stops_where_the_loss_diverges(recipe):
     assert np.isfinite(found.losses).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_suggestion_trains_better_than_a_hundredth_of_it(recipe):
     found = tl.find_learning_rate(recipe, lowest=1e-5, steps=60)
     assert found.suggestion is not None

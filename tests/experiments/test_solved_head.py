@@ -289,6 +289,20 @@ def test_fine_tuning_can_begin_with_the_head_that_is_best_before_it(recipe, stra
     assert first[True].loss < 0.5
 
 
+@pytest.mark.slow
+def test_a_head_for_adapting_batch_normalisation_fits_the_statistics_that_it_will_see(recipe):
+    strategy = tl.FullFineTune(head_first=True, bn_mode="adapt")
+    begun = FirstHead()
+    trained = train_and_validate(
+        recipe.replace(strategy=strategy, epochs=1, batch_size=32, augmentation="none"),
+        Context(callbacks=(begun,)),
+    )
+    alone = train_and_validate(recipe.replace(strategy=tl.NewHead()))
+    assert not np.array_equal(begun.kernel, new_head(alone.model).kernel.numpy())
+    assert begun.loss < 0.5  # by the batch's own statistics, before any step
+    assert trained.verified == 0  # nothing is frozen
+
+
 def test_fine_tuning_can_sit_on_all_blocks(recipe):
     trained = train_and_validate(
         recipe.replace(strategy=tl.FullFineTune(on="all_blocks", head_first=True), epochs=1)

@@ -42,6 +42,7 @@ from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.plots import plot_comparison
+from tl_toolkit.strategies import strategy_label
 from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
 
@@ -140,9 +141,10 @@ def _train_all(
     results = []
     answers: dict[str, list[np.ndarray]] = {}
     for recipe in recipes:
+        label = strategy_label(recipe.strategy)
         runs: list[SeedFigures] = []
         for seed, dataset in enumerate(datasets):
-            checkpoints = partial / CHECKPOINTS / f"{recipe.strategy.name}, seed {seed}"
+            checkpoints = partial / CHECKPOINTS / f"{label}, seed {seed}"
             trained = train_and_validate(
                 recipe.replace(seed=seed),
                 dataclasses.replace(context, dataset=dataset, checkpoints=checkpoints),
@@ -151,11 +153,11 @@ def _train_all(
                 context, announce_devices=False
             )  # they are the same for all
             if seed == 0:
-                first_models[recipe.strategy.name] = trained
-                first_weights[recipe.strategy.name] = weights_of(trained.model)
+                first_models[label] = trained
+                first_weights[label] = weights_of(trained.model)
             runs.append(measure(trained, datasets))
-        results.append(strategy_result(first_models[recipe.strategy.name], runs))
-        answers[recipe.strategy.name] = [figures.is_right for figures in runs]
+        results.append(strategy_result(label, first_models[label], runs))
+        answers[label] = [figures.is_right for figures in runs]
     chosen = max(results, key=selection_score).strategy
     results = against_best(results, chosen, answers)
     best = next(result for result in results if result.strategy == chosen)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
-from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead, Strategy
+from tl_toolkit.strategies import (
+    FromScratch,
+    FullFineTune,
+    LastLayers,
+    NewHead,
+    Strategy,
+    strategy_label,
+)
 from tl_toolkit.weights.resolve import open_weights
 
 DATA_FIELDS = (
@@ -18,7 +26,13 @@ DATA_FIELDS = (
     "split_seed",
     "on_bad_image",
 )
-STRATEGIES: tuple[Strategy, ...] = (NewHead(), LastLayers(), FullFineTune(), FromScratch())
+STRATEGIES: tuple[Strategy, ...] = (
+    NewHead(),
+    NewHead(on=ALL_BLOCKS),
+    LastLayers(),
+    FullFineTune(),
+    FromScratch(),
+)
 
 
 def comparison_recipes(
@@ -60,10 +74,11 @@ def check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
             f"`seeds` must be at least 1, and at least 2 with labels_per_class, where the images of the other "
             f"seeds choose between the strategies. Received: {seeds}"
         )
-    names = [recipe.strategy.name for recipe in recipes]
+    names = [strategy_label(recipe.strategy) for recipe in recipes]
     if len(set(names)) < len(names):
         raise InputError(
-            f"The recipes must be of different strategies. Received: {', '.join(names)}"
+            "The recipes must be of different strategies, or of one with different options. Received: "
+            f"{'; '.join(names)}"
         )
     for field in DATA_FIELDS:
         values = {getattr(recipe, field) for recipe in recipes}

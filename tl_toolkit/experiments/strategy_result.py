@@ -19,7 +19,7 @@ class StrategyResult:
     """What one strategy gave over the seeds.
 
     Attributes:
-        strategy: Its name.
+        strategy: Its name, and its options where they are not the defaults.
         test_top1: Test accuracy of each seed's run.
         selection_top1: Accuracy of each seed's run on images that may choose between strategies.
         selection_log_loss: The log loss on them, which decides between strategies of equal accuracy.
@@ -101,10 +101,12 @@ def selection_score(result: StrategyResult) -> tuple[float, float]:
     return float(np.mean(result.selection_top1)), -float(np.mean(result.selection_log_loss))
 
 
-def strategy_result(trained: TrainedModel, runs: Sequence[SeedFigures]) -> StrategyResult:
+def strategy_result(
+    label: str, trained: TrainedModel, runs: Sequence[SeedFigures]
+) -> StrategyResult:
     """Returns what the trainings of one strategy gave together; `trained` is one of them."""
     return StrategyResult(
-        strategy=trained.experiment.recipe.strategy.name,
+        strategy=label,
         test_top1=tuple(float(run.is_right.mean()) for run in runs),
         selection_top1=tuple(run.selection_top1 for run in runs),
         selection_log_loss=tuple(run.selection_log_loss for run in runs),

@@ -66,7 +66,7 @@ def test_a_run_that_broke_off_in_an_epoch_ends_with_the_same_bits(recipe, tmp_pa
     assert resumed.validation == whole.validation
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_that_takes_the_step_of_another_does_what_it_would_alone(recipe):
     shared = Context(networks=NetworkPool())
     alone = values(train_and_validate(recipe, shared).model)
@@ -88,7 +88,7 @@ def test_the_model_has_the_average_that_was_validated(recipe):
     assert raw.progress.history[0]["val_loss"] != trained.progress.history[0]["val_loss"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_l2_sp_keeps_the_backbone_near_its_weights(recipe):
     first = values(prepare(recipe).model)
     free, held = (
