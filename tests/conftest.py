@@ -26,6 +26,7 @@ from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
+from tl_toolkit.experiments import report as report_module
 from tl_toolkit.experiments import run as run_module
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.training import precision
@@ -55,6 +56,12 @@ def _quick_checks_of_exports(monkeypatch):
     """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
 
     monkeypatch.setattr(run_module, "fresh_process", this_process)
+
+
+@pytest.fixture(autouse=True)
+def _no_contact_sheets(monkeypatch):
+    """Contact sheets take a second: they are drawn when `finished_run` is made, and in their own tests."""
+    monkeypatch.setattr(report_module, "draw_contact_sheet", lambda experiment, path: None)
 
 
 @pytest.fixture(autouse=True)

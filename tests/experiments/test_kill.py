@@ -25,7 +25,10 @@ from tl_toolkit.weights.run_folder import MODEL_FILE
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).with_name("killed_run.py")
-STRATEGIES = {"last_layers": tl.LastLayers("conv3", bn_mode="adapt"), "all": tl.FullFineTune()}
+STRATEGIES = {
+    "last_layers": tl.LastLayers("conv3", bn_mode="adapt", head_first=False),
+    "all": tl.FullFineTune(),
+}
 TRIED = {"last_layers": 3, "all": 1}  # moments in `make test`, spread over the run
 SECONDS = 120
 

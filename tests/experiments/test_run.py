@@ -323,7 +323,10 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     shutil.rmtree(tmp_path / "run.partial")
     (folder / ".DS_Store").write_text("of the system")
     result = tl.run(recipe, folder, overwrite=True)
-    assert {path.name for path in result.folder.iterdir()} == FILES - {"weights.json"}
+    assert {path.name for path in result.folder.iterdir()} == FILES - {
+        "weights.json",
+        "contact_sheet.png",
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
