@@ -2,8 +2,8 @@
 
     python recipes/last_layers.py
 
-UCI digits, 5 labels a class: test accuracy 0.955 with this seed; over ten seeds
-0.922–0.967, mean 0.950 (898 test images, 9 s of training on two cores).
+UCI digits, 5 labels a class: test accuracy 0.971 with this seed; over ten seeds
+0.959–0.977, mean 0.969 (898 test images, 7 s of training on two cores).
 """
 
 import tl_toolkit as tl
