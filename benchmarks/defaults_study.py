@@ -36,7 +36,7 @@ RESULTS = HERE / "defaults_study.jsonl"
 MOST_SELECTION_IMAGES = 1000
 STAMPS = ("animals", "food", "plants", "town", "vehicles")
 
-ARMS: dict[str, tl.Recipe | object] = {
+ARMS: dict[str, object] = {
     "new head": tl.NewHead(),
     "new head, all blocks": tl.NewHead(on="all_blocks"),
     "last layers": tl.LastLayers(head_first=False),

@@ -19,8 +19,10 @@ from tl_toolkit.experiments.time_budget import StopInTime
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.ladder import measured
 from tl_toolkit.training.loop import DivergedError
-from tl_toolkit.transfer.feature_cache import FeatureCache
+from tl_toolkit.training.run_state import TrainingProgress
+from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool, weights_of
 
 NAMES = ["new head", "new head on all blocks", "last layers", "everything"]
@@ -160,7 +162,7 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
     found = climb(recipe, Context(dataset=dataset))
     assert [rung.kept for rung in found.rungs] == [n == kept for n in range(4)]
     assert found.trained.experiment.recipe == list(rung_recipes(recipe, dataset).values())[kept]
-    assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[-1]
+    assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -221,12 +223,81 @@ def test_a_training_that_diverges_is_left_out(recipe, dataset, monkeypatch):
     assert found.rungs[3].note == "left out: The loss is nan"
 
 
-def test_with_one_image_a_class_nothing_can_be_compared(recipe, dataset, monkeypatch):
+@pytest.mark.slow
+def test_with_one_image_a_class_a_new_head_is_trained_and_nothing_compared(recipe, dataset):
     _, first = np.unique(dataset.train.labels, return_index=True)
     few = dataclasses.replace(dataset, train=dataset.train.take(first), validation=None)
-    asked = pretended(monkeypatch, [1])
-    climb(recipe, Context(dataset=few))
-    assert [r.strategy for r, _ in asked] == [tl.NewHead(solver="lbfgs")]
+    found = climb(recipe, Context(dataset=few))
+    assert [(r.name, r.kept, r.top1, r.log_loss) for r in found.rungs] == [
+        ("new head", True, None, None)
+    ]
+    assert found.trained.solved.path is None
+    assert "nothing can be compared" in found.trained.experiment.notes[-1]
+    assert measured(found.rungs) == []  # so that no plot is drawn
+
+
+def test_rungs_without_room_are_left_out_and_the_others_climbed(recipe, dataset, monkeypatch):
+    pretended(monkeypatch, [])
+
+    def try_out(self, recipe, context):
+        if recipe.solver == "lbfgs":
+            raise NoRoomError("no room")
+        return Candidate(recipe, 0.5, 0.4, 1.0, None, None)
+
+    monkeypatch.setattr(Selection, "try_out", try_out)
+    found = climb(recipe, Context(dataset=dataset))
+    assert [rung.kept for rung in found.rungs] == [False, False, True, False]
+    assert found.rungs[0].note == "left out: no room"
+    monkeypatch.setattr(
+        Selection, "try_out", lambda *_: (_ for _ in ()).throw(NoRoomError("no room"))
+    )
+    with pytest.raises(tl.InputError, match="No training came to an end: left out: no room"):
+        climb(recipe, Context(dataset=dataset))
+
+
+def test_rates_of_layers_that_a_rung_does_not_train_are_left_to_the_others(recipe, dataset):
+    rates = {"stem": 0.1, "conv5_block1": 0.5, "head": 2.0}
+    rungs = rung_recipes(recipe.replace(layer_rates=rates), dataset)
+    assert rungs["new head"].layer_rates is None
+    assert dict(rungs["last layers"].layer_rates) == {"conv5_block1": 0.5, "head": 2.0}
+    assert dict(rungs["everything"].layer_rates) == rates
+    assert rung_recipes(recipe.replace(layer_rates={"stem": 1}), dataset)[
+        "last layers"
+    ].layer_rates is None  # fmt: skip
+
+
+def test_without_validation_images_a_threshold_is_found_for_new_heads_alone(
+    recipe, dataset, monkeypatch
+):
+    asked = pretended(monkeypatch, [1, 2])
+    few = dataclasses.replace(dataset, validation=None)
+    found = climb(recipe.replace(find=0.9), Context(dataset=few))
+    assert [r.solver for r, _ in asked] == ["lbfgs", "lbfgs"]
+    assert "nothing else was climbed" in found.trained.experiment.notes[-1]
+    assert list(rung_recipes(recipe.replace(find=0.9), dataset)) == NAMES
+
+
+def test_a_training_that_ran_out_of_time_says_so_and_steps_are_said_to_be_flattered(
+    recipe, dataset, monkeypatch
+):
+    pretended(monkeypatch, [])
+    progress = TrainingProgress(history=[{}] * 3, stopped=True)
+    planned = dataclasses.make_dataclass("Planned", ["epochs"])(9)
+    experiment = dataclasses.make_dataclass("Experiment", ["recipe", "hyperparameters", "notes"])
+    made = dataclasses.make_dataclass("Trained", ["experiment", "progress"])
+    losses = iter([3.0, 2.0, 1.0, 4.0])
+
+    def try_out(self, recipe, context):
+        trained = made(experiment(recipe, planned, ()), progress)
+        return Candidate(recipe, 0.5, next(losses), 1.0, trained, [])
+
+    monkeypatch.setattr(Selection, "try_out", try_out)
+    monkeypatch.setattr(Candidate, "model", lambda self, context: self.trained)
+    found = climb(recipe, Context(dataset=dataset))
+    assert found.rungs[2].note == "stopped after 3 of 9 epochs: no time for more"
+    notes = found.trained.experiment.notes
+    assert "flatters them" in notes[1]
+    assert notes[2] == "last layers: stopped after 3 of 9 epochs: no time for more"
 
 
 def test_without_validation_images_a_recipe_is_measured_on_the_folds_it_did_not_see(
@@ -287,6 +358,10 @@ def test_epochs_within_a_time():
     assert [expected.epochs_within(s) for s in (50, 49, 16, 15.9)] == [20, 19, 3, None]
     assert ExpectedTime(once=10.0).epochs_within(9) is None
     assert ExpectedTime(once=10.0).epochs_within(10) == 0
+    unfrozen = ExpectedTime(
+        once=10.0, epoch=2.0, epochs=20, fewest=6
+    )  # the last stage joins in the sixth
+    assert [unfrozen.epochs_within(s) for s in (22, 21)] == [6, None]
 
 
 @pytest.mark.slow
@@ -295,8 +370,12 @@ def test_timing_a_rung_counts_its_images_and_leaves_no_feature_behind(recipe, da
         dataset=dataset, networks=NetworkPool(), feature_cache=FeatureCache(folder=tmp_path)
     )
     full = time_rung(recipe.replace(strategy=tl.FullFineTune(), epochs=4), context)
-    assert (full.epochs, full.once) == (4, 0.0)
+    assert (full.epochs, full.once, full.fewest) == (4, 0.0, 3)
     assert full.epoch > 0
+    stages = recipe.replace(strategy=tl.FullFineTune(), epochs=9, unfreeze_epochs=2)
+    assert (
+        time_rung(stages, context).fewest == 7
+    )  # head, conv3, conv2 and the stem, two epochs apart
     probe = time_rung(rung_recipes(recipe, dataset)["new head"], context)
     assert probe.epochs == probe.epoch == 0
     assert probe.once > 0

@@ -143,6 +143,7 @@ SCRATCH = tl.Recipe(data="digits", strategy=tl.FromScratch(), backbone="resnet18
             "`seeds` must be at least 1, and at least 2 with",
         ),
         ([SCRATCH, SCRATCH.replace(epochs=2)], 1, "must be of different strategies"),
+        ([SCRATCH, tl.Recipe(data="digits", strategy="auto")], 1, "not 'auto' itself"),
         (
             [SCRATCH, tl.Recipe(data="mnist5k", strategy=tl.NewHead())],
             1,

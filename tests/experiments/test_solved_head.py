@@ -1,6 +1,7 @@
 """A new head that is solved for: from photos to a checked SavedModel, without a step of training."""
 
 import csv
+import dataclasses
 
 import keras
 import numpy as np
@@ -216,8 +217,13 @@ def test_too_little_room_is_explained(recipe, tmp_path):
     with pytest.raises(tl.InputError, match=r"no room for them.*solver='gradient'") as error:
         train_and_validate(asked_for, no_room)
     assert isinstance(error.value.__cause__, NoRoomError)
-    # Where the solver is left open, the recipe that was trained names the other one.
+    # Where the solver is left open, the recipe that was trained names the other one; it can be resumed.
+    no_room = dataclasses.replace(no_room, checkpoints=tmp_path / "checkpoints")
     trained = train_and_validate(recipe, no_room)
+    epochs = EpochsSeen()
+    again = train_and_validate(recipe, dataclasses.replace(no_room, callbacks=(epochs,)))
+    assert epochs.seen == 0
+    assert again.progress.history == trained.progress.history
     assert trained.solved is None
     assert trained.experiment.recipe.solver == "gradient"
     assert trained.experiment.hyperparameters.views > 1
@@ -265,6 +271,15 @@ class FirstHead(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.loss = logs["loss"] if self.loss is None else self.loss
+
+
+class EpochsSeen(keras.callbacks.Callback):
+    """Counts the epochs that are trained."""
+
+    seen = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen += 1
 
 
 @pytest.mark.parametrize("strategy", [tl.FullFineTune, tl.LastLayers])

@@ -383,3 +383,10 @@ def test_what_is_shown_and_left_for_other_tools(quick_search, trained, monkeypat
     value = tf.make_ndarray(events.Tensors("val_top1")[0].tensor_proto)
     assert value == pytest.approx(result.trials[1].figures["val_top1"])
     assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_hyperbands_short_trials_refuse_stages_that_would_never_join(tmp_path):
+    recipe = tl.Recipe(data="digits", strategy=tl.FullFineTune(), unfreeze_epochs=2)
+    with pytest.raises(tl.InputError, match="Hyperband begins with trials of few epochs"):
+        tl.search(recipe, tuner="hyperband", output=tmp_path / "search")
+    assert not list(tmp_path.iterdir())

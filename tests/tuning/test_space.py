@@ -139,3 +139,31 @@ def test_written_numbers_are_read_as_they_were(values):
 def test_a_head_that_is_solved_for_has_nothing_to_search():
     with pytest.raises(tl.InputError, match="has neither"):
         make_space(HEAD.replace(strategy=tl.NewHead(solver="lbfgs")), None, examples=100)
+
+
+@pytest.mark.parametrize("axes", [None, {"strategy": ["new_head", "auto"]}])
+def test_a_strategy_that_chooses_between_trainings_is_refused(axes):
+    recipe = HEAD if axes else HEAD.replace(strategy="auto")
+    with pytest.raises(tl.InputError, match="'auto' chooses between trainings"):
+        make_space(recipe, axes, examples=100)
+
+
+@pytest.mark.parametrize("axis", ["strategy", "trainable_from"])
+def test_rates_by_name_are_refused_where_what_is_trained_varies(axis):
+    recipe = HEAD.replace(strategy=tl.FullFineTune(), layer_rates={"stem": 0.1})
+    axes = {"strategy": ["last_layers", "full_fine_tune"], "trainable_from": ["conv4", "conv5"]}
+    with pytest.raises(tl.InputError, match="`layer_rates` names stages"):
+        make_space(recipe, {axis: axes[axis]}, examples=100)
+
+
+@pytest.mark.parametrize("own", ["last_layers", "full_fine_tune"])
+def test_each_strategy_keeps_its_own_default_of_solving_for_the_head_first(own):
+    axes = {"strategy": ["last_layers", "full_fine_tune"]}
+    space = make_space(HEAD.replace(strategy=own), axes, examples=100)
+    drawn = {"batch_size": 8, "learning_rate": 0.01}
+    for name, strategy in (("last_layers", tl.LastLayers()), ("full_fine_tune", tl.FullFineTune())):
+        assert space.recipe_at({"strategy": name, **drawn}).strategy == strategy
+    asked = make_space(HEAD.replace(strategy=tl.LastLayers(head_first=False)), axes, examples=100)
+    assert not asked.recipe_at({"strategy": "full_fine_tune", **drawn}).strategy.head_first
+    chosen = make_space(HEAD.replace(strategy=tl.FullFineTune(head_first=True)), axes, examples=100)
+    assert chosen.recipe_at({"strategy": "last_layers", **drawn}).strategy.head_first

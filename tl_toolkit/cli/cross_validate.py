@@ -6,11 +6,11 @@ import pathlib
 
 import tyro
 
-from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
-from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
 from tl_toolkit.cli.tables import folds_table
 from tl_toolkit.cli.terminal import drawn, terminal
+from tl_toolkit.cli.training_context import training_context
 
 
 def cross_validate(
@@ -40,14 +40,10 @@ def cross_validate(
     """
     chosen = recipe_from(flags, recipe)
     with terminal(verbose) as progress:
-        from tl_toolkit.experiments.context import Context
         from tl_toolkit.experiments.k_fold import cross_validate as cross_validate_recipe
 
-        context = Context(
-            feature_cache=feature_cache(cache_limit),
-            checkpoint_seconds=checkpoint_seconds,
-            weights=pin_of(chosen, recipe),
-            progress=progress,
+        context = training_context(
+            chosen, recipe, cache_limit, progress, checkpoint_seconds=checkpoint_seconds
         )
         found = cross_validate_recipe(
             chosen, folds=folds, output=output, overwrite=overwrite, context=context

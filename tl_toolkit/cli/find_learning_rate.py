@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
-from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
 from tl_toolkit.cli.terminal import drawn, terminal
+from tl_toolkit.cli.training_context import training_context
 from tl_toolkit.progress import Table
 
 if TYPE_CHECKING:
@@ -49,14 +49,9 @@ def find_learning_rate(
     """
     chosen = recipe_from(flags, recipe)
     with terminal(verbose) as progress:
-        from tl_toolkit.experiments.context import Context
         from tl_toolkit.experiments.find_learning_rate import find_learning_rate
 
-        context = Context(
-            feature_cache=feature_cache(cache_limit),
-            weights=pin_of(chosen, recipe),
-            progress=progress,
-        )
+        context = training_context(chosen, recipe, cache_limit, progress)
         found = find_learning_rate(
             chosen, lowest=lowest, highest=highest, steps=steps, context=context
         )
@@ -65,10 +60,12 @@ def find_learning_rate(
             found.plot(plot)
             progress.message(f"The curve is in {plot}")
         if found.suggestion is None:
-            progress.message(f"No suggestion: {found.reason}. The default is {found.default:.2g}.")
+            progress.message(
+                f"No suggestion: {found.reason}. The recipe's own rate is {found.default:.2g}."
+            )
             return
         progress.message(
-            f"Suggested learning rate: {found.suggestion:.2g} (the default is {found.default:.2g}): {found.reason}.\n"
+            f"Suggested learning rate: {found.suggestion:.2g} (the recipe's own is {found.default:.2g}): {found.reason}.\n"
             f"{_command(flags, recipe, found.suggestion)}"
         )
 
@@ -91,5 +88,6 @@ def _command(flags: Any, recipe: pathlib.Path | None, rate: float) -> str:
     for field in dataclasses.fields(flags):
         value = getattr(flags, field.name)
         if value is not None and field.name != "learning_rate":
-            words += [f"--{field.name.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
     return shlex.join([*words, "--learning-rate", f"{rate:.2g}"])

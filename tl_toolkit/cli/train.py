@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import tyro
 
 from tl_toolkit.catalog import LBFGS
-from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
-from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
+from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
+from tl_toolkit.cli.training_context import training_context
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.strategies import Auto
 
@@ -52,14 +52,10 @@ def train(
     """
     chosen = recipe_from(flags, recipe)
     with terminal(verbose) as progress:
-        from tl_toolkit.experiments.context import Context
         from tl_toolkit.experiments.run import run
 
-        context = Context(
-            feature_cache=feature_cache(cache_limit),
-            checkpoint_seconds=checkpoint_seconds,
-            weights=pin_of(chosen, recipe),
-            progress=progress,
+        context = training_context(
+            chosen, recipe, cache_limit, progress, checkpoint_seconds=checkpoint_seconds
         )
         if plan:
             show = _print_rungs if isinstance(chosen.strategy, Auto) else _print_plan

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from tl_toolkit.catalog import ALL_BLOCKS, FLIPS, LBFGS, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import TimeBudget
@@ -16,10 +18,14 @@ from tl_toolkit.recipe import OF_STEPS, Recipe
 from tl_toolkit.report.ladder import Rung, duration
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool
+from tl_toolkit.transfer.updates import HEAD
 
 NETWORKS = 3  # with the head on the features, on all blocks, and with mirror images
 NO_TIME = "left out: no time"
+FLATTERED = "the epochs of trainings by steps were chosen on the images that rungs are compared by, which flatters them a little"
+NO_STEPS = "without validation images `find` chooses a threshold only for a head that is solved for: nothing else was climbed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +72,24 @@ def climb(recipe: Recipe, context: Context) -> Climb:
         try:
             with budget.spent_on(rung.name):
                 found = selection.try_out(of_rung, of_this)
-        except DivergedError as error:
+        except (DivergedError, NoRoomError) as error:
             rungs[number] = dataclasses.replace(rung, note=f"left out: {error}")
             continue
+        found = budget.agreed(found)
+        stopped = _stopped_in_time(found)
+        if stopped:
+            rung = dataclasses.replace(rung, note=stopped)
         figures = {name: getattr(found, name) for name in ("seconds", "top1", "log_loss")}
         rungs[number] = dataclasses.replace(rung, **figures)
         context.progress.message(_line(rungs[number], selection))
-        if best is None or found.log_loss < best[1].log_loss:
+        if best is None or _loss(found) < _loss(best[1]):
             best = number, found, of_this
     if best is None:
-        raise DivergedError(f"No training came to an end: {rungs[0].note}")
+        raise InputError(f"No training came to an end: {rungs[0].note}")
     kept, found, of_kept = best
     rungs[kept] = dataclasses.replace(rungs[kept], kept=True)
     trained = found.model(of_kept)
-    notes = *trained.experiment.notes, _note(rungs, kept, selection)
+    notes = *trained.experiment.notes, *_notes(rungs, kept, selection, start.recipes)
     experiment = dataclasses.replace(trained.experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
     return Climb(trained, tuple(rungs), selection.images)
@@ -139,9 +149,23 @@ def rung_recipes(recipe: Recipe, dataset: ImageDataset) -> dict[str, Recipe]:
     rungs = {"new head": probe(), "new head on all blocks": probe(on=ALL_BLOCKS)}
     if augmentation is not None and augmentation.flip:  # there is no up
         rungs["new head on all blocks, mirrored"] = probe(on=ALL_BLOCKS, tta=FLIPS)
-    rungs["last layers"] = trained(LastLayers(head_first=True))
+    if recipe.find is not None and dataset.validation is None:
+        return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
+    last = LastLayers(head_first=True)
+    rungs["last layers"] = trained(last).replace(layer_rates=_rates_within(recipe, last))
     rungs["everything"] = trained(FullFineTune(head_first=True))
     return rungs
+
+
+def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | None:
+    """The rates of stages that are trained; what names none at all, training everything refuses."""
+    stage = strategy.trainable_from.partition("_")[0]
+    rates = {
+        name: rate
+        for name, rate in dict(recipe.layer_rates or ()).items()
+        if name.partition("_")[0] in (stage, HEAD)
+    }
+    return rates or None
 
 
 def _own_checkpoints(context: Context, name: str) -> Context:
@@ -156,17 +180,42 @@ def _expected(rungs: list[Rung]) -> str:
 
 
 def _line(rung: Rung, selection: Selection) -> str:
-    return (
-        f"{rung.name}: accuracy {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; "
-        f"{duration(rung.seconds or 0.0)}"
-    )
+    took = duration(rung.seconds or 0.0)
+    if rung.top1 is None or rung.log_loss is None:
+        return f"{rung.name}: {took}"
+    return f"{rung.name}: accuracy {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; {took}"
 
 
-def _note(rungs: list[Rung], kept: int, selection: Selection) -> str:
-    climbed = [rung for rung in rungs if rung.seconds is not None]
-    if len(climbed) == 1:
-        return f"'auto' kept {rungs[kept].name!r}: no other rung was climbed"
-    return (
-        f"'auto' kept {rungs[kept].name!r}, of {len(climbed)} rungs the one of the least log loss on "
-        f"{selection.images}"
-    )
+def _loss(found: Candidate) -> float:
+    return math.inf if found.log_loss is None else found.log_loss
+
+
+def _stopped_in_time(found: Candidate) -> str:
+    """What a training that was stopped says of itself: its recipe alone would train on."""
+    if found.trained is None or not found.trained.progress.stopped:
+        return ""
+    done = len(found.trained.progress.history)
+    return f"stopped after {done} of {found.trained.experiment.hyperparameters.epochs} epochs: no time for more"
+
+
+def _notes(
+    rungs: list[Rung], kept: int, selection: Selection, recipes: dict[str, Recipe]
+) -> tuple[str, ...]:
+    """What the user should know of the choice."""
+    name, climbed = rungs[kept].name, [rung for rung in rungs if rung.seconds is not None]
+    if not selection.is_possible:
+        return (
+            f"'auto' trained {name!r} alone: with one image of most classes nothing can be compared",
+        )
+    notes = [f"'auto' kept {name!r}: no other rung was climbed"]
+    if len(climbed) > 1:
+        notes = [
+            f"'auto' kept {name!r}, of {len(climbed)} rungs the one of the least log loss on {selection.images}"
+        ]
+        if selection.folds is None and any(recipes[r.name].solver != LBFGS for r in climbed):
+            notes.append(FLATTERED)
+    if not any(of_rung.solver != LBFGS for of_rung in recipes.values()):
+        notes.append(NO_STEPS)
+    if rungs[kept].note:
+        notes.append(f"{name}: {rungs[kept].note}")
+    return tuple(notes)

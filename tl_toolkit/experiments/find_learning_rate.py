@@ -120,6 +120,10 @@ def _check(recipe: Recipe, lowest: float, highest: float, steps: int) -> None:
             "This recipe's head is solved for, not trained by steps: there is no learning rate to find. "
             "solver='gradient' trains it by steps (--solver gradient)."
         )
+    if recipe.unfreeze_epochs is not None:
+        raise InputError(
+            "With `unfreeze_epochs` hardly more than the head would move while the rate rises: find a rate without it."
+        )
     if not 0 < lowest < highest < math.inf:
         raise InputError(
             f"`lowest` and `highest` must be 0 < lowest < highest. Received: {lowest:g} and {highest:g}"

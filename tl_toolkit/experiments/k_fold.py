@@ -101,7 +101,7 @@ def cross_validate(
     """Trains a recipe once a fold of its training and validation images, and validates with the fold.
 
     Test images are never read. Every class is dealt evenly, and copies of one file are in one fold. Until it ends, the
-    folder is called `NAME.partial`, and the same call resumes what is in it; finished folds are not trained again.
+    folder is called `NAME.partial`, and the same call resumes what is in it; folds that were trained by steps to their end are not trained again.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
 

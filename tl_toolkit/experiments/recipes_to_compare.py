@@ -9,6 +9,7 @@ from tl_toolkit.catalog import ALL_BLOCKS
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
 from tl_toolkit.strategies import (
+    Auto,
     FromScratch,
     FullFineTune,
     LastLayers,
@@ -73,6 +74,10 @@ def check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
         raise InputError(
             f"`seeds` must be at least 1, and at least 2 with labels_per_class, where the images of the other "
             f"seeds choose between the strategies. Received: {seeds}"
+        )
+    if any(isinstance(recipe.strategy, Auto) for recipe in recipes):
+        raise InputError(
+            "A comparison takes the strategies that 'auto' chooses between, and not 'auto' itself."
         )
     names = [strategy_label(recipe.strategy) for recipe in recipes]
     if len(set(names)) < len(names):

@@ -23,7 +23,7 @@ from tl_toolkit.progress import Progress
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
 from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
 from tl_toolkit.report.calibration import reliability
-from tl_toolkit.report.ladder import ladder_table, plot_ladder
+from tl_toolkit.report.ladder import ladder_table, measured, plot_ladder
 from tl_toolkit.report.plots import (
     plot_block_shares,
     plot_confusion_matrix,
@@ -214,7 +214,8 @@ def write_report(
             write_rows(rows, folder / OUT_OF_FOLD)
         if climbed is not None:
             write_json(folder / LADDER, [dataclasses.asdict(rung) for rung in climbed.rungs])
-            plot_ladder(climbed.rungs, climbed.selected_on, folder / LADDER_PLOT)
+            if measured(climbed.rungs):
+                plot_ladder(climbed.rungs, climbed.selected_on, folder / LADDER_PLOT)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.special import log_softmax
 
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.data.content_digests import content_digests
@@ -16,6 +15,7 @@ from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.metrics import log_loss
 from tl_toolkit.transfer.network_pool import assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
 from tl_toolkit.transfer.solved_head import deal_folds
@@ -27,7 +27,8 @@ class Candidate:
 
     Attributes:
         recipe: The recipe.
-        top1: Accuracy; where the recipe makes classes weigh the same, the mean over the classes.
+        top1: Accuracy; where the recipe makes classes weigh the same, the mean over the classes. None where no
+            images select.
         log_loss: Likewise, of logits that are divided by the temperature that suits them best: how sure a training
             makes a network can be mended, what it knows cannot.
         seconds: Of all trainings that it took.
@@ -36,8 +37,8 @@ class Candidate:
     """
 
     recipe: Recipe
-    top1: float
-    log_loss: float
+    top1: float | None
+    log_loss: float | None
     seconds: float
     trained: TrainedModel | None
     weights: list[np.ndarray] | None
@@ -105,13 +106,11 @@ class Selection:
             return self._cross_validated(recipe, context, self.folds)
         trained = train_and_validate(recipe, context)
         validation, solved = self.dataset.validation, trained.solved
+        figures: tuple[float | None, float | None] = (None, None)
         if validation is not None and trained.validation_logits is not None:
-            logits, labels = trained.validation_logits, validation.labels
+            figures = self._figures(trained.validation_logits, validation.labels)
         elif solved is not None and solved.path is not None:
-            logits, labels = solved.path.logits, self.dataset.train.labels
-        else:
-            raise RuntimeError(f"{recipe.strategy} left no figures to select by.")
-        figures = self._figures(logits, labels)
+            figures = self._figures(solved.path.logits, self.dataset.train.labels)
         return Candidate(
             recipe, *figures, trained.progress.seconds, trained, weights_of(trained.model)
         )
@@ -136,9 +135,6 @@ class Selection:
 
     def _figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         weights = None if self.class_weights is None else self.class_weights[labels]
-        calm = logits.astype(np.float64) / fit_temperature(logits, labels)
-        losses = -log_softmax(calm, axis=-1)[np.arange(len(labels)), labels]
         is_right = logits.argmax(axis=-1) == labels
-        return float(np.average(is_right, weights=weights)), float(
-            np.average(losses, weights=weights)
-        )
+        calm = logits / fit_temperature(logits, labels)
+        return float(np.average(is_right, weights=weights)), log_loss(calm, labels, weights)

@@ -57,6 +57,6 @@ def held_out(trained: TrainedModel) -> HeldOut | None:
         labels = trained.experiment.dataset.train.labels
         return HeldOut(solved.path.logits / temperature, labels, "training images out of fold")
     logits, validation = trained.validation_logits, trained.experiment.dataset.validation
-    if solved is not None or logits is None or validation is None:
+    if logits is None or validation is None:
         return None
     return HeldOut(logits / temperature, validation.labels, "validation images")

@@ -14,7 +14,7 @@ import keras
 
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.selection import Selection
+from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
 from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 from tl_toolkit.recipe import Recipe
@@ -73,6 +73,12 @@ class TimeBudget:
             self._epochs[name] = epochs
             self._agree()
         return self._epochs[name]
+
+    def agreed(self, found: Candidate) -> Candidate:
+        """Returns what was found with the chief's figures, by which all processes decide alike."""
+        figures = json.dumps([found.top1, found.log_loss]) if self._processes.is_chief else ""
+        top1, log_loss = json.loads(self._processes.broadcast_text(figures))
+        return dataclasses.replace(found, top1=top1, log_loss=log_loss)
 
     def watched(self, context: Context, selection: Selection) -> Context:
         """Returns the context of a training that ends with the time, where validation images select its weights."""

@@ -10,11 +10,12 @@ import time
 
 import numpy as np
 
-from tl_toolkit.catalog import LBFGS
+from tl_toolkit.catalog import ADAPT, LBFGS
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.batch_source import distributed_batches, open_batch_source
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.measured_images import MOST_IMAGES
 from tl_toolkit.experiments.prepare import Experiment, prepare
 from tl_toolkit.experiments.solve_new_head import features_of_head
 from tl_toolkit.experiments.train_and_validate import take_step
@@ -34,11 +35,13 @@ class ExpectedTime:
         once: What comes before the first epoch: features that are computed once.
         epoch: Of one epoch with its validation; 0 where nothing is trained by steps.
         epochs: As many as the recipe trains for; 0 likewise.
+        fewest: Epochs under which it is not worth it, or a stage would never join in.
     """
 
     once: float
     epoch: float = 0.0
     epochs: int = 0
+    fewest: int = FEWEST_EPOCHS
 
     @property
     def seconds(self) -> float:
@@ -52,7 +55,7 @@ class ExpectedTime:
         if not self.epochs or not self.epoch:
             return None
         fitting = int((seconds - self.once) / self.epoch)
-        return fitting if fitting >= FEWEST_EPOCHS else None
+        return fitting if fitting >= self.fewest else None
 
 
 def time_rung(recipe: Recipe, context: Context) -> ExpectedTime:
@@ -109,11 +112,11 @@ def _steps(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     try:
         step = take_step(experiment, source, distribute)
         batches = distributed_batches(of_few, source, distribute, 0, 0)
-        seconds = []
-        for batch in itertools.islice(batches, BATCHES):
-            started = time.monotonic()
+        seconds, started = [], time.monotonic()
+        for batch in itertools.islice(batches, BATCHES):  # with what it takes to make them
             step(batch)
             seconds.append(time.monotonic() - started)
+            started = time.monotonic()
     finally:
         source.close()
     train, validation = len(experiment.dataset.train), len(experiment.dataset.validation or ())
@@ -123,8 +126,13 @@ def _steps(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     once = per_image * (train * views + validation)
     if getattr(recipe.strategy, "head_first", False):
         once += _pass(experiment, context, processes)
+        if ADAPT in experiment.plan.bn_modes.values():
+            once += min(train, MOST_IMAGES) * forward  # whose statistics are recomputed
+    joined = (
+        max(u.first_step for u in experiment.updates.values()) // hyperparameters.steps_per_epoch
+    )
     epoch = hyperparameters.steps_per_epoch * per_step + validation * forward
-    return ExpectedTime(once, epoch, hyperparameters.epochs)
+    return ExpectedTime(once, epoch, hyperparameters.epochs, max(FEWEST_EPOCHS, joined + 1))
 
 
 def _few(dataset: ImageDataset, count: int) -> ImageDataset:

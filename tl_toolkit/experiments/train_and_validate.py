@@ -42,6 +42,8 @@ from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, verify_plan
 from tl_toolkit.transfer.solved_head import SolvedHead
 
+BY_STEPS = "by_steps"  # checkpoints of a new head that was to be solved for
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
@@ -106,7 +108,9 @@ def train_and_validate(recipe: Recipe, context: Context | None = None) -> Traine
             experiment = prepare(recipe.replace(strategy=by_steps), context)
             note = f"the new head is trained by steps and not solved for: {error.__cause__}"
             experiment = dataclasses.replace(experiment, notes=(*experiment.notes, note))
-            return _train(experiment, context, processes)
+            # Its own place, or the next start, which tries to solve first, would take them for another run's.
+            own = context.checkpoints and context.checkpoints / BY_STEPS
+            return _train(experiment, dataclasses.replace(context, checkpoints=own), processes)
 
 
 def _train(experiment: Experiment, context: Context, processes: ProcessGroup) -> TrainedModel:

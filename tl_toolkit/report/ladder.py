@@ -65,6 +65,11 @@ def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
     return Table(COLUMNS, tuple(rows), caption)
 
 
+def measured(rungs: Sequence[Rung]) -> list[Rung]:
+    """Returns those that were climbed, and that images selected by."""
+    return [rung for rung in rungs if rung.seconds is not None and rung.top1 is not None]
+
+
 def plot_ladder(rungs: Sequence[Rung], on: str, path: pathlib.Path) -> None:
     """Draws accuracy against the seconds that all rungs up to one took, the kept one marked.
 
@@ -73,7 +78,7 @@ def plot_ladder(rungs: Sequence[Rung], on: str, path: pathlib.Path) -> None:
         on: The images that select, in words.
         path: PNG file.
     """
-    climbed = [rung for rung in rungs if rung.seconds is not None and rung.top1 is not None]
+    climbed = measured(rungs)
     seconds = np.cumsum([rung.seconds for rung in climbed])
     accuracies = np.array([rung.top1 for rung in climbed], float)
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")

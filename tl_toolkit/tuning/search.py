@@ -121,6 +121,11 @@ def search(
         StoppedError: Ctrl-C; the same call resumes.
     """
     _check(tuner, trials, executions, objective, seed, retrain)
+    if tuner == "hyperband" and recipe.unfreeze_epochs is not None:
+        raise InputError(
+            "Hyperband begins with trials of few epochs, in which `unfreeze_epochs` leaves stages untrained: leave it out, or "
+            "use another tuner."
+        )
     context = context or Context()
     distribute = context.devices(recipe)
     processes = ProcessGroup(distribute)

@@ -14,7 +14,7 @@ from tl_toolkit.catalog import LBFGS, augmentation_named
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.strategies import strategy_named
+from tl_toolkit.strategies import Auto, strategy_named
 from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
@@ -24,7 +24,7 @@ OPTION_OF_STRATEGY = ("trainable_from", "bn_mode")
 KEPT = (
     "on",
     "head_first",
-)  # options of the recipe's strategy that the others of a search take over
+)  # options that the others of a search take over where the recipe's strategy has not its default
 AXES = (
     "strategy",
     *OPTION_OF_STRATEGY,
@@ -86,7 +86,12 @@ class Space:
         strategy = self.recipe.strategy
         if drawn.get("strategy", strategy.name) != strategy.name:
             other = strategy_named(drawn["strategy"])
-            kept = {name: getattr(strategy, name) for name in KEPT if hasattr(strategy, name)}
+            own = {f.name: f.default for f in dataclasses.fields(strategy)}
+            kept = {
+                name: getattr(strategy, name)
+                for name in KEPT
+                if name in own and getattr(strategy, name) != own[name]
+            }
             strategy = dataclasses.replace(
                 other, **{name: value for name, value in kept.items() if hasattr(other, name)}
             )
@@ -145,6 +150,16 @@ def make_space(
         raise InputError(
             "A search varies batch size and learning rate, and a head of solver='lbfgs' has neither: `tl.run` finds "
             "its one setting by itself. Leave `solver` out to search for a head that is trained by steps."
+        )
+    strategies = [recipe.strategy.name, *map(str, (axes or {}).get("strategy", ()))]
+    if Auto.name in strategies:
+        raise InputError(
+            "A search varies one training, and 'auto' chooses between trainings: search another strategy."
+        )
+    if recipe.layer_rates is not None and {"strategy", "trainable_from"} & set(axes or {}):
+        raise InputError(
+            "`layer_rates` names stages, and along the axes `strategy` and `trainable_from` not the same ones are "
+            "trained: leave it or them out, or use `layer_decay`."
         )
     choices: dict[str, tuple[Any, ...]] = {}
     ranges: dict[str, tuple[float, float]] = {}
