@@ -17,6 +17,7 @@ from tl_toolkit.files.manifest import check_file
 
 TEST_ANSWERS = "test_answers.csv"
 IMAGE, CLASS, ANSWER, CONTENTS = "image", "class", "answer", "digest of the image"
+PROBABILITY_OF = "probability of "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def probability_columns(logits: np.ndarray, class_names: Sequence[str]) -> list[
     """Returns, for each row of logits, the classes' probabilities by column of a table."""
     return [
         {
-            f"probability of {name}": f"{probability:.6f}"
+            f"{PROBABILITY_OF}{name}": f"{probability:.6f}"
             for name, probability in zip(class_names, row, strict=True)
         }
         for row in softmax(logits.astype(np.float64), axis=1)

@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from tl_toolkit.progress import Table
 from tl_toolkit.report.plots import DOTS_PER_INCH
 
+LADDER = "ladder.json"
 COLUMNS = ("rung", "expected", "took", "accuracy", "gain", "log loss", "")
 
 

@@ -1,0 +1,108 @@
+"""The files of a finished run that its page is made of."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from tl_toolkit.errors import InputError
+from tl_toolkit.files.manifest import check_file
+from tl_toolkit.report.answer_table import AnswerTable, read_answer_table
+from tl_toolkit.report.answers import TEST_ANSWERS
+from tl_toolkit.report.ladder import LADDER, Rung
+
+METRICS = "metrics.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+    """What a run wrote.
+
+    Attributes:
+        folder: Where it lies.
+        recipe: Plain JSON values, as the others.
+        metrics: Figures, facts and notes.
+        plan: What training did to every variable.
+        versions: Of packages.
+        history: A row an epoch, or a strength of a head that was solved for.
+        rungs: What strategy `"auto"` climbed.
+        answers: To the test images; None where an earlier version wrote none.
+    """
+
+    folder: pathlib.Path
+    recipe: dict[str, Any]
+    metrics: dict[str, Any]
+    plan: dict[str, Any]
+    versions: dict[str, str]
+    history: list[dict[str, float]]
+    rungs: list[Rung]
+    answers: AnswerTable | None
+
+    @property
+    def strategy(self) -> str:
+        """Its name, and its options where they say something."""
+        return strategy_in_words(self.recipe["strategy"])
+
+
+def read_run_files(folder: pathlib.Path) -> RunFiles:
+    """Reads them.
+
+    Raises:
+        InputError: One that every run has is missing, or one is damaged.
+    """
+    rungs = []
+    if (folder / LADDER).is_file():
+        rungs = [Rung(**rung) for rung in read_json(folder / LADDER)]
+    answers = None
+    if (folder / TEST_ANSWERS).is_file():
+        answers = read_answer_table(folder / TEST_ANSWERS)
+    recipe, metrics, plan, versions = (
+        read_json(folder / name) for name in ("recipe.json", METRICS, "plan.json", "versions.json")
+    )
+    return RunFiles(
+        folder,
+        recipe,
+        metrics,
+        plan,
+        versions,
+        _read(folder / "history.csv", _rows),
+        rungs,
+        answers,
+    )
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Returns the plain values of a file of a finished output.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    return _read(path, lambda path: json.loads(path.read_bytes()))
+
+
+def strategy_in_words(strategy: dict[str, Any]) -> str:
+    """Returns a strategy of a recipe's JSON by its name, and what its new head sits on unless that is usual."""
+    name, on = strategy["name"], strategy.get("on", "features")
+    return name if on == "features" else f"{name}, on={on}"
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
+        ]
+
+
+def _read(path: pathlib.Path, parse: Callable[[pathlib.Path], Any]) -> Any:
+    check_file(path)
+    try:
+        return parse(path)
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error}. Expected what a finished run leaves; restore it from a copy, or "
+            "train again."
+        ) from error

@@ -1,0 +1,92 @@
+"""From a template to a page that needs nothing else: styles, script and data stand in the file itself.
+
+Names of files and classes come from strangers. Templates escape all of them; the script reads them from JSON, in which `<`
+cannot end the element, and puts them on the page as text. Beyond that the page forbids itself, by its content security
+policy, every script but its own and every address but those of the photos within it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import pathlib
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tl_toolkit import __version__
+from tl_toolkit.report.ladder import duration
+from tl_toolkit.report.paired_test import p_text
+
+FOLDER = pathlib.Path(__file__).parent
+GENERATOR = "tl_toolkit"  # what a page says that it was made by
+
+
+def render_page(template: str, title: str, data: dict[str, Any] | None = None, **context: Any) -> str:
+    """Returns a page as HTML text.
+
+    Args:
+        template: Name of one that extends `page.html.j2`, which names the blocks.
+        title: Of the page.
+        data: Plain values for the script, such as `photo_data`.
+        context: What the template shows.
+    """
+    style, script = (Markup((FOLDER / name).read_text("utf-8")) for name in ("page.css", "page.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return _environment().get_template(template).render(
+        title=title,
+        style=style,
+        script=script,
+        policy=policy,
+        generator=GENERATOR,
+        version=__version__,
+        data=data or {},
+        **context,
+    )
+
+
+def is_page_of_ours(path: pathlib.Path) -> bool:
+    """Whether a file is a page that `render_page` made."""
+    with path.open("rb") as file:
+        return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(2000)
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    """Returns a share as it is read; `–` for none."""
+    return "–" if share is None else f"{100 * share:.{places}f}%"
+
+
+def points(difference: float) -> str:
+    """Returns a difference of shares in points, with its sign."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "duration": duration,
+        "p_text": p_text,
+        "count": lambda number: f"{number:,}",
+        "figure": lambda number: "–" if number is None else f"{number:.3f}",
+    }
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+def _hash(text: str) -> str:
+    # As the browser sees it: what stands between the tags.
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
