@@ -31,7 +31,9 @@ TEST = {
 @pytest.fixture
 def card():
     facts = {"training": "5 epochs", "updates": ""}
-    return model_card("pets", "folder:photos", SPEC, "", TEST, facts, ["2 files_are missing"])
+    return model_card(
+        "pets", "folder:/home/me/photos", SPEC, "", TEST, facts, ["2 files_are missing"]
+    )
 
 
 def test_the_hub_reads_its_metadata(card):
@@ -48,6 +50,7 @@ def test_it_says_figures_with_intervals_limits_and_licences(card):
     assert "On 40 test images" in text
     assert "90.0% right (95% interval 76.9% to 96.0%)" in text
     assert "most frequent class would be right on 75.0%" in text
+    assert "/home" not in card
     assert "| cat | 90.0% | 96.0% | 30 |" in card
     assert "- 2 files\\_are missing" in card
     assert "images that it learned from: unknown" in card

@@ -89,7 +89,7 @@ def write_model_card(
     write_card(folder / SAVED_MODEL, experiment.dataset.class_names, card)
     dataset = experiment.dataset
     page = model_card(
-        f"{experiment.model.name} on {dataset.uri}",
+        experiment.model.name,
         dataset.uri,
         experiment.spec,
         dataset.licence,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,12 +61,13 @@ def model_card(
 
     Reference: Mitchell et al. 2019, "Model Cards for Model Reporting".
     """
+    data = _without_folders(data)
     low, high = test["top1_interval"]
     commonest = max(row["support"] for row in test["classes"].values()) / test["examples"]
     lines = [
-        f"# {_plain(name)}",
+        f"# {_plain(name)} on {_plain(data)}",
         "",
-        f"Says which of {len(test['classes'])} classes a photo shows. Trained on {_plain(data)}.",
+        f"Says which of {len(test['classes'])} classes a photo shows.",
         "",
         "## How often it is right",
         "",
@@ -132,6 +134,12 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
         eval_results=results,
     )
     return card.to_yaml()
+
+
+def _without_folders(uri: str) -> str:
+    """Where a file lies on somebody's disk is not for the public."""
+    kind, colon, rest = uri.partition(":")
+    return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind in ("folder", "csv") else uri
 
 
 def _plain(text: str) -> str:
