@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tl_toolkit.report.answer_table import AnswerTable
-from tl_toolkit.report.paired_test import Z
 from tl_toolkit.report.page.shell import percent
+from tl_toolkit.report.paired_test import Z
 
 WIDE = 0.08  # of a 95% interval: it says little then
 AIM = 0.03  # half of an interval that says something

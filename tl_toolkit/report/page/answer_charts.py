@@ -57,7 +57,10 @@ def held_back_chart(table: AnswerTable) -> Markup:
                 [x for x, _ in marks],
                 [y for _, y in marks],
                 "points",
-                [names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}" for names in marks.values()],
+                [
+                    names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}"
+                    for names in marks.values()
+                ],
             ),
         ],
     )
@@ -100,7 +103,10 @@ def thresholds_of(
     precision, recall, _ = precision_recall_curve(is_positive, scores)
     marks = [row for row in chosen if row["test"]["found"] is not None]
     labels = [f"≥ {row['threshold']:g}" for row in marks]
-    at = {key: [row["test"][key] or 0.0 for row in marks] for key in ("false_alarms", "found", "precision")}
+    at = {
+        key: [row["test"][key] or 0.0 for row in marks]
+        for key in ("false_alarms", "found", "precision")
+    }
     x_found = Axis(f"found, of “{name}”", WHOLE, is_percent=True)
     share = float(is_positive.mean())
     roc = xy_chart(
@@ -134,7 +140,9 @@ def _every_threshold(
 ) -> dict[str, Any]:
     distinct = np.unique(scores)
     # Evenly by photos, so that no two steps of many photos are one.
-    kept = distinct[np.linspace(0, len(distinct) - 1, min(len(distinct), MOST_THRESHOLDS)).round().astype(int)]
+    kept = distinct[
+        np.linspace(0, len(distinct) - 1, min(len(distinct), MOST_THRESHOLDS)).round().astype(int)
+    ]
     extra = [0.0, 0.5, 1.0, *(row["threshold"] for row in chosen)]
     values = np.unique([*kept, *extra])
     positive, others = np.sort(scores[is_positive]), np.sort(scores[~is_positive])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
 import os
@@ -168,7 +167,11 @@ def photo_data(
         "truth": table.labels[listed].tolist(),
         "ofTruth": [_rounded(p) for p in table.of_truth[listed]],
         "said": [
-            [item for label in row for item in (int(label), _rounded(table.probabilities[position, label]))]
+            [
+                item
+                for label in row
+                for item in (int(label), _rounded(table.probabilities[position, label]))
+            ]
             for position, row in zip(listed, order, strict=True)
         ],
         "thumbs": {str(position): text for position, text in thumbnails.of.items()},
@@ -229,7 +232,9 @@ def _missing(thumbnails: Thumbnails) -> str:
             f"{len(thumbnails.unreadable)} photos are gone, or are not what they were when the run was tested"
         )
     if thumbnails.left_out:
-        said.append(f"{thumbnails.left_out} photos are named without their picture, to keep this page small")
+        said.append(
+            f"{thumbnails.left_out} photos are named without their picture, to keep this page small"
+        )
     return "; ".join(said) + "." * bool(said)
 
 
@@ -237,7 +242,10 @@ def _without_common_folder(names: Sequence[str]) -> tuple[str, list[str]]:
     """Returns the folder that all names have in common, and the names in it."""
     if not names or not all("/" in name for name in names):
         return "", list(names)
-    folder = os.path.commonprefix(list(names)).rpartition("/")[0]
+    try:
+        folder = os.path.commonpath([name.rpartition("/")[0] for name in names])
+    except ValueError:  # some are relative
+        return "", list(names)
     return folder, [name[len(folder) :].removeprefix("/") for name in names]
 
 

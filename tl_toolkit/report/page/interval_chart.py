@@ -78,9 +78,7 @@ def interval_chart(
             parts.append(element("text", row.name, _class="name", x=LEFT, y=y - 12))
         if row.text:
             parts.append(
-                element(
-                    "text", row.text, _class="figure", x=WIDTH - 4, y=y - 12, text_anchor="end"
-                )
+                element("text", row.text, _class="figure", x=WIDTH - 4, y=y - 12, text_anchor="end")
             )
         ends = x(row.low), x(row.high)
         parts.append(element("line", _class="whisker", x1=ends[0], x2=ends[1], y1=y, y2=y))

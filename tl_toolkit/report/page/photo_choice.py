@@ -103,7 +103,9 @@ def photos_to_explain(table: AnswerTable, of_each: int = TO_EXPLAIN) -> tuple[tu
     for label in range(len(table.class_names)):
         right = np.flatnonzero(table.is_right & (table.labels == label))
         if len(right):
-            middles.append(right[np.argsort(table.confidence[right], kind="stable")][len(right) // 2])
+            middles.append(
+                right[np.argsort(table.confidence[right], kind="stable")][len(right) // 2]
+            )
     take(np.array(middles, np.int64), "typical")
     return tuple(chosen.items())
 

@@ -93,7 +93,8 @@ def strategy_in_words(strategy: dict[str, Any]) -> str:
 def _rows(path: pathlib.Path) -> list[dict[str, float]]:
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(file)
         ]
 
 

@@ -141,7 +141,9 @@ def _comparisons(files: RunFiles) -> list[str]:
 
 
 def _probe(rungs: Sequence[Rung]) -> Rung | None:
-    return next((r for r in rungs if strategy_in_words(r.strategy) == PROBE and not _has_tta(r)), None)
+    return next(
+        (r for r in rungs if strategy_in_words(r.strategy) == PROBE and not _has_tta(r)), None
+    )
 
 
 def _has_tta(rung: Rung) -> bool:
@@ -165,7 +167,10 @@ def _commands(name: str) -> list[tuple[str, str]]:
     run, again = shlex.quote(name), shlex.quote(f"{name}_again")
     recipe = shlex.quote(f"{name}/recipe.json")
     return [
-        ("train it again, with the same weights and figures", f"tl-toolkit train --recipe {recipe} --output {again}"),
+        (
+            "train it again, with the same weights and figures",
+            f"tl-toolkit train --recipe {recipe} --output {again}",
+        ),
         ("ask it about a photo", f"tl-toolkit predict {run} PHOTO.jpg"),
         ("test it on other photos", f"tl-toolkit evaluate {run} folder:OTHER_PHOTOS"),
         ("make this page anew", f"tl-toolkit report {run}"),

@@ -24,7 +24,9 @@ FOLDER = pathlib.Path(__file__).parent
 GENERATOR = "tl_toolkit"  # what a page says that it was made by
 
 
-def render_page(template: str, title: str, data: dict[str, Any] | None = None, **context: Any) -> str:
+def render_page(
+    template: str, title: str, data: dict[str, Any] | None = None, **context: Any
+) -> str:
     """Returns a page as HTML text.
 
     Args:
@@ -38,15 +40,19 @@ def render_page(template: str, title: str, data: dict[str, Any] | None = None, *
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _environment().get_template(template).render(
-        title=title,
-        style=style,
-        script=script,
-        policy=policy,
-        generator=GENERATOR,
-        version=__version__,
-        data=data or {},
-        **context,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            style=style,
+            script=script,
+            policy=policy,
+            generator=GENERATOR,
+            version=__version__,
+            data=data or {},
+            **context,
+        )
     )
 
 

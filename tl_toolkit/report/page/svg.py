@@ -79,14 +79,20 @@ class Scale:
         if self.is_percent:
             places = 0 if step >= 0.01 or not step else 1 if step >= 0.001 else 2
             return f"{100 * value:.{places}f}%"
-        return f"{value:.6g}" if not self.is_log else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+        return (
+            f"{value:.6g}"
+            if not self.is_log
+            else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+        )
 
     def _has(self, value: float) -> bool:
         margin = 1e-9 * (self.high - self.low)
         return self.low - margin <= value <= self.high + margin
 
 
-def limits(values: Iterable[float], margin: float = 0.06, is_log: bool = False) -> tuple[float, float]:
+def limits(
+    values: Iterable[float], margin: float = 0.06, is_log: bool = False
+) -> tuple[float, float]:
     """Returns a range that holds all finite values, with some room on both sides."""
     finite = [v for v in values if math.isfinite(v) and (v > 0 or not is_log)]
     if not finite:

@@ -12,9 +12,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tl_toolkit.data.dataset import Images
+from tl_toolkit.data.dataset import ArrayImages, Images
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
-from tl_toolkit.data.dataset import ArrayImages
 from tl_toolkit.data.parallelism import PARALLEL_CALLS
 
 SIDE = 128  # pixels of the longer side, at most
@@ -38,7 +37,10 @@ class Thumbnails:
 
 
 def make_thumbnails(
-    images: Images, positions: Iterable[int], is_same: Callable[[int], bool], room: int = BYTES_OF_ALL
+    images: Images,
+    positions: Iterable[int],
+    is_same: Callable[[int], bool],
+    room: int = BYTES_OF_ALL,
 ) -> Thumbnails:
     """Makes thumbnails in the given order until the room is used up.
 
@@ -53,7 +55,9 @@ def make_thumbnails(
 
     def make(position: int) -> tuple[int, str | None]:
         try:
-            return position, in_base64(webp(small_pixels(images, position))) if is_same(position) else None
+            return position, in_base64(webp(small_pixels(images, position))) if is_same(
+                position
+            ) else None
         except (OSError, LookupError, tf.errors.OpError):
             return position, None
 
@@ -94,7 +98,9 @@ def small_pixels(images: Images, position: int, side: int = SIDE) -> np.ndarray:
 def webp(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
     """Returns a WebP file of uint8[height, width, 3]; a tiny one without loss, since each of its pixels is seen."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=3, lossless=max(pixels.shape) <= 32)
+    Image.fromarray(pixels).save(
+        file, "WEBP", quality=quality, method=3, lossless=max(pixels.shape) <= 32
+    )
     return file.getvalue()
 
 

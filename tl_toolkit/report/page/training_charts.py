@@ -52,7 +52,9 @@ def ladder_chart(rungs: Sequence[Rung], selected_on: str) -> Markup | None:
         Axis(f"accuracy on {selected_on}" if selected_on else "accuracy", is_percent=True),
         [
             Series("best so far", seconds, best, "step"),
-            Series("rung", seconds, accuracies, "points", [str(rungs.index(r) + 1) for r in climbed]),
+            Series(
+                "rung", seconds, accuracies, "points", [str(rungs.index(r) + 1) for r in climbed]
+            ),
             Series("kept", [seconds[n] for n in kept], [accuracies[n] for n in kept], "points"),
         ],
     )
@@ -69,11 +71,12 @@ def _curves(
     ]
     if kept is not None and kept < len(history):
         values = [value for one in series for value in one.y]
-        series.append(
-            Series("kept", [epochs[kept]] * 2, [min(values), max(values)], "reference")
-        )
+        series.append(Series("kept", [epochs[kept]] * 2, [min(values), max(values)], "reference"))
     return xy_chart(
-        f"{label} by epoch", Axis("epoch", is_whole=True), Axis(label, is_percent=is_percent), series
+        f"{label} by epoch",
+        Axis("epoch", is_whole=True),
+        Axis(label, is_percent=is_percent),
+        series,
     )
 
 
@@ -81,7 +84,9 @@ def _path(history: Rows, kept: int | None, column: str, label: str, *, is_percen
     strengths, values = ([row[name] for row in history] for name in ("strength", column))
     series = [Series("cross-validation", strengths, values)]
     if kept is not None:
-        series.append(Series("chosen", [strengths[kept]] * 2, [min(values), max(values)], "reference"))
+        series.append(
+            Series("chosen", [strengths[kept]] * 2, [min(values), max(values)], "reference")
+        )
     return xy_chart(
         f"{label} by the strength of the head",
         Axis("strength C (smaller: held back more)", is_log=True),

@@ -58,7 +58,9 @@ class Axis:
     is_whole: bool = False
 
 
-def xy_chart(label: str, x_axis: Axis, y_axis: Axis, series: Sequence[Series], moves: str = "") -> Markup:
+def xy_chart(
+    label: str, x_axis: Axis, y_axis: Axis, series: Sequence[Series], moves: str = ""
+) -> Markup:
     """Draws series over two axes, with a legend above them.
 
     Args:
