@@ -93,11 +93,20 @@ def report_page(
             write_search_page(folder, name, target)
         else:
             write_comparison_page(folder, name, target)
+        for part in _parts(folder, kind) if page is None else ():
+            report_page(part, photos=photos, progress=progress)
         if page is None:
             list_written_again(folder, PAGE)
     except OSError as error:
         raise _not_written(target, error) from error
     return target
+
+
+def _parts(folder: pathlib.Path, kind: str) -> list[pathlib.Path]:
+    """Returns the runs in a folder that its page leads to."""
+    if kind == COMPARISON:
+        return [folder / "best"]
+    return sorted((folder / "retrained").glob("seed_*")) if kind == SEARCH else []
 
 
 def _kind(folder: pathlib.Path) -> str:

@@ -28,7 +28,6 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
     """
     chosen = next(result for result in results if result["p_value"] is None)
     recipe, test = best.recipe, best.metrics["test"]
-    labels = recipe.get("labels_per_class") or "all"
     commonest_name, share = commonest(test)
     accuracies = {result["strategy"]: statistics.fmean(result["test_top1"]) for result in results}
     seeds = len(chosen["test_top1"])
@@ -38,16 +37,7 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
     return render_page(
         "comparison.html.j2",
         f"{len(results)} strategies on {recipe['data']}",
-        asked=[
-            ("images", best.metrics.get("images") or recipe["data"]),
-            ("labels", f"{labels} a class"),
-            ("trainings", f"{len(results)} strategies, {seeds} seed{'s' * (seeds > 1)} each"),
-            ("tested on", f"the same {test['examples']:,} photos"),
-            (
-                "start",
-                best.metrics.get("facts", {}).get("started from", "").partition(" (")[0] or "–",
-            ),
-        ],
+        asked=_asked(results, best),
         best=chosen["strategy"],
         accuracy=accuracies[chosen["strategy"]],
         lowest=min(chosen["test_top1"]),
@@ -56,7 +46,7 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
         sentences=_sentences(results, chosen, accuracies, commonest_name, share),
         chart=interval_chart(
             "Test accuracy of each strategy",
-            "test accuracy; rings are trainings, the line their range, the diamond their mean",
+            "test accuracy",
             [_row(result) for result in sorted(results, key=lambda r: -accuracies[r["strategy"]])],
             [(reference, share)] if near else [],
         ),
@@ -71,9 +61,7 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
             "trained numbers",
         ),
         rows=[_cells(result, accuracies) for result in results],
-        best_cells=chosen["strategy"],
         commands=[
-            ("see the best one’s photos, confusions and curves", f"{name}/best/report.html"),
             (
                 "train the best again",
                 f"tl-toolkit train --recipe {shlex.quote(f'{name}/best/recipe.json')} --output my_run",
@@ -82,6 +70,19 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
             ("make this page anew", f"tl-toolkit report {shlex.quote(name)}"),
         ],
     )
+
+
+def _asked(results: Sequence[Result], best: RunFiles) -> list[tuple[str, str]]:
+    recipe, metrics = best.recipe, best.metrics
+    seeds = len(results[0]["test_top1"])
+    asked = [
+        ("images", metrics.get("images") or recipe["data"]),
+        ("labels", f"{recipe.get('labels_per_class') or 'all'} a class"),
+        ("trainings", f"{len(results)} strategies, {seeds} seed{'s' * (seeds > 1)} each"),
+        ("tested on", f"the same {metrics['test']['examples']:,} photos"),
+        ("start", metrics.get("facts", {}).get("started from", "").partition(" (")[0]),
+    ]
+    return [(what, value) for what, value in asked if value]
 
 
 def _row(result: Result) -> IntervalRow:
@@ -139,30 +140,27 @@ def _sentences(
     worse = [r["strategy"] for r in others if r["p_value"] < LEVEL and r["difference"] < 0]
     better = [r["strategy"] for r in others if r["p_value"] < LEVEL and r["difference"] > 0]
     said = []
+    name_of = f"“{chosen['strategy']}”"
     if worse:
-        said.append(
-            (f"Less often right than “{chosen['strategy']}” beyond chance: {', '.join(worse)}.", "")
-        )
+        said.append((f"Less often right than {name_of} beyond chance: {_listed(worse)}.", ""))
     if better:
         said.append(
             (
-                f"More often right on the test photos beyond chance: {', '.join(better)}.",
+                f"More often right on the test photos beyond chance: {_listed(better)}.",
                 "The best was chosen without the test photos, so another may turn out better on them: with more photos to "
                 "choose by this happens less.",
             )
         )
     if same:
-        cheapest = min(
-            [chosen, *(r for r in others if r["strategy"] in same)],
-            key=lambda r: statistics.median(r["seconds"]),
-        )
-        said.append(
-            (
-                f"These test photos cannot tell from it: {', '.join(same)}.",
-                f"Of these, “{cheapest['strategy']}” is the cheapest to train "
-                f"({duration(statistics.median(cheapest['seconds']))}).",
+        took = {r["strategy"]: statistics.median(r["seconds"]) for r in results}
+        cheapest = min([chosen["strategy"], *same], key=lambda strategy: took[strategy])
+        action = "It is the cheapest of these to train, too."
+        if cheapest != chosen["strategy"]:
+            action = (
+                f"Of these, “{cheapest}” is the cheapest to train: {duration(took[cheapest])} against "
+                f"{duration(took[chosen['strategy']])}."
             )
-        )
+        said.append((f"These test photos cannot tell from it: {_listed(same)}.", action))
     gain = 100 * (accuracies[chosen["strategy"]] - share)
     said.append(
         (
@@ -171,6 +169,10 @@ def _sentences(
         )
     )
     return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"“{name}”" for name in names)
 
 
 def _short(name: str) -> str:

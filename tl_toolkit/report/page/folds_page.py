@@ -54,7 +54,7 @@ def folds_page(
             ("test photos", "never read"),
         ],
         test=pooled,
-        interval=answer_chart(pooled),
+        interval=answer_chart(pooled, "accuracy out of fold"),
         mean=values["mean_top1"],
         range=(low, high),
         advice=advise(pooled, table, Trained(strategy=recipe["strategy"]["name"], is_climbed=True)),

@@ -86,7 +86,8 @@ def runs_page(
                 IntervalRow(
                     f"{LETTERS[place]}  {run.files.strategy}",
                     test["top1"],
-                    *test["top1_interval"],
+                    test["top1_interval"][0],
+                    test["top1_interval"][1],
                     text=percent(test["top1"]),
                 )
                 for place, (run, test) in enumerate(zip(runs, tests, strict=True))

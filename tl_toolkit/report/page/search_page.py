@@ -120,10 +120,10 @@ def search_map(trials: Sequence[Trial], objective: str) -> Markup | None:
     ]
     if failed:
         series.append(_points("failed", failed, ["failed"] * len(failed)))
-    sizes = limits([float(t["batch_size"]) for t in [*placed, *failed]], 0.12, is_log=True)
+    sizes = sorted({float(trial["batch_size"]) for trial in [*placed, *failed]})
     return xy_chart(
         "Trials by batch size and learning rate",
-        Axis("batch size", sizes, is_log=True),
+        Axis("batch size", limits(sizes, 0.12, is_log=True), is_log=True, ticks=sizes),
         Axis("learning rate", is_log=True),
         series,
     )

@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import pathlib
+import re
 from typing import Any
 
 import jinja2
@@ -89,6 +90,7 @@ def _environment() -> jinja2.Environment:
         "count": lambda number: f"{number:,}",
         "figure": lambda number: "–" if number is None else f"{number:.3f}",
     }
+    environment.tests["figures"] = lambda text: re.match(r"[<>+−-]?\s?[\d–]", str(text)) is not None
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment
 
