@@ -15,6 +15,7 @@ from .experiments.k_fold import cross_validate as cross_validate
 from .experiments.paired_runs import paired_test as paired_test
 from .experiments.recipes_to_compare import comparison_recipes as comparison_recipes
 from .experiments.recompute_batch_norm import recompute_batch_norm as recompute_batch_norm
+from .experiments.report_page import report_page as report_page
 from .experiments.run import RunResult as RunResult
 from .experiments.run import run as run
 from .export.classifier import Classifier as Classifier

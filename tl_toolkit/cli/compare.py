@@ -7,6 +7,7 @@ from typing import Any
 
 from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
+from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.tables import print_comparison
 from tl_toolkit.cli.terminal import terminal
 from tl_toolkit.recipe import DIGITS
@@ -28,6 +29,8 @@ def compare(
     seeds: int = 3,
     output: pathlib.Path = pathlib.Path("saved_models/comparison"),
     overwrite: bool = False,
+    photos: bool = True,
+    open: bool = False,
     verbose: bool = False,
 ) -> None:
     """Compares the three transfer strategies and training from scratch on the same images.
@@ -49,6 +52,8 @@ def compare(
         seeds: Runs of each strategy; with labels_per_class, each draws its own images to learn from.
         output: Folder for the table, the plot and the best SavedModel.
         overwrite: Replace a finished comparison of that name, if its folder holds nothing else.
+        photos: Show photos in the page that is left, report.html.
+        open: Open that page in the browser when it is done.
         verbose: Show TensorFlow's own messages.
     """
     fields: dict[str, Any] = {
@@ -72,7 +77,11 @@ def compare(
             seeds=seeds,
             output=output,
             overwrite=overwrite,
-            context=Context(feature_cache=feature_cache(cache_limit), progress=progress),
+            context=Context(
+                feature_cache=feature_cache(cache_limit), progress=progress, photos=photos
+            ),
         )
         if comparison is not None:
             print_comparison(comparison, progress)
+            if open:
+                open_page(comparison.page, progress)

@@ -9,6 +9,7 @@ import tyro
 
 from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
+from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.recipe_flags import RecipeFlags, pin_of, recipe_from
 from tl_toolkit.cli.tables import print_search
 from tl_toolkit.cli.terminal import terminal
@@ -28,6 +29,8 @@ def search(
     output: pathlib.Path = pathlib.Path("saved_models/search"),
     overwrite: bool = False,
     cache_limit: Maybe[float] = None,
+    photos: bool = True,
+    open: bool = False,
     verbose: bool = False,
 ) -> None:
     """Searches batch size, learning rate and more, judged by validation images.
@@ -54,6 +57,8 @@ def search(
         output: The search's folder.
         overwrite: Replace a finished search, or discard an unfinished one of another recipe or space.
         cache_limit: See `tl-toolkit train --help`.
+        photos: Show photos in the page that is left, report.html.
+        open: Open that page in the browser when it is done.
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)
@@ -82,7 +87,10 @@ def search(
                 feature_cache=feature_cache(cache_limit),
                 weights=pin_of(chosen, recipe),
                 progress=progress,
+                photos=photos,
             ),
         )
         if result is not None:
             print_search(result, progress)
+            if open:
+                open_page(result.page, progress)

@@ -150,7 +150,8 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
     progress.message(
         f"Best strategy (chosen without the test set): {best}. Its SavedModel: "
         f"{comparison.saved_model}\n"
-        f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}."
+        f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}.\n"
+        f"The page to look at: {comparison.page}"
     )
 
 
@@ -164,5 +165,6 @@ def print_search(result: SearchResult, progress: TerminalProgress) -> None:
         progress.console.print(drawn(metrics_table(tests)))
     progress.message(
         f"Best trial by validation images: {result.best.number}. Everything is in {result.folder}\n"
+        f"The page to look at: {result.page}\n"
         f"tl-toolkit train --recipe {result.folder / 'best_recipe.json'}"
     )

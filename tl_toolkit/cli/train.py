@@ -10,6 +10,7 @@ import tyro
 
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.cli.maybe import Maybe
+from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
 from tl_toolkit.cli.tables import metrics_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
@@ -32,6 +33,8 @@ def train(
     plan: bool = False,
     cache_limit: Maybe[float] = None,
     checkpoint_seconds: float = 10.0,
+    photos: bool = True,
+    open: bool = False,
     verbose: bool = False,
 ) -> None:
     """Trains one recipe: from images to a tested, exported classifier in one folder.
@@ -48,6 +51,8 @@ def train(
         cache_limit: Gigabytes of disk for the features of frozen layers, over all runs; the least recently used
             make room. If a run's features do not fit, it streams the images. Default: 20.
         checkpoint_seconds: Minimum seconds between two checkpoints; more if writing one takes long.
+        photos: Show photos in the page that is left, report.html.
+        open: Open that page in the browser when it is done.
         verbose: Show TensorFlow's own messages.
     """
     chosen = recipe_from(flags, recipe)
@@ -55,7 +60,12 @@ def train(
         from tl_toolkit.experiments.run import run
 
         context = training_context(
-            chosen, recipe, cache_limit, progress, checkpoint_seconds=checkpoint_seconds
+            chosen,
+            recipe,
+            cache_limit,
+            progress,
+            checkpoint_seconds=checkpoint_seconds,
+            photos=photos,
         )
         if plan:
             show = _print_rungs if isinstance(chosen.strategy, Auto) else _print_plan
@@ -74,8 +84,11 @@ def train(
             progress.message(f"note: {note}")
         progress.message(
             f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
+            f"The page to look at: {result.page}\n"
             f"tl-toolkit predict {result.folder} PHOTO.jpg"
         )
+        if open:
+            open_page(result.page, progress)
 
 
 def _print_rungs(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:

@@ -34,7 +34,8 @@ from tl_toolkit.experiments.strategy_result import (
     strategy_result,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
-from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON
+from tl_toolkit.experiments.write_pages import write_comparison_page
+from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON, PAGE
 from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import SAVED_MODEL
@@ -75,6 +76,11 @@ class Comparison:
         """The best strategy's SavedModel."""
         return self.folder / BEST / SAVED_MODEL
 
+    @property
+    def page(self) -> pathlib.Path:
+        """The page to look at in a browser."""
+        return self.folder / PAGE
+
 
 def compare(
     recipes: Sequence[Recipe],
@@ -97,7 +103,7 @@ def compare(
     Args:
         recipes: Of different strategies, on the same data; each is run with the seeds 0, 1 and so on.
         seeds: Runs a recipe.
-        output: Folder for `comparison.json`, `comparison.png` and `best/`, a run's folder.
+        output: Folder for `report.html`, `comparison.json`, `comparison.png` and `best/`, a run's folder.
         overwrite: Replace a finished comparison of that name.
         context: What the trainings share; its data and checkpoints are set here.
         progress: Shows what is done; None: the context's, which by default shows nothing.
@@ -185,11 +191,12 @@ def _write(
     process: FreshProcess,
 ) -> Comparison:
     partial, test = partial_folder(folder), model.experiment.dataset.test
-    write_run(model, partial / BEST, process, context.progress)
+    write_run(model, partial / BEST, process, context.progress, photos=context.photos)
     title = _title(model.experiment.recipe, weights)
     write_json(partial / "comparison.json", [dataclasses.asdict(result) for result in results])
     accuracies = {result.strategy: result.test_top1 for result in results}
     plot_comparison(accuracies, title, partial / "comparison.png")
+    write_comparison_page(partial, str(folder))
     classifier = load_classifier(partial / BEST)
     prediction = classifier.predict(test.images.encoded(0))[0]
     example = (classifier.class_names[test.labels[0]], prediction.class_name, prediction.score)

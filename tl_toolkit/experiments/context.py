@@ -34,6 +34,7 @@ class Context:
         weights: What the recipe's weights stood for in the run that is resumed or repeated; None: the name
             is resolved now.
         progress: Where the training reports what it does.
+        photos: Whether the page that a run leaves shows photos.
         announce_devices: Whether it says, before the first step, what it trains on.
     """
 
@@ -47,6 +48,7 @@ class Context:
     networks: NetworkPool | None = None
     weights: PinnedWeights | None = None
     progress: Progress = SILENT
+    photos: bool = True
     announce_devices: bool = True
 
     def devices(self, recipe: Recipe) -> tf.distribute.Strategy:

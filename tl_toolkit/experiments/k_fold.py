@@ -26,7 +26,8 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
-from tl_toolkit.experiments.written_files import CHECKPOINTS, CROSS_VALIDATION
+from tl_toolkit.experiments.write_pages import write_folds_page
+from tl_toolkit.experiments.written_files import CHECKPOINTS, CROSS_VALIDATION, PAGE
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
@@ -83,6 +84,11 @@ class CrossValidation:
         return float(np.mean([fold.top1 for fold in self.folds]))
 
     @property
+    def page(self) -> pathlib.Path:
+        """The page to look at in a browser."""
+        return self.folder / PAGE
+
+    @property
     def range_top1(self) -> tuple[float, float]:
         """Lowest and highest accuracy of a fold."""
         accuracies = [fold.top1 for fold in self.folds]
@@ -108,7 +114,7 @@ def cross_validate(
     Args:
         recipe: What to train; its validation split is dealt into the folds too.
         folds: How many, at least 2.
-        output: Folder for `cross_validation.json`, `out_of_fold.csv` and `recipe.json`; None: one under
+        output: Folder for `report.html`, `cross_validation.json`, `out_of_fold.csv` and `recipe.json`; None: one under
             `saved_models/`, named after the recipe.
         overwrite: Replace a finished cross-validation of that name.
         context: What the trainings share; its data and checkpoints are set here.
@@ -146,7 +152,7 @@ def cross_validate(
         if not processes.is_chief:
             return None
         rows = out_of_fold_rows(pool, fold_of, logits, dataset.class_names)
-        _write(found, rows)
+        _write(found, rows, dataset, context.photos)
         return found
 
 
@@ -208,7 +214,9 @@ def _logits_of_fold(trained: TrainedModel, fold: Split) -> np.ndarray:
     return logits / trained.calibration.temperature if trained.solved is not None else logits
 
 
-def _write(found: CrossValidation, rows: list[dict[str, Any]]) -> None:
+def _write(
+    found: CrossValidation, rows: list[dict[str, Any]], dataset: ImageDataset, photos: bool
+) -> None:
     partial = partial_folder(found.folder)
     found.recipe.save(partial / "recipe.json")
     low, high = found.range_top1
@@ -221,5 +229,6 @@ def _write(found: CrossValidation, rows: list[dict[str, Any]]) -> None:
     }
     write_json(partial / "cross_validation.json", values)
     write_rows(rows, partial / "out_of_fold.csv")
+    write_folds_page(partial, str(found.folder), dataset=dataset, photos=photos)
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
     finish_output(found.folder, CROSS_VALIDATION)

@@ -33,7 +33,7 @@ def paired_test(run_a: str | pathlib.Path, run_b: str | pathlib.Path) -> PairedT
         B is right on 25 more of 656 test images than A (3.8 points, 95% interval 1.7 to 6.2; McNemar p = 0.001).
     """
     a, b = (read_answers(user_path(os.fspath(folder))) for folder in (run_a, run_b))
-    keys_a, keys_b = _keys(a.digests), _keys(b.digests)
+    keys_a, keys_b = keys_of(a.digests), keys_of(b.digests)
     shared = len({*keys_a} & {*keys_b})
     if shared < max(len(keys_a), len(keys_b)):
         raise InputError(
@@ -57,7 +57,7 @@ def paired_test(run_a: str | pathlib.Path, run_b: str | pathlib.Path) -> PairedT
     return mcnemar_test(a.is_right, b.is_right[order])
 
 
-def _keys(digests: Sequence[str]) -> list[tuple[str, int]]:
+def keys_of(digests: Sequence[str]) -> list[tuple[str, int]]:
     """Returns what each image is recognised by: its digest, and which of the copies it is."""
     copies: collections.Counter[str] = collections.Counter()
     keys = []

@@ -23,7 +23,7 @@ from tl_toolkit.progress import Progress
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
 from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
 from tl_toolkit.report.calibration import reliability
-from tl_toolkit.report.ladder import ladder_table, measured, plot_ladder
+from tl_toolkit.report.ladder import LADDER, ladder_table, measured, plot_ladder
 from tl_toolkit.report.plots import (
     plot_block_shares,
     plot_confusion_matrix,
@@ -37,7 +37,7 @@ from tl_toolkit.transfer.updates import rates_by_stage
 TENSORFLOW_LOG = "tensorflow.log"
 CONTACT_SHEET = "contact_sheet.png"
 RELIABILITY, HELD_BACK, ROC = "reliability.png", "held_back.png", "roc.png"
-LADDER, LADDER_PLOT = "ladder.json", "ladder.png"
+LADDER_PLOT = "ladder.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
 REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
@@ -193,6 +193,10 @@ def write_report(
         "trained_parameters": experiment.plan.trained_parameters,
         "seconds": trained.progress.seconds,
         "notes": list(experiment.notes),
+        "images": experiment.dataset.summary(),
+        "facts": facts,
+        "kept": trained.progress.best_epoch,
+        **({"selected_on": climbed.selected_on} if climbed is not None else {}),
     }
     with progress.stage("Writing the report"):
         experiment.recipe.save(folder / "recipe.json")

@@ -24,13 +24,15 @@ from tl_toolkit.experiments.report import draw_plots, run_facts, write_report
 from tl_toolkit.experiments.run_folder import (
     check_output,
     default_folder,
+    final_name,
     finish_output,
     partial_folder,
     shared_output,
 )
 from tl_toolkit.experiments.tested import measure_test
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
-from tl_toolkit.experiments.written_files import CHECKPOINTS, RUN
+from tl_toolkit.experiments.write_pages import write_run_page
+from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, RUN
 from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
 from tl_toolkit.export.saved_model import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
@@ -69,6 +71,11 @@ class RunResult:
     notes: tuple[str, ...]
     rungs: tuple[Rung, ...] = ()
 
+    @property
+    def page(self) -> pathlib.Path:
+        """The page to look at in a browser."""
+        return self.folder / PAGE
+
 
 def run(
     recipe: Recipe,
@@ -82,7 +89,8 @@ def run(
 
     While it runs, the folder is called `NAME.partial`, and the same call resumes what is in it. Finished, it
     is renamed to `NAME` and holds `recipe.json`, `recipe.weights.json` (what the recipe's weights stood
-    for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `training_curves.png` (for a head that was
+    for), `plan.json`, `history.csv`, `metrics.json`, `summary.md`, `report.html` (a page to look at in a browser, with
+    photos, all in one file), `training_curves.png` (for a head that was
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
     `contact_sheet.png` (training images as they are and as training saw them, unless a head was solved for from
     the images as they are), `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two
@@ -124,7 +132,9 @@ def run(
             )
             climbed = climb(recipe, context) if isinstance(recipe.strategy, Auto) else None
             trained = climbed.trained if climbed else train_and_validate(recipe, context)
-            return write_run(trained, folder, process, shown, climbed) if process else None
+            if process is None:
+                return None
+            return write_run(trained, folder, process, shown, climbed, photos=context.photos)
 
 
 def write_run(
@@ -133,6 +143,8 @@ def write_run(
     process: FreshProcess,
     progress: Progress = SILENT,
     climbed: Climb | None = None,
+    *,
+    photos: bool = True,
 ) -> RunResult:
     """Tests a trained model, exports it, writes the report, and gives the folder its name.
 
@@ -142,6 +154,7 @@ def write_run(
         process: Checks the SavedModel, while the model is tested.
         progress: Shows what is done.
         climbed: The rungs that the model was chosen from; None where there was no choice.
+        photos: Whether the page shows photos.
     """
     experiment, partial = trained.experiment, partial_folder(folder)
     dataset = experiment.dataset
@@ -174,6 +187,8 @@ def write_run(
     _write_manifest_of(partial / SAVED_MODEL)
     write_report(trained, tested, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")
+    with progress.stage("Writing the page"):
+        write_run_page(partial, final_name(folder), dataset=dataset, photos=photos)
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

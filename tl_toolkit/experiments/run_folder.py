@@ -31,7 +31,7 @@ from tl_toolkit.experiments.written_files import (
     WRITTEN,
 )
 from tl_toolkit.files.atomic import write_json
-from tl_toolkit.files.manifest import MANIFEST, write_manifest
+from tl_toolkit.files.manifest import MANIFEST, list_anew, write_manifest
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.recipe import Recipe
 
@@ -49,6 +49,11 @@ def default_folder(recipe: Recipe) -> pathlib.Path:
 def partial_folder(folder: pathlib.Path) -> pathlib.Path:
     """Returns the name that an output folder has until it is finished."""
     return folder.with_name(folder.name + ".partial")
+
+
+def final_name(folder: pathlib.Path) -> str:
+    """Returns how an output is called once everything that it is a part of is finished."""
+    return str(pathlib.Path(*(part.removesuffix(".partial") for part in folder.parts)))
 
 
 def output_folder(output: str | pathlib.Path) -> pathlib.Path:
@@ -181,6 +186,15 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
             replaced.rename(folder)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def list_written_again(folder: pathlib.Path, file: str) -> None:
+    """Makes a file that was written into a finished folder one of those that this toolkit put there."""
+    marker = _read_marker(folder)
+    if marker.get("finished") and file not in marker.get("files", ()):
+        write_json(folder / MARKER, marker | {"files": sorted([*marker.get("files", ()), file])})
+        list_anew(folder, [MARKER])
+    list_anew(folder, [file])
 
 
 def _check_place(

@@ -2,6 +2,7 @@
 
 CHECKPOINTS = "checkpoints"
 RUN, COMPARISON, SEARCH, CROSS_VALIDATION = "run", "comparison", "search", "cross-validation"
+PAGE = "report.html"
 # What each kind puts into its folder; whatever else is in there is the user's.
 WRITTEN = {
     RUN: {
@@ -21,6 +22,7 @@ WRITTEN = {
         "recipe.weights.json",
         "regularisation_path.png",
         "reliability.png",
+        PAGE,
         "roc.png",
         "saved_model",
         "summary.md",
@@ -31,12 +33,19 @@ WRITTEN = {
         "weights.json",
         CHECKPOINTS,
     },
-    COMPARISON: {"best", "comparison.json", "comparison.png", CHECKPOINTS},
-    CROSS_VALIDATION: {"cross_validation.json", "out_of_fold.csv", "recipe.json", CHECKPOINTS},
+    COMPARISON: {"best", "comparison.json", "comparison.png", PAGE, CHECKPOINTS},
+    CROSS_VALIDATION: {
+        "cross_validation.json",
+        "out_of_fold.csv",
+        "recipe.json",
+        PAGE,
+        CHECKPOINTS,
+    },
     SEARCH: {
         "best_recipe.json",
         "best_recipe.weights.json",
         "parallel_coordinates.png",
+        PAGE,
         "retrained",
         "search.json",
         "search_map.png",

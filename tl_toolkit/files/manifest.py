@@ -55,11 +55,29 @@ def write_manifest(folder: pathlib.Path, files: Iterable[str]) -> None:
         for name in names
         if not any(name.startswith(part) and name != part + MANIFEST for part in parts)
     ]
-    entries = {
-        name: {"size": (folder / name).stat().st_size, "sha256": file_digest(folder / name)}
-        for name in listed
-    }
-    write_checked_json(folder / MANIFEST, {"files": entries})
+    write_checked_json(
+        folder / MANIFEST, {"files": {name: _entry(folder / name) for name in listed}}
+    )
+
+
+def list_anew(folder: pathlib.Path, files: Iterable[str]) -> None:
+    """Lists files in a finished folder's manifest as they are now, where this toolkit has written them again.
+
+    A folder without a manifest gets none. The manifests of the folders around it, which list this one, follow.
+
+    Args:
+        folder: The finished folder.
+        files: POSIX names relative to it.
+    """
+    if not (folder / MANIFEST).is_file():
+        return
+    entries = _read(folder) | {name: _entry(folder / name) for name in files}
+    write_checked_json(folder / MANIFEST, {"files": dict(sorted(entries.items()))})
+    for parent in folder.absolute().parents:
+        name = (folder.absolute() / MANIFEST).relative_to(parent).as_posix()
+        if (parent / MANIFEST).is_file() and name in _read(parent):
+            list_anew(parent, [name])
+            return
 
 
 def check_file(path: pathlib.Path, folder: pathlib.Path | None = None, way_out: str = "") -> None:
@@ -145,6 +163,10 @@ def _all_listed(folder: pathlib.Path, part: str) -> tuple[dict[str, Any], list[s
         listed |= more
         unreadable += unreadable_too
     return listed, unreadable
+
+
+def _entry(path: pathlib.Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def _read(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

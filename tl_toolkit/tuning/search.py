@@ -23,7 +23,8 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
-from tl_toolkit.experiments.written_files import CHECKPOINTS, SEARCH
+from tl_toolkit.experiments.write_pages import write_search_page
+from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, SEARCH
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.transfer.defaults import choose_hyperparameters
@@ -66,6 +67,11 @@ class SearchResult:
     best: Trial
     retrained: tuple[RunResult, ...] = ()
 
+    @property
+    def page(self) -> pathlib.Path:
+        """The page to look at in a browser."""
+        return self.folder / PAGE
+
 
 def search(
     recipe: Recipe,
@@ -87,7 +93,7 @@ def search(
     Frozen layers are computed once for all trials that freeze the same layers. While it runs, the folder is
     called `NAME.partial`, and the same call resumes it, the running trial from its last checkpoint. Finished,
     it holds `best_recipe.json` (to run) and `best_recipe.weights.json` (what its weights stood for),
-    `trials.csv`, `trials/`, `search_map.png`, `parallel_coordinates.png`, `tensorboard/` (HParams), and
+    `report.html` (a page to look at in a browser), `trials.csv`, `trials/`, `search_map.png`, `parallel_coordinates.png`, `tensorboard/` (HParams), and
     `retrained/` if asked for. The weights' name is resolved once, at the start: all trials start from the
     same weights.
 
@@ -249,6 +255,7 @@ def _finish(
     write_pin(context.weights if best.recipe.start is not None else None, partial / BEST_RECIPE)
     seeds = [recipe.seed + number for number in range(retrain)]
     retrained = train_again(best.recipe, seeds, partial / RETRAINED, context)
+    write_search_page(partial, str(folder))
     for name in (TUNER, CHECKPOINTS):
         shutil.rmtree(partial / name, ignore_errors=True)
     finish_output(folder, SEARCH)

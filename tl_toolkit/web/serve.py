@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import socket
 import threading
@@ -75,10 +76,8 @@ def serve(
             _look_at_learned_photos(answerer, classifier.path.parent, learned, progress)
 
     threading.Thread(target=begin, daemon=True).start()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
         server.run(sockets=[listening])
-    except KeyboardInterrupt:  # the way to end it
-        pass
 
 
 def _look_at_learned_photos(

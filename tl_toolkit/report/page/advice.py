@@ -191,6 +191,9 @@ def _weak_class(test: Mapping[str, Any], trained: Trained) -> Advice | None:
         if trained.class_balance == "none":
             action += ", or try --class-balance sampling"
         return Advice(finding, action + ".", "classes")
+    if test.get("positive_class") == name:
+        action = "Answer it from a lower probability on (see what that costs), or add photos like those that were missed."
+        return Advice(finding, action, "confidence")
     return Advice(finding, "Add photos of it that are like those that were missed.", "classes")
 
 

@@ -102,7 +102,6 @@ def thresholds_of(
     false_alarms, found, _ = roc_curve(is_positive, scores)
     precision, recall, _ = precision_recall_curve(is_positive, scores)
     marks = [row for row in chosen if row["test"]["found"] is not None]
-    labels = [f"≥ {row['threshold']:g}" for row in marks]
     at = {
         key: [row["test"][key] or 0.0 for row in marks]
         for key in ("false_alarms", "found", "precision")
@@ -125,9 +124,8 @@ def thresholds_of(
         x_found,
         Axis("right, of those taken for it", (0.0, 1.02), is_percent=True),
         [
-            # From all that is found down: as a threshold rises.
-            Series("every threshold", recall.tolist(), precision.tolist(), "line"),
-            Series("chosen ones", at["found"], at["precision"], "points", labels),
+            Series("every threshold", recall[::-1].tolist(), precision[::-1].tolist(), "step"),
+            Series("chosen ones", at["found"], at["precision"], "points"),
             Series(f"chance, {percent(share, 0)}", [0, 1], [share, share], "reference"),
         ],
         moves="precision",

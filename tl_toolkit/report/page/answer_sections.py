@@ -242,7 +242,10 @@ def _without_common_folder(names: Sequence[str]) -> tuple[str, list[str]]:
     """Returns the folder that all names have in common, and the names in it."""
     if not names or not all("/" in name for name in names):
         return "", list(names)
-    folder = os.path.commonprefix(list(names)).rpartition("/")[0]
+    try:
+        folder = os.path.commonpath([name.rpartition("/")[0] for name in names])
+    except ValueError:  # some are relative
+        return "", list(names)
     return folder, [name[len(folder) :].removeprefix("/") for name in names]
 
 

@@ -93,14 +93,14 @@ def run_page(
     )
 
 
-def answer_chart(test: Mapping[str, Any]) -> Markup:
+def answer_chart(test: Mapping[str, Any], what: str = "test accuracy") -> Markup:
     """Draws the test accuracy with its interval, beside always saying the commonest class."""
     low, high = test["top1_interval"]
     name, share = commonest(test)
-    label = f"Test accuracy {percent(test['top1'])}, 95% interval {percent(low)} to {percent(high)}"
+    label = f"{what} {percent(test['top1'])}, 95% interval {percent(low)} to {percent(high)}"
     row = IntervalRow("", test["top1"], low, high)
     short = name if len(name) <= 24 else f"{name[:23]}…"
-    return interval_chart(label, "test accuracy", [row], [(f"always “{short}”", share)])
+    return interval_chart(label, what, [row], [(f"always “{short}”", share)])
 
 
 def _asked(files: RunFiles) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
+import re
 from typing import Any
 
 import jinja2
@@ -129,6 +130,7 @@ def _environment(folder: pathlib.Path) -> jinja2.Environment:
         "count": lambda number: f"{number:,}",
         "figure": lambda number: "–" if number is None else f"{number:.3f}",
     }
+    environment.tests["figures"] = lambda text: re.match(r"[<>+−-]?\s?[\d–]", str(text)) is not None
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment
 

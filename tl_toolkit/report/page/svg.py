@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
+SHAPES = 6  # of points, as many as there are colours
 MOST_POINTS = 240  # of a line: more cannot be told apart
 
 
@@ -67,23 +68,28 @@ class Scale:
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Returns round values and how they are written."""
-        locator = (
-            LogLocator(numticks=most) if self.is_log else MaxNLocator(most, integer=self.is_whole)
-        )
-        values = [v for v in locator.tick_values(self.low, self.high) if self._has(v)]
-        step = min(np.diff(values), default=0.0)
+        values = [v for v in self._candidates(most) if self._has(v)]
+        step = float(min(np.diff(values), default=0.0))
         return [(value, self.text(value, step)) for value in values]
 
     def text(self, value: float, step: float = 0.0) -> str:
         """Returns a value with as many decimals as a step of the ticks needs."""
         if self.is_percent:
-            places = 0 if step >= 0.01 or not step else 1 if step >= 0.001 else 2
+            places = next((n for n in range(3) if _is_whole(100 * step * 10**n)), 3)
             return f"{100 * value:.{places}f}%"
-        return (
-            f"{value:.6g}"
-            if not self.is_log
-            else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-        )
+        if self.is_log and not 9e-4 < value < 1e5:
+            return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{value:.6g}"
+
+    def _candidates(self, most: int) -> list[float]:
+        if not self.is_log:
+            return list(MaxNLocator(most, integer=self.is_whole).tick_values(self.low, self.high))
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for steps in ((1, 2, 5), (1, 3), (1,)):
+            values = [step * 10.0**decade for decade in decades for step in steps]
+            if sum(map(self._has, values)) <= most + 1:
+                return values
+        return [10.0**decade for decade in decades[:: -(-len(decades) // most)]]
 
     def _has(self, value: float) -> bool:
         margin = 1e-9 * (self.high - self.low)
@@ -123,16 +129,32 @@ def thinned(count: int) -> np.ndarray:
 
 def marker(shape: int, x: float, y: float, radius: float = 3.5, **attributes: object) -> Markup:
     """Draws a point; shapes differ, so that series are told apart without colour."""
-    r = radius
-    if shape % 4 == 0:
+    r, thin = radius, radius / 2.6
+    if shape % SHAPES == 0:
         return element("circle", cx=x, cy=y, r=r, **attributes)
     corners = {
         1: [(-r, -r), (r, -r), (r, r), (-r, r)],
         2: [(0, -1.3 * r), (1.2 * r, r), (-1.2 * r, r)],
         3: [(0, -1.4 * r), (1.4 * r, 0), (0, 1.4 * r), (-1.4 * r, 0)],
-    }[shape % 4]
+        4: [(0, 1.3 * r), (1.2 * r, -r), (-1.2 * r, -r)],
+        5: _plus(thin, 1.4 * r),
+    }[shape % SHAPES]
     points = " ".join(f"{_short(x + dx)},{_short(y + dy)}" for dx, dy in corners)
     return element("polygon", points=points, **attributes)
+
+
+def _plus(thin: float, r: float) -> list[tuple[float, float]]:
+    """Returns the corners of a plus sign, clockwise from the top."""
+    corner = [(-thin, -r), (thin, -r), (thin, -thin)]
+    around = []
+    for _ in range(4):
+        around += corner
+        corner = [(-y, x) for x, y in corner]
+    return around
+
+
+def _is_whole(value: float) -> bool:
+    return abs(value - round(value)) < 1e-6
 
 
 def _short(value: object) -> str:

@@ -9,7 +9,16 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from tl_toolkit.report.page.svg import Scale, drawing, element, limits, marker, path_of, thinned
+from tl_toolkit.report.page.svg import (
+    SHAPES,
+    Scale,
+    drawing,
+    element,
+    limits,
+    marker,
+    path_of,
+    thinned,
+)
 
 WIDTH, HEIGHT = 400.0, 260.0
 RIGHT, TOP, BOTTOM = 12.0, 12.0, 40.0
@@ -49,6 +58,7 @@ class Axis:
         is_percent: Whether values are shares.
         is_log: Whether it is logarithmic.
         is_whole: Whether only whole numbers make sense.
+        ticks: The values that are named; empty: round ones.
     """
 
     label: str
@@ -56,6 +66,7 @@ class Axis:
     is_percent: bool = False
     is_log: bool = False
     is_whole: bool = False
+    ticks: Sequence[float] = ()
 
 
 def xy_chart(
@@ -100,7 +111,7 @@ def _grid(
         place = y(value)
         parts.append(element("line", _class="grid", x1=x.start, x2=x.end, y1=place, y2=place))
         parts.append(element("text", text, x=x.start - 6, y=place + 4, text_anchor="end"))
-    for value, text in x.ticks():
+    for value, text in [(value, f"{value:g}") for value in x_axis.ticks] or x.ticks():
         place = x(value)
         parts.append(element("line", _class="grid", x1=place, x2=place, y1=top, y2=bottom))
         parts.append(element("text", text, x=place, y=bottom + 16, text_anchor="middle"))
@@ -138,7 +149,7 @@ def _legend(series: Sequence[Series], start: float) -> tuple[list[Markup], float
         if one.kind != "points":
             parts.append(element("line", _class=sample, x1=left, x2=left + 22, y1=y, y2=y))
         if one.kind in ("line", "points"):
-            parts.append(marker(number, left + 11, y, _class=f"dot s{number % 4}"))
+            parts.append(marker(number, left + 11, y, _class=f"dot s{number % SHAPES}"))
         parts.append(element("text", one.name, _class="name", x=left + 28, y=y + 4))
         left += needed
     return parts, TOP if not parts else 12 + LINE_OF_LEGEND * (line + 1)
@@ -156,7 +167,7 @@ def _drawn(one: Series, number: int, x: Scale, y: Scale) -> list[Markup]:
         line = path_of(kept, is_step=one.kind == "step")
         parts.append(element("path", _class=_line_class(one, number), d=line))
     if one.kind == "points" or (one.kind == "line" and len(places) <= MOST_MARKERS):
-        parts += [marker(number, a, b, _class=f"dot s{number % 4}") for a, b in places]
+        parts += [marker(number, a, b, _class=f"dot s{number % SHAPES}") for a, b in places]
     labelled: list[tuple[float, float]] = []
     for (a, b), text in zip(places, one.labels, strict=False):
         if any(abs(a - c) < BESIDE and abs(b - d) < BESIDE / 2 for c, d in labelled):
@@ -167,4 +178,4 @@ def _drawn(one: Series, number: int, x: Scale, y: Scale) -> list[Markup]:
 
 
 def _line_class(one: Series, number: int) -> str:
-    return "line reference" if one.kind == "reference" else f"line s{number % 4}"
+    return "line reference" if one.kind == "reference" else f"line s{number % SHAPES}"
