@@ -24,6 +24,7 @@ import time
 import numpy as np
 
 import tl_toolkit as tl
+from tl_toolkit.experiments.climb import climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.train_and_validate import train_and_validate
@@ -44,6 +45,7 @@ ARMS: dict[str, object] = {
     "everything": tl.FullFineTune(head_first=False),
     "everything, head first": tl.FullFineTune(head_first=True),
     "everything, head first, affine": tl.FullFineTune(head_first=True, bn_mode="affine"),
+    "auto": tl.Auto(),
 }
 
 
@@ -119,12 +121,15 @@ TASKS: dict[str, Task] = {
 }
 
 
-def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, float]:
+def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, object]:
     """Trains a recipe and returns its figures on selection and on test images."""
     if recipe.strategy.name == "new_head":  # it is solved for, in no epochs
         recipe = recipe.replace(epochs=None)
     started = time.monotonic()
-    trained = train_and_validate(recipe, Context(networks=networks))
+    context, climbed = Context(networks=networks), None
+    if isinstance(recipe.strategy, tl.Auto):
+        climbed = climb(recipe, context)
+    trained = climbed.trained if climbed else train_and_validate(recipe, context)
     seconds = time.monotonic() - started
     experiment, dataset = trained.experiment, trained.experiment.dataset
     if dataset.validation is not None:
@@ -142,6 +147,7 @@ def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, float]:
         "test_images": test["examples"],
         "calibrated_on": trained.calibration.images,
         "seconds": seconds,
+        **({} if climbed is None else {"kept": [r.name for r in climbed.rungs if r.kept]}),
     }
 
 

@@ -7,6 +7,7 @@ from .errors import InputError as InputError
 from .experiments.batch_norm_report import batch_norm_report as batch_norm_report
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
+from .experiments.explain import explain as explain
 from .experiments.find_learning_rate import LearningRates as LearningRates
 from .experiments.find_learning_rate import find_learning_rate as find_learning_rate
 from .experiments.k_fold import CrossValidation as CrossValidation

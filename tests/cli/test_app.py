@@ -1,5 +1,6 @@
 """The command line, as a person types it."""
 
+import csv
 import json
 import os
 import shutil
@@ -167,6 +168,20 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     assert code == 0
     assert "red 0." in out or "red 1." in out
 
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no photo")
+    maps = tmp_path / "maps"
+    code, out, err = command("predict", folder, photos / "red", bad, "--csv", "--explain", maps)
+    assert code == 2
+    assert err.splitlines()[-2] == "error: 1 of 21 files have no answer:"
+    rows = list(csv.DictReader(out.splitlines()))
+    assert [row["answer"] for row in rows] == ["red"] * 20 + [""]
+    assert [row["error"] != "" for row in rows] == [False] * 20 + [True]
+    assert sum(
+        float(rows[0][f"probability of {name}"]) for name in ("red", "green", "blue")
+    ) == pytest.approx(1)
+    assert len(list(maps.glob("*.png"))) == 20
+
     words = ["predict", folder, photos / "red" / "0.jpg", "--unsure-below"]
     assert " red " in command(*words, 0)[1]
     assert " unsure " in command(*words, 1)[1]
@@ -201,8 +216,8 @@ assert not [name for name in sys.modules if name.startswith("tl_toolkit")]
 @pytest.mark.parametrize(
     "strategy",
     [
-        "full-fine-tune",
-        pytest.param("new-head", marks=pytest.mark.long),
+        "new-head",
+        pytest.param("full-fine-tune", marks=pytest.mark.long),
         pytest.param("last-layers", marks=pytest.mark.long),
     ],
 )

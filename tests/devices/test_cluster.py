@@ -178,6 +178,7 @@ def commands(tmp_path):
     return make
 
 
+@pytest.mark.long
 def test_slurm_tasks_are_the_workers_of_a_cluster(place, start, commands):
     folder = commands("srun", SRUN)
     (command,) = [line for line in SLURM.splitlines() if line.startswith("srun")]

@@ -8,53 +8,47 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-# Processes, devices in each. Each dimension alone is in `make test`, both together in `make test-long`.
-LAYOUTS = [(1, 2), (2, 1), pytest.param((2, 2), marks=pytest.mark.long)]
+# Processes, devices in each. `make test` has all cases on two processes and the first ones on two devices.
+TWO_DEVICES, TWO_PROCESSES, BOTH = (1, 2), (2, 1), (2, 2)
+LAYOUTS = [TWO_PROCESSES, *(pytest.param(n, marks=pytest.mark.long) for n in (TWO_DEVICES, BOTH))]
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16", "float16 held back")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}
-CASES = (
-    "one step",
-    "float64",
-    "frozen",
-    "held back",
-    *STRATEGIES,
-    "mixed",
-    "solved",
-    "positions",
-)
-FURTHER = {
-    (1, 1): (*HALF, "fit"),
-    (1, 2): (*HALF, "fit", *MISTAKES),
-    (2, 1): (*HALF, "unlike"),
-    (2, 2): (),
-}
-
-
-@pytest.fixture(scope="module")
-def on_one(run_distributed):
-    """What one process on one device made of all cases."""
-    return load(*run_distributed(1, 1, *CASES, *FURTHER[1, 1]))
-
-
-@pytest.fixture(scope="module", params=LAYOUTS, ids=lambda s: f"{s[0]}x{s[1]}")
-def on_many(request, results_on):
-    """What another number of processes and devices made of them."""
-    return results_on(*request.param)
+STEPS = ("one step", "float64", "frozen")
+CASES = (*STEPS, "held back", *STRATEGIES, "mixed", "solved", "positions")
 
 
 @pytest.fixture(scope="module")
 def results_on(run_distributed):
-    """Returns what a number of processes with a number of devices each made of its cases."""
+    """Returns what a number of processes with a number of devices each made of cases."""
 
     @functools.cache
-    def results_on(processes, devices):
-        cases = (*CASES, *FURTHER[processes, devices])
+    def results_on(processes, devices, *cases):
         loaded = load(*run_distributed(processes, devices, *cases))
         assert [result["replicas"] for result in loaded[0]] == [processes * devices] * processes
         return loaded
 
     return results_on
+
+
+@pytest.fixture(scope="module")
+def on_one(results_on):
+    """What one process on one device made of all cases."""
+    return results_on(1, 1, *CASES)
+
+
+@pytest.fixture(scope="module", params=LAYOUTS, ids=lambda s: f"{s[0]}x{s[1]}")
+def on_many(request, results_on):
+    """What another number of processes and devices made of them."""
+    return results_on(*request.param, *CASES)
+
+
+@pytest.fixture(scope="module", params=[*LAYOUTS, "2 devices, steps alone"], ids=str)
+def steps_on_many(request, results_on):
+    """The same; of two devices in one process, in `make test`, the steps alone."""
+    if request.param == "2 devices, steps alone":
+        return results_on(*TWO_DEVICES, *STEPS)
+    return results_on(*request.param, *CASES)
 
 
 def load(results, path):
@@ -70,32 +64,34 @@ def largest_difference(one, other):
     return max(float(np.abs(one[name] - other[name]).max()) for name in one)
 
 
-def test_twenty_steps_with_fixed_statistics_end_with_the_same_weights(on_one, on_many):
-    one, other = on_one[1]["frozen", "after"], on_many[1]["frozen", "after"]
+def test_twenty_steps_with_fixed_statistics_end_with_the_same_weights(on_one, steps_on_many):
+    one, other = on_one[1]["frozen", "after"], steps_on_many[1]["frozen", "after"]
     assert largest_difference(one, other) < 1e-5
     assert largest_difference(one, on_one[1]["frozen", "before"]) > 1e-2
-    figures = [result[0][0]["frozen"]["figures"] for result in (on_one, on_many)]
+    figures = [result[0][0]["frozen"]["figures"] for result in (on_one, steps_on_many)]
     np.testing.assert_allclose(*figures, rtol=1e-5)
 
 
-def test_one_step_with_learned_statistics_has_the_same_gradients(on_one, on_many):
+def test_one_step_with_learned_statistics_has_the_same_gradients(on_one, steps_on_many):
     before = on_one[1]["one step", "before"]
-    one, other = on_one[1]["one step", "after"], on_many[1]["one step", "after"]
+    one, other = on_one[1]["one step", "after"], steps_on_many[1]["one step", "after"]
     moved = largest_difference(one, before)
     assert moved > 1e-3
     # Measured on 2 x 2: 1.2e-7, one unit in the last place of the largest weight, which is 1.48.
     assert largest_difference(one, other) < 1e-6
 
 
-def test_twenty_steps_in_float64_with_learned_statistics_end_with_the_same_weights(on_one, on_many):
-    one, other = on_one[1]["float64", "after"], on_many[1]["float64", "after"]
+def test_twenty_steps_in_float64_with_learned_statistics_end_with_the_same_weights(
+    on_one, steps_on_many
+):
+    one, other = on_one[1]["float64", "after"], steps_on_many[1]["float64", "after"]
     assert all(value.dtype == np.float64 for value in other.values())
     assert largest_difference(one, other) < 1e-8
     statistics = {name for name in one if "/moving_" in name}
     before = on_one[1]["float64", "before"]
     assert len(statistics) == 12
     assert all(np.abs(one[name] - before[name]).max() > 1e-3 for name in statistics)
-    figures = [result[0][0]["float64"]["figures"] for result in (on_one, on_many)]
+    figures = [result[0][0]["float64"]["figures"] for result in (on_one, steps_on_many)]
     np.testing.assert_allclose(*figures, rtol=1e-8)
 
 
@@ -165,16 +161,19 @@ def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, on_many):
 
 
 def test_processes_that_would_not_train_the_same_are_refused(results_on):
-    messages = [result["unlike"]["message"] for result in results_on(2, 1)[0]]
+    messages = [result["unlike"]["message"] for result in results_on(*TWO_PROCESSES, "unlike")[0]]
     assert messages[0] == messages[1]
     assert "would not train the same model: they differ in recipe." in messages[0]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.long
+@pytest.mark.parametrize("layout", [TWO_DEVICES, TWO_PROCESSES], ids=str)
 @pytest.mark.parametrize("precision", HALF)
-def test_half_precision_trains_as_on_one_device(precision, processes, on_one, results_on):
-    on_many = results_on(processes, 3 - processes)
-    expected, found = (result[0][0][precision]["steps"] for result in (on_one, on_many))
+def test_half_precision_trains_as_on_one_device(precision, layout, results_on):
+    expected, found = (
+        result[0][0][precision]["steps"]
+        for result in (results_on(1, 1, *HALF), results_on(*layout, *HALF))
+    )
     losses, moved = np.array(found).T
     expected_losses, expected_moved = np.array(expected).T
     others = (np.arange(12) != 5) | (precision == "bfloat16")
@@ -186,17 +185,20 @@ def test_half_precision_trains_as_on_one_device(precision, processes, on_one, re
         assert moved[5] == expected_moved[5] == 0
 
 
-def test_plain_fit_trains_on_two_devices_as_on_one(on_one, results_on):
-    on_two = results_on(1, 2)
-    one, two = (result[1]["fit", "after"] for result in (on_one, on_two))
+@pytest.mark.long
+def test_plain_fit_trains_on_two_devices_as_on_one(results_on):
+    results = results_on(1, 1, "fit"), results_on(*TWO_DEVICES, "fit")
+    one, two = (result[1]["fit", "after"] for result in results)
     assert largest_difference(one, two) < 1e-4
-    losses = [result[0][0]["fit"]["loss"] for result in (on_one, on_two)]
+    losses = [result[0][0]["fit"]["loss"] for result in results]
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_would_be_noticed(mistake, on_one, results_on):
-    right, wrong = on_one[1][MISTAKES[mistake], "after"], results_on(1, 2)[1][mistake, "after"]
+    right = on_one[1][MISTAKES[mistake], "after"]
+    wrong = results_on(*TWO_DEVICES, *MISTAKES)[1][mistake, "after"]
     assert largest_difference(right, wrong) > 1e-4
 
 

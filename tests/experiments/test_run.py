@@ -134,7 +134,7 @@ def test_the_frozen_backbone_is_the_one_that_was_loaded(finished_run, tiny_weigh
     "strategy",
     [
         tl.LastLayers("conv3_block1"),
-        tl.FullFineTune(on="logits"),
+        pytest.param(tl.FullFineTune(on="logits"), marks=pytest.mark.long),
         pytest.param(tl.NewHead(), marks=pytest.mark.long),
         pytest.param(tl.FullFineTune(), marks=pytest.mark.long),
     ],

@@ -34,16 +34,56 @@ def clusters(examples, features, classes, seed=0):
     return (rows * scale + 5).astype(np.float32), labels
 
 
-@pytest.fixture(params=["in the span of the examples", "streamed", "streamed, leading directions"])
+@pytest.fixture(params=["span of examples", "streamed", "leading directions"])
 def way(request, monkeypatch):
     """Each way in which coordinates are chosen, on sizes that would not need it."""
-    if request.param != "in the span of the examples":
-        monkeypatch.setattr(feature_space, "MOST_IN_MEMORY", 0)
-    if request.param == "streamed, leading directions":
-        monkeypatch.setattr(feature_space, "MOST_ROTATED", 0)
-        monkeypatch.setattr(feature_space, "SAMPLED", 30)
-        monkeypatch.setattr(feature_space, "DIRECTIONS", 10)
+    name = request.param.title().replace(" Of ", "Of").replace(" ", "")
+    chosen = getattr(feature_space, name)
+    monkeypatch.setattr(
+        logistic_regression,
+        "choose_space",
+        lambda rows: chosen(rows, feature_space.Standardisation.of(rows)),
+    )
     return request.param
+
+
+@pytest.mark.parametrize(
+    ("examples", "features", "name"),
+    [
+        (60, 150, "SpanOfExamples"),
+        (150, 60, "Streamed"),
+        (300, 200, "SpanOfExamples"),
+        (301, 200, "LeadingDirections"),
+    ],
+)
+def test_the_way_follows_from_the_sizes(examples, features, name, monkeypatch):
+    monkeypatch.setattr(feature_space, "MOST_EXAMPLES", 300)
+    monkeypatch.setattr(feature_space, "MANY_FEATURES", 160)
+    rows = np.random.default_rng(0).normal(0, 1, (examples, features))
+    assert type(feature_space.choose_space(Array(rows))).__name__ == name
+
+
+def test_a_head_along_few_leading_directions_is_the_best_that_sees_no_others(monkeypatch):
+    """Four of 40 directions carry nearly all: scikit-learn's head for the data along them, to what a sample tells."""
+    random = np.random.default_rng(5)
+    hidden, labels = random.normal(0, 1, (900, 4)), None
+    labels = (hidden @ [1.0, -2.0, 0.5, 0.0] + random.normal(0, 0.5, 900) > 0).astype(int)
+    rows = hidden @ random.normal(0, 1, (4, 40)) + random.normal(0, 0.02, (900, 40))
+    monkeypatch.setattr(feature_space, "MOST_EXAMPLES", 100)
+    monkeypatch.setattr(feature_space, "MANY_FEATURES", 10)
+    monkeypatch.setattr(feature_space, "SAMPLED", 300)
+    monkeypatch.setattr(feature_space, "DIRECTIONS", 4)
+    found = Problem(Array(rows), np.eye(2)[labels], np.ones(900))
+    ours = found.fit(0.5)
+    standardised = StandardScaler().fit_transform(rows)
+    _, _, axes = np.linalg.svd(standardised, full_matrices=False)
+    theirs = LogisticRegression(C=1.0, tol=1e-10, max_iter=20000)
+    theirs.fit(standardised @ axes[:4].T, labels)
+    np.testing.assert_allclose(
+        softmax(ours.logits(rows), axis=1),
+        theirs.predict_proba(standardised @ axes[:4].T),
+        atol=2e-3,
+    )
 
 
 @pytest.mark.parametrize(("examples", "features"), [(60, 150), (90, 20)])

@@ -91,7 +91,7 @@ def test_weights_are_read_once_whatever_the_seed(photo_recipe, monkeypatch):
     "recipe_of",
     [
         pytest.param(lambda r: r, id="head"),
-        pytest.param(from_scratch, id="from scratch"),
+        pytest.param(from_scratch, id="from scratch", marks=pytest.mark.long),
         pytest.param(
             lambda r: r.replace(strategy=tl.FullFineTune()), id="everything", marks=pytest.mark.long
         ),

@@ -22,6 +22,7 @@ from tl_toolkit.cli import (
     report,
     search,
     train,
+    try_classifier,
     verify,
     weights,
 )
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "paired": paired.paired,
     "batch-norm": batch_norm.batch_norm,
     "find-learning-rate": find_learning_rate.find_learning_rate,
+    "try": try_classifier.try_classifier,
     "verify": verify.verify,
     "models": models.models,
     "weights": weights.weights,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -13,52 +16,98 @@ from tl_toolkit.cli.terminal import drawn, terminal
 from tl_toolkit.errors import InputError
 from tl_toolkit.fields import Between, check_value
 
+if TYPE_CHECKING:
+    from tl_toolkit.export.file_answers import FileAnswer
+
 
 def predict(
     model: tyro.conf.Positional[str],
     images: tyro.conf.Positional[tuple[str, ...]],
     top: int = 3,
     unsure_below: Maybe[float] = None,
+    explain: Maybe[str] = None,
     json: bool = False,
+    csv: bool = False,
     verbose: bool = False,
 ) -> None:
-    """Classifies image files.
+    """Classifies image files. One that cannot be read is named at the end, and the exit code is 2.
 
     Args:
         model: A finished run's folder or the SavedModel in it; or a network such as resnet50, for the
             1,000 classes of ImageNet, with no training needed.
-        images: Image files to classify.
+        images: Image files to classify, or folders of them.
         top: Classes to show for each image.
         unsure_below: Mark answers with a lower probability than this, such as 0.8, as unsure. Default: none is.
+        explain: A folder for PNG files that show what in each photo speaks for the answer. Default: none.
         json: Print JSON, with the probabilities of all classes.
+        csv: Print a table for a spreadsheet, with the probabilities of all classes.
         verbose: Show TensorFlow's own messages.
     """
     if not images:
         raise InputError("Name at least one image file.")
     if top < 1:
         raise InputError(f"--top must be at least 1. Received: {top}")
+    if json and csv:
+        raise InputError("Choose one of --json and --csv.")
     check_value("--unsure-below", unsure_below, Annotated[float, Between(0, 1)] | None)
-    with terminal(verbose, beside_json=json) as progress:
+    with terminal(verbose, beside_json=json or csv) as progress:
+        from tl_toolkit.data.file_names import printable, user_path
+        from tl_toolkit.data.photo_files import photo_files
+        from tl_toolkit.experiments.explained_files import HeatMapFiles
         from tl_toolkit.export.classifier import load_classifier
+        from tl_toolkit.export.file_answers import answer_files
 
+        files = photo_files(images)
+        maps = HeatMapFiles(user_path(explain), files) if explain is not None else None
         with progress.stage("Loading the model"):
             classifier = load_classifier(model)
-        with progress.stage("Classifying"):
-            predictions = classifier.predict(images)
+        answers = answer_files(classifier, files, progress)
+        if maps is not None:
+            maps.write(classifier, answers, progress)
+        given = [answer for answer in answers if answer.prediction is not None]
+        faults = [answer.fault for answer in answers if answer.prediction is None]
         if json:
-            print_json(
-                [
-                    {
-                        "image": image,
-                        **dataclasses.asdict(prediction),
-                        **(
-                            {}
-                            if unsure_below is None
-                            else {"unsure": prediction.score < unsure_below}
-                        ),
-                    }
-                    for image, prediction in zip(images, predictions, strict=True)
-                ]
-            )
-            return
-        progress.console.print(drawn(predictions_table(images, predictions, top, unsure_below)))
+            print_json([_as_json(answer, unsure_below) for answer in answers])
+        elif csv:
+            _print_csv(answers, classifier.class_names, unsure_below)
+        elif given:
+            names = [printable(answer.path) for answer in given]
+            predictions = [answer.prediction for answer in given if answer.prediction is not None]
+            table = predictions_table(names, predictions, top, unsure_below)
+            progress.console.print(drawn(table))
+        if maps is not None and given:
+            progress.message(f"Heat maps: {explain}")
+    if faults:
+        count = f"{len(faults)} of {len(answers)} files have no answer:\n" if given else ""
+        raise InputError(count + "\n".join(faults))
+
+
+def _as_json(answer: FileAnswer, unsure_below: float | None) -> dict[str, Any]:
+    from tl_toolkit.data.file_names import printable
+
+    if answer.prediction is None:
+        return {"image": printable(answer.path), "error": answer.fault}
+    values = {"image": printable(answer.path), **dataclasses.asdict(answer.prediction)}
+    if unsure_below is not None:
+        values["unsure"] = answer.prediction.score < unsure_below
+    return values
+
+
+def _print_csv(
+    answers: Sequence[FileAnswer], class_names: Sequence[str], unsure_below: float | None
+) -> None:
+
+    of_unsure = [] if unsure_below is None else ["unsure"]
+    columns = ["image", "answer", "score", *of_unsure, "error"]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*columns, *(f"probability of {name}" for name in class_names)])
+    for answer in answers:
+        values = _as_json(answer, unsure_below)
+        probabilities = values.get("probabilities", {})
+        values["answer"] = values.get("class_name", "")
+        writer.writerow(
+            [
+                *(values.get(column, "") for column in columns),
+                *(probabilities.get(name, "") for name in class_names),
+            ]
+        )

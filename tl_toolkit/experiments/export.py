@@ -19,14 +19,16 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import (
+    CARD,
     SAVED_MODEL,
     LogitsOf,
     SavedModelCheck,
     export_saved_model,
     write_card,
 )
-from tl_toolkit.files.atomic import write_json
+from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.fold import copy_in, inference_engine
+from tl_toolkit.report.model_card import MODEL_CARD, model_card
 from tl_toolkit.weights.run_folder import MODEL_FILE, SPEC_FILE
 
 TEST_FIGURES_ON_CARD = ("examples", "top1", "top1_interval", "balanced_accuracy")
@@ -74,7 +76,7 @@ def export(
 def write_model_card(
     trained: TrainedModel, test: dict[str, Any], facts: dict[str, str], folder: pathlib.Path
 ) -> None:
-    """Writes the recipe, the test figures and what the summary lists next to the SavedModel."""
+    """Writes the recipe, the test figures and what the summary lists next to the SavedModel, and a card to read."""
     experiment = trained.experiment
     card = {
         "recipe": experiment.recipe.to_json(),
@@ -85,6 +87,18 @@ def write_model_card(
         "notes": list(experiment.notes),
     }
     write_card(folder / SAVED_MODEL, experiment.dataset.class_names, card)
+    dataset = experiment.dataset
+    page = model_card(
+        experiment.model.name,
+        dataset.uri,
+        experiment.spec,
+        dataset.licence,
+        test,
+        facts,
+        experiment.notes,
+    )
+    write_text(folder / MODEL_CARD, page)
+    write_text(folder / SAVED_MODEL / CARD.parent / MODEL_CARD, page)
 
 
 def _float32_logits(experiment: Experiment) -> LogitsOf:

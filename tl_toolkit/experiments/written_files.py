@@ -15,6 +15,7 @@ WRITTEN = {
         "ladder.png",
         "metrics.json",
         "model.keras",
+        "model_card.md",
         "out_of_fold.csv",
         "plan.json",
         "recipe.json",

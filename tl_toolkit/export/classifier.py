@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -56,6 +57,7 @@ class Classifier:
         path: The SavedModel's folder; None for weights with their original head.
         card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
             `preprocessing` and `test` too.
+        network: The network that it was made from, where it was made here; None where it was loaded.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class Classifier:
         path: pathlib.Path | None,
         endpoints: Mapping[str, Callable],
         card: dict[str, Any],
+        network: keras.Model | None = None,
         kept: Any = None,
     ) -> None:
         self.path = path
         self.card = card
+        self.network = network
         self._endpoints = endpoints
         self._kept = kept  # a SavedModel's signatures alone would not hold its variables
 
@@ -108,7 +112,7 @@ class Classifier:
             name = "serve_images" if pixels[0].dtype == np.uint8 else "serve_float_images"
             answers = self._endpoints[name](images=tf.constant(np.stack(pixels)))
         else:
-            contents = [_contents(image) for image in images if not isinstance(image, np.ndarray)]
+            contents = [contents_of(image) for image in images if not isinstance(image, np.ndarray)]
             try:
                 answers = self._endpoints["serving_default"](image_bytes=tf.constant(contents))
             except tf.errors.OpError as error:
@@ -161,7 +165,7 @@ def _batches(images: list[Image]) -> Iterable[list[Image]]:
     batch: list[Image] = []
     for image in images:
         if isinstance(image, np.ndarray):
-            image = _checked_pixels(image)
+            image = checked_pixels(image)
         if batch and (len(batch) == BATCH_SIZE or _kind(image) != _kind(batch[0])):
             yield batch
             batch = []
@@ -174,7 +178,12 @@ def _kind(image: Image) -> Any:
     return (image.shape, image.dtype) if isinstance(image, np.ndarray) else None
 
 
-def _checked_pixels(image: np.ndarray) -> np.ndarray:
+def checked_pixels(image: np.ndarray) -> np.ndarray:
+    """Returns pixels as the endpoints take them, uint8 or float32[height, width, 3].
+
+    Raises:
+        InputError: They are not RGB of 0-255.
+    """
     if image.ndim != 3 or image.shape[-1] != 3:
         raise InputError(f"Pixels must be [height, width, 3], RGB. Received: {image.shape}")
     if image.dtype == np.uint8:
@@ -193,7 +202,12 @@ def _checked_pixels(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def _contents(image: str | pathlib.Path | bytes) -> bytes:
+def contents_of(image: str | pathlib.Path | bytes) -> bytes:
+    """Returns a file's contents.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     if isinstance(image, bytes):
         return image
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
 from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG
@@ -21,7 +22,7 @@ def names_weights(name: str) -> bool:
     return name in BLOCK_COUNTS or name in CATALOG or name.startswith(SCHEMES)
 
 
-def build_pretrained(name: str) -> tuple[dict, dict]:
+def build_pretrained(name: str) -> tuple[dict, dict, keras.Model]:
     """Builds the classifier that the weights were published as.
 
     Args:
@@ -29,7 +30,7 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
             `open_weights` takes.
 
     Returns:
-        Its endpoints, as those of a SavedModel, and its card.
+        Its endpoints, as those of a SavedModel, its card, and the network.
 
     Raises:
         InputError: The weights are not available, have no head, or do not name their classes or preprocessing.
@@ -61,4 +62,4 @@ def build_pretrained(name: str) -> tuple[dict, dict]:
         "facts": {"weights": spec.name, "licence of the weights": spec.licence},
         "notes": list(source.notes),
     }
-    return endpoints, card
+    return endpoints, card, model

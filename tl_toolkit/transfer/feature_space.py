@@ -14,15 +14,15 @@ import numpy as np
 import scipy.linalg
 
 from tl_toolkit.errors import InputError
-from tl_toolkit.transfer.rotation import NULL, Eigenvectors, LeadingDirections, Rotation
 
-MOST_IN_MEMORY = 6000  # examples: their products take 288 MB
-MOST_ROTATED = 4096  # features
-SAMPLED, DIRECTIONS = (
-    2048,
-    256,
-)  # of more features: examples to find the directions by in which they vary most
+MOST_EXAMPLES = 6000  # of many features: their products take 288 MB
+MANY_FEATURES = 4096  # the products of as many take 134 MB
+# Of more examples with many features: how many to find the directions by in which they vary most, and how many directions.
+SAMPLED, DIRECTIONS = 2048, 1024
+NULL = 1e-10  # of the largest eigenvalue: what rounding leaves of none
+NULL_SINGLE = 1e-6  # the same in float32
 COLUMNS_AT_ONCE = 1024
+ROWS_AT_ONCE = 4096
 ROUNDING = 1e-4  # of a feature's mean: a deviation that says nothing, of a network in bfloat16
 
 Respond = Callable[[slice, np.ndarray], np.ndarray]
@@ -126,9 +126,10 @@ def choose_space(rows: Rows) -> Space:
     """Returns the coordinates that suit as many examples and features."""
     examples, features = rows.shape
     standardisation = Standardisation.of(rows)
-    if examples <= min(features, MOST_IN_MEMORY):
+    is_wide = features > MANY_FEATURES
+    if examples <= (MOST_EXAMPLES if is_wide else features):
         return SpanOfExamples(rows, standardisation)
-    return Streamed(rows, standardisation)
+    return (LeadingDirections if is_wide else Streamed)(rows, standardisation)
 
 
 class SpanOfExamples:
@@ -158,21 +159,16 @@ class SpanOfExamples:
 
 
 class Streamed:
-    """Coordinates of many examples, which are read anew in every sweep."""
+    """Uncorrelated coordinates of many examples, which are read anew in every sweep."""
 
     def __init__(self, rows: Rows, standardisation: Standardisation) -> None:
         self._rows, self._standardisation = rows, standardisation
-        examples, features = rows.shape
-        if features <= MOST_ROTATED:
-            covariance = np.zeros((features, features))
-            for block in rows.blocks():
-                standardised = standardisation.apply(block)
-                covariance += standardised.T @ standardised
-            self._rotation: Rotation = Eigenvectors(covariance)
-        else:
-            sample = standardisation.apply(_sampled(rows, min(SAMPLED, examples)))
-            self._rotation = LeadingDirections(sample, examples, DIRECTIONS)
-        self.curvature = self._rotation.curvature
+        features = rows.shape[1]
+        covariance = np.zeros((features, features))
+        for block in rows.blocks():
+            standardised = standardisation.apply(block)
+            covariance += standardised.T @ standardised
+        self.curvature, self._axes = _principal_axes(covariance)
 
     def sweep(self, kernels: np.ndarray, respond: Respond) -> np.ndarray:
         head = self.head(kernels, np.zeros(kernels.shape[1]))
@@ -188,10 +184,59 @@ class Streamed:
         standardisation = self._standardisation
         pulled -= standardisation.mean[:, None] * responses
         pulled /= standardisation.deviation[:, None]
-        return self._rotation.from_features(pulled)
+        return self._axes.T @ pulled
 
     def head(self, kernel: np.ndarray, bias: np.ndarray) -> LinearHead:
-        return self._standardisation.folded(self._rotation.to_features(kernel), bias)
+        return self._standardisation.folded(self._axes @ kernel, bias)
+
+
+class LeadingDirections:
+    """Coordinates of many examples with many features, along the directions in which a sample varies most.
+
+    The head is the best of those that see nothing else: what varies along no such direction is left out. In exchange
+    the features are read a few times, and not in every step; an image takes 4 kB of memory.
+    """
+
+    def __init__(self, rows: Rows, standardisation: Standardisation) -> None:
+        self._standardisation = standardisation
+        sample = standardisation.apply(_sampled(rows, SAMPLED)).astype(np.float32)
+        values, vectors = scipy.linalg.eigh(sample @ sample.T, check_finite=False)
+        values, vectors = values[-DIRECTIONS:], vectors[:, -DIRECTIONS:]
+        kept = values > NULL_SINGLE * max(values[-1], 1.0)
+        directions = sample.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+        del sample
+        coordinates = np.empty((rows.shape[0], directions.shape[1]), np.float32)
+        start = 0
+        for block in rows.blocks():
+            standardised = standardisation.apply(block).astype(np.float32)
+            np.matmul(standardised, directions, out=coordinates[start : start + len(block)])
+            start += len(block)
+        self._directions, self._coordinates = directions, coordinates
+        covariance = np.zeros((directions.shape[1],) * 2)
+        for _, part in self._parts():
+            covariance += part.T @ part
+        self.curvature, self._axes = _principal_axes(covariance)
+
+    def sweep(self, kernels: np.ndarray, respond: Respond) -> np.ndarray:
+        along = self._axes @ kernels
+        pulled = np.zeros(along.shape)
+        for rows, part in self._parts():
+            pulled += part.T @ respond(rows, part @ along)
+        return self._axes.T @ pulled
+
+    def head(self, kernel: np.ndarray, bias: np.ndarray) -> LinearHead:
+        return self._standardisation.folded(self._directions @ (self._axes @ kernel), bias)
+
+    def _parts(self) -> Iterator[tuple[slice, np.ndarray]]:
+        for start in range(0, len(self._coordinates), ROWS_AT_ONCE):
+            part = self._coordinates[start : start + ROWS_AT_ONCE].astype(np.float64)
+            yield slice(start, start + len(part)), part
+
+
+def _principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what features vary along each axis, float64[axes], and the axes, float64[features, axes]."""
+    values, vectors = scipy.linalg.eigh(covariance, check_finite=False)
+    return np.maximum(values, 0.0), vectors
 
 
 def _sampled(rows: Rows, count: int) -> np.ndarray:

@@ -8,6 +8,7 @@ policy, every script but its own and every address but those of the photos withi
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import hashlib
 import pathlib
@@ -25,6 +26,19 @@ FOLDER = pathlib.Path(__file__).parent
 GENERATOR = "tl_toolkit"  # what a page says that it was made by
 
 
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page, and what it allows itself.
+
+    Attributes:
+        html: Its text, which holds the policy too.
+        policy: The content security policy, for a server's header.
+    """
+
+    html: str
+    policy: str
+
+
 def render_page(
     template: str, title: str, data: dict[str, Any] | None = None, **context: Any
 ) -> str:
@@ -36,25 +50,51 @@ def render_page(
         data: Plain values for the script, such as `photo_data`.
         context: What the template shows.
     """
-    style, script = (Markup((FOLDER / name).read_text("utf-8")) for name in ("page.css", "page.js"))
+    script = (FOLDER / "page.js").read_text("utf-8")
+    return _render(FOLDER / template, title, script, data, context).html
+
+
+def render_asking_page(template: pathlib.Path, title: str, **context: Any) -> Page:
+    """Returns a page that may ask the server that it comes from.
+
+    Args:
+        template: A file `NAME.html.j2` that extends `page.html.j2`; beside it lie `NAME.js`, its script, and `NAME.css`,
+            what it adds to the styles.
+        title: Of the page.
+        context: What the template shows.
+    """
+    name = template.name.removesuffix(".html.j2")
+    script, style = (template.with_name(name + kind).read_text("utf-8") for kind in (".js", ".css"))
+    asking = "; connect-src 'self'; media-src blob: 'self'"
+    return _render(template, title, script, None, {"offline": False, **context}, style, asking)
+
+
+def _render(
+    template: pathlib.Path,
+    title: str,
+    script: str,
+    data: dict[str, Any] | None,
+    context: dict[str, Any],
+    more_style: str = "",
+    more_policy: str = "",
+) -> Page:
+    style = (FOLDER / "page.css").read_text("utf-8") + more_style
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
+        f"base-uri 'none'; form-action 'none'{more_policy}"
     )
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            title=title,
-            style=style,
-            script=script,
-            policy=policy,
-            generator=GENERATOR,
-            version=__version__,
-            data=data or {},
-            **context,
-        )
+    environment = _environment(template.parent)
+    html = environment.get_template(template.name).render(
+        **{"offline": True, **context},
+        title=title,
+        style=Markup(style),
+        script=Markup(script),
+        policy=policy,
+        generator=GENERATOR,
+        version=__version__,
+        data=data or {},
     )
+    return Page(html, policy)
 
 
 def is_page_of_ours(path: pathlib.Path) -> bool:
@@ -74,9 +114,9 @@ def points(difference: float) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: pathlib.Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader([folder, FOLDER]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,1 @@
+"""A local page to try a classifier with. It needs the extra `try`."""
