@@ -30,11 +30,13 @@ class PagePhotos:
         thumbnails: Of the chosen ones.
         chosen: Which they are; None where there are no answers.
         missing: Why there are none at all; empty: there are.
+        split: Where they are; None where there are none.
     """
 
     thumbnails: Thumbnails = dataclasses.field(default_factory=Thumbnails)
     chosen: ChosenPhotos | None = None
     missing: str = ""
+    split: Split | None = None
 
 
 def page_photos(
@@ -68,7 +70,8 @@ def page_photos(
         split = of(dataset or open_recipe_data(recipe, progress))
     except (InputError, OSError) as error:
         return PagePhotos(chosen=chosen, missing=f"{GONE}: {error}")
-    return PagePhotos(thumbnails_of(table, split, chosen.by_importance()), chosen)
+    thumbnails = thumbnails_of(table, split, chosen.by_importance())
+    return PagePhotos(thumbnails, chosen, split=split)
 
 
 def test_images(dataset: ImageDataset) -> Split:

@@ -188,7 +188,9 @@ def write_run(
     write_report(trained, tested, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")
     with progress.stage("Writing the page"):
-        write_run_page(partial, final_name(folder), dataset=dataset, photos=photos)
+        write_run_page(
+            partial, final_name(folder), dataset=dataset, photos=photos, model=trained.model
+        )
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import csv
 import pathlib
 
+import keras
+
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.page_heat_maps import page_heat_maps
 from tl_toolkit.experiments.page_photos import images_but_tests, page_photos, test_images
 from tl_toolkit.experiments.written_files import PAGE
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.manifest import check_file
+from tl_toolkit.models.deep_graph import load_model
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import read_answer_table
-from tl_toolkit.report.page.answer_sections import HeatMaps
 from tl_toolkit.report.page.audit_section import AUDIT, AuditSection, read_audit
 from tl_toolkit.report.page.comparison_page import comparison_page
 from tl_toolkit.report.page.folds_page import folds_page
 from tl_toolkit.report.page.run_files import read_json, read_run_files
 from tl_toolkit.report.page.run_page import run_page
 from tl_toolkit.report.page.search_page import search_page
+from tl_toolkit.weights.run_folder import MODEL_FILE
 
 
 def write_run_page(
@@ -29,7 +33,7 @@ def write_run_page(
     *,
     dataset: ImageDataset | None = None,
     photos: bool = True,
-    heat_maps: HeatMaps | None = None,
+    model: keras.Model | None = None,
     audit: pathlib.Path | None = None,
     progress: Progress = SILENT,
     to: pathlib.Path | None = None,
@@ -41,7 +45,7 @@ def write_run_page(
         name: The folder's name, as the user knows it.
         dataset: The opened data; None: opened as the recipe says, and without photos where that cannot be.
         photos: Whether photos are shown.
-        heat_maps: Of the photos that `photos_to_explain` names.
+        model: The trained one, which explains some photos; None: it is loaded from the folder.
         audit: An `audit.json`; None: the one in the folder, if there is one.
         progress: Shows what is done.
         to: The file; None: `report.html` in the folder.
@@ -58,6 +62,10 @@ def write_run_page(
         photos=photos,
         progress=progress,
     )
+    heat_maps = None
+    if files.answers is not None and found.chosen is not None and found.split is not None:
+        model = model if model is not None else load_model(folder / MODEL_FILE)
+        heat_maps = page_heat_maps(model, files.answers, found.chosen, found.split)
     page = run_page(
         files,
         name,

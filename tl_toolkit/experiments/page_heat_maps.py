@@ -1,0 +1,60 @@
+"""Heat maps of the photos that a page explains."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.resize import resize_files_for_evaluation
+from tl_toolkit.experiments.answer_rows import image_name
+from tl_toolkit.report.answer_table import AnswerTable
+from tl_toolkit.report.heat_maps import heat_maps, overlay
+from tl_toolkit.report.page.answer_sections import HeatMaps
+from tl_toolkit.report.page.photo_choice import ChosenPhotos
+from tl_toolkit.report.page.thumbnails import webp
+
+NOTE = (
+    "The brighter a place, the more it adds to the class's logit, compared with the mean over all classes: the logit is "
+    "a sum over places, and nothing is approximated. A place of a deep layer looks far around itself."
+)
+
+
+def page_heat_maps(
+    model: keras.Model, table: AnswerTable, chosen: ChosenPhotos, split: Split
+) -> HeatMaps:
+    """Draws what speaks for the class that was said and for the true one, over what the network sees.
+
+    Args:
+        model: The trained one.
+        table: Its answers.
+        chosen: Names the photos to explain. One that is not in the data any more is left out.
+        split: The images.
+    """
+    place_of = {str(image_name(split, place)): place for place in range(len(split))}
+    positions = [p for p, _ in chosen.explained if table.images[p] in place_of]
+    if not positions:
+        return HeatMaps()
+    files = [split.images.encoded(place_of[table.images[position]]) for position in positions]
+    record = model.get_layer("preprocessing").record
+    seen = resize_files_for_evaluation(tf.constant(files), record).numpy()
+    asked = [
+        (row, int(label))
+        for row, position in enumerate(positions)
+        for label in dict.fromkeys((table.said[position], table.labels[position]))
+    ]
+    rows, classes = (list(column) for column in zip(*asked, strict=True))
+    maps = dict(zip(asked, heat_maps(model, seen[rows], classes), strict=True))
+    pixels = np.round(seen).astype(np.uint8)
+
+    def drawn(row: int, label: int) -> bytes:
+        return webp(overlay(pixels[row], maps[row, int(label)]))
+
+    return HeatMaps(
+        {
+            position: (drawn(row, table.said[position]), drawn(row, table.labels[position]))
+            for row, position in enumerate(positions)
+        },
+        NOTE,
+    )
