@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -171,7 +172,17 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no photo")
     maps = tmp_path / "maps"
-    code, out, err = command("predict", folder, photos / "red", bad, "--csv", "--explain", maps)
+    code, out, err = command(
+        "predict",
+        folder,
+        photos / "red",
+        bad,
+        "--csv",
+        "--explain",
+        maps,
+        "--html",
+        tmp_path / "answers.html",
+    )
     assert code == 2
     assert err.splitlines()[-2] == "error: 1 of 21 files have no answer:"
     rows = list(csv.DictReader(out.splitlines()))
@@ -181,6 +192,15 @@ def test_train_then_predict_then_evaluate(command, photo_recipe, photos, tmp_pat
         float(rows[0][f"probability of {name}"]) for name in ("red", "green", "blue")
     ) == pytest.approx(1)
     assert len(list(maps.glob("*.png"))) == 20
+    page = (tmp_path / "answers.html").read_text()
+    shown = [float(score) for score in re.findall(r"<td>([\d.]+)%</td>", page)[::3]]
+    assert shown == sorted(shown)
+    assert len(shown) == 20
+    assert page.count('src="data:image/webp') == 40
+    assert "bad.jpg" in page
+    code, _, err = command("predict", folder, bad, "--html", tmp_path / "answers.html")
+    assert "is not overwritten" in err
+    assert (tmp_path / "answers.html").read_text() == page
 
     words = ["predict", folder, photos / "red" / "0.jpg", "--unsure-below"]
     assert " red " in command(*words, 0)[1]

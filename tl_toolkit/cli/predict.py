@@ -26,6 +26,7 @@ def predict(
     top: int = 3,
     unsure_below: Maybe[float] = None,
     explain: Maybe[str] = None,
+    html: Maybe[str] = None,
     json: bool = False,
     csv: bool = False,
     verbose: bool = False,
@@ -39,6 +40,7 @@ def predict(
         top: Classes to show for each image.
         unsure_below: Mark answers with a lower probability than this, such as 0.8, as unsure. Default: none is.
         explain: A folder for PNG files that show what in each photo speaks for the answer. Default: none.
+        html: A file for a page with all answers and photos, the most doubtful first. Default: none.
         json: Print JSON, with the probabilities of all classes.
         csv: Print a table for a spreadsheet, with the probabilities of all classes.
         verbose: Show TensorFlow's own messages.
@@ -53,17 +55,23 @@ def predict(
     with terminal(verbose, beside_json=json or csv) as progress:
         from tl_toolkit.data.file_names import printable, user_path
         from tl_toolkit.data.photo_files import photo_files
+        from tl_toolkit.experiments.answers_page import check_answers_page, write_answers_page
         from tl_toolkit.experiments.explained_files import HeatMapFiles
         from tl_toolkit.export.classifier import load_classifier
         from tl_toolkit.export.file_answers import answer_files
 
         files = photo_files(images)
         maps = HeatMapFiles(user_path(explain), files) if explain is not None else None
+        page = user_path(html) if html is not None else None
+        if page is not None:
+            check_answers_page(page)
         with progress.stage("Loading the model"):
             classifier = load_classifier(model)
         answers = answer_files(classifier, files, progress)
         if maps is not None:
             maps.write(classifier, answers, progress)
+        if page is not None:
+            write_answers_page(page, model, classifier, answers, unsure_below, progress)
         given = [answer for answer in answers if answer.prediction is not None]
         faults = [answer.fault for answer in answers if answer.prediction is None]
         if json:
@@ -77,6 +85,8 @@ def predict(
             progress.console.print(drawn(table))
         if maps is not None and given:
             progress.message(f"Heat maps: {explain}")
+        if page is not None:
+            progress.message(f"The page: {page}")
     if faults:
         count = f"{len(faults)} of {len(answers)} files have no answer:\n" if given else ""
         raise InputError(count + "\n".join(faults))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import pathlib
 from collections.abc import Iterable
@@ -12,9 +13,10 @@ from tl_toolkit.errors import InputError
 
 
 def photo_files(named: Iterable[str]) -> list[pathlib.Path]:
-    """Returns the files that are named, in order, and in a folder's place all files in it and its folders, by name.
+    """Returns the files that are named, in order, and in a folder's place all photos in it and its folders, by name.
 
-    What systems and tools leave behind in a folder, such as `Thumbs.db` and names that start with a dot, is left out.
+    In a folder, files whose names have an ending that no photo has are left out, and what systems and tools leave behind,
+    such as names that start with a dot.
 
     Raises:
         InputError: A folder holds none, or cannot be read.
@@ -40,6 +42,13 @@ def _below(top: pathlib.Path) -> list[pathlib.Path]:
     for parent, folders, names in os.walk(top, followlinks=True, onerror=refuse):
         kept = [folder for folder in folders if not is_left_behind_folder(folder)]
         folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
-        shown = [name for name in names if not is_left_behind_file(name)]
+        shown = [name for name in names if not is_left_behind_file(name) and _may_be_photo(name)]
         files += [pathlib.Path(parent, name) for name in sorted(shown, key=os.fsencode)]
     return files
+
+
+def _may_be_photo(name: str) -> bool:
+    if not pathlib.PurePath(name).suffix:
+        return True
+    kind, _ = mimetypes.guess_type(name)
+    return kind is not None and kind.startswith("image/") and kind != "image/svg+xml"

@@ -1,0 +1,128 @@
+"""A page of a classifier's answers to a folder of photos, the most doubtful first."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tl_toolkit.data.dataset import FileImages
+from tl_toolkit.data.decode import decode_image
+from tl_toolkit.data.file_names import printable
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.explain import Explainer
+from tl_toolkit.export.classifier import Classifier, contents_of
+from tl_toolkit.export.file_answers import FileAnswer
+from tl_toolkit.files.atomic import write_text
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.report.heat_maps import overlay
+from tl_toolkit.report.page.shell import render_page
+from tl_toolkit.report.page.thumbnails import in_base64, make_thumbnails, webp
+
+EXPLAINED = 24  # answers, the most doubtful ones
+CLASSES_SHOWN = 3
+SIDE = 224  # pixels of a heat map's longer side
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswerRow:
+    """What the page shows of one photo.
+
+    Attributes:
+        name: Of the file.
+        answer: The class that is said.
+        classes: The most probable ones, with their probabilities.
+        is_unsure: Whether the answer is held back.
+        thumbnail: WebP in base64; empty: there is none.
+        heat_map: Likewise.
+    """
+
+    name: str
+    answer: str
+    classes: tuple[tuple[str, float], ...]
+    is_unsure: bool
+    thumbnail: str
+    heat_map: str
+
+
+def check_answers_page(path: pathlib.Path) -> None:
+    """Raises `InputError` where there is a file already, or its folder is not there."""
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{str(path)!r} is there already, and is not overwritten.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {str(path.parent)!r} is not there.")
+
+
+def write_answers_page(
+    path: pathlib.Path,
+    model: str,
+    classifier: Classifier,
+    answers: Sequence[FileAnswer],
+    unsure_below: float | None = None,
+    progress: Progress = SILENT,
+) -> None:
+    """Writes one HTML file with thumbnails of the photos and heat maps of the 24 most doubtful ones.
+
+    Args:
+        path: The file; `check_answers_page` has looked at it.
+        model: What was asked, as the user named it.
+        classifier: The same.
+        answers: What it said.
+        unsure_below: Probability below which answers are marked as unsure; None: none is.
+        progress: Shows what is done.
+    """
+    given = sorted(
+        (answer for answer in answers if answer.prediction is not None),
+        key=lambda answer: answer.prediction.score if answer.prediction is not None else 0.0,
+    )
+    images = FileImages(np.array([str(answer.path) for answer in given], object))
+    with progress.stage("Making thumbnails"):
+        thumbnails = make_thumbnails(images, range(len(given)), lambda _: True)
+    maps, why_not = _heat_maps(classifier, given[:EXPLAINED], progress)
+    left_out = thumbnails.left_out + len(thumbnails.unreadable)
+    missing = f"{left_out} photos are named without their picture." if left_out else ""
+    rows = []
+    for position, answer in enumerate(given):
+        prediction = answer.prediction
+        if prediction is None:
+            continue
+        classes = tuple(prediction.probabilities.items())[:CLASSES_SHOWN]
+        is_unsure = unsure_below is not None and prediction.score < unsure_below
+        pictures = thumbnails.of.get(position, ""), maps.get(position, "")
+        name = printable(answer.path)
+        rows.append(AnswerRow(name, prediction.class_name, classes, is_unsure, *pictures))
+    page = render_page(
+        "answers.html.j2",
+        f"{model}: answers",
+        about=f"Each with its {min(CLASSES_SHOWN, len(classifier.class_names))} most probable classes.",
+        rows=rows,
+        unsure=sum(row.is_unsure for row in rows),
+        explained=bool(maps),
+        missing=" ".join(filter(None, (missing, why_not))),
+        faults=[(printable(a.path), a.fault) for a in answers if a.prediction is None],
+    )
+    write_text(path, page)
+
+
+def _heat_maps(
+    classifier: Classifier, answers: Sequence[FileAnswer], progress: Progress
+) -> tuple[dict[int, str], str]:
+    """Returns WebP files in base64 by position, and why there are none."""
+    try:
+        explainer = Explainer(classifier)
+    except InputError as error:
+        return {}, f"No heat maps: {error}"
+    maps = {}
+    with progress.stage("Explaining", total=len(answers)) as stage:
+        for position, answer in enumerate(answers):
+            if answer.prediction is not None:
+                heat_map = explainer.explain(answer.path, answer.prediction.class_name)
+                small = Image.fromarray(decode_image(tf.constant(contents_of(answer.path))).numpy())
+                small.thumbnail((SIDE, SIDE))
+                maps[position] = in_base64(webp(overlay(np.asarray(small), heat_map)))
+            stage.advance()
+    return maps, ""
