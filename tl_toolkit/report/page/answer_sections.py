@@ -251,7 +251,8 @@ def _without_common_folder(names: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _rounded(probability: float) -> float:
-    return round(float(probability), 4)
+    """Rounds to four places, but never up to certainty."""
+    return min(round(float(probability), 4), 0.9999) if probability < 1 else 1.0
 
 
 def _kind(file: bytes) -> str:
