@@ -125,7 +125,7 @@ def test_no_source_file_holds_two_things():
 def test_links_and_paths_of_the_documents_exist(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
+        assert ((ROOT / name).parent / target).exists(), target
 
 
 def test_contributing_says_what_every_folder_and_file_at_the_root_is_for():

@@ -24,6 +24,9 @@ print(tl.__version__, len(dir(tl)), tl.Recipe(data="digits", strategy=tl.NewHead
 from tl_toolkit.weights.resolve import open_weights
 source = open_weights("digits")
 print(source.spec.top1, sum(tensor.size for tensor in source.read_tensors().values()))
+
+from tl_toolkit.report.page.shell import render_page
+print(len(render_page("page.html.j2", "A page")))
 """
 
 
@@ -66,6 +69,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     data = {name for name in package if not name.endswith(".py")}
     assert {"tl_toolkit/py.typed", "tl_toolkit/__init__.pyi"} <= data
     assert "tl_toolkit/catalog/imagenet_classes.txt" in data
+    page = {"page.html.j2", "page.css", "page.js", "run.html.j2", "parts/answers.html.j2"}
+    assert {f"tl_toolkit/report/page/{name}" for name in page} <= data
     assert {name.partition("/")[0].partition("-")[2] for name in names - package} == {
         f"{tl.__version__}.dist-info"
     }
@@ -75,12 +80,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 def test_the_wheel_is_used_from_another_folder(environment, tmp_path):
     elsewhere = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": ""}}
     python, tl_toolkit = environment / "bin" / "python", environment / "bin" / "tl-toolkit"
-    place, names, weights = run(python, "-c", USE, **elsewhere).splitlines()
+    place, names, weights, page = run(python, "-c", USE, **elsewhere).splitlines()
     assert pathlib.Path(place).is_relative_to(environment)
     assert names == f"{tl.__version__} {len(dir(tl))} digits"
     spec = open_weights("digits").spec
     assert weights.split()[0] == str(spec.top1)
     assert int(weights.split()[1]) > 700_000
+    assert int(page) > 10_000  # with its styles and its script
     listed = run(tl_toolkit, "weights", "resnet18", **elsewhere)
     assert "digits" in listed
     assert "tv_in1k" in listed

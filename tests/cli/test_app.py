@@ -59,6 +59,7 @@ def test_every_command_is_in_the_help(command):
         "search",
         "compare",
         "cross-validate",
+        "report",
         "predict",
         "evaluate",
         "paired",

@@ -49,6 +49,7 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         "best",
         "comparison.json",
         "comparison.png",
+        "report.html",
         MANIFEST,
         MARKER,
     }
@@ -189,6 +190,7 @@ def test_a_comparison_that_was_stopped_resumes(
         "best",
         "comparison.json",
         "comparison.png",
+        "report.html",
         MANIFEST,
         MARKER,
     }

@@ -68,6 +68,7 @@ def test_every_image_is_validated_once_by_a_training_without_it(solved, tmp_path
     folder = tmp_path / "folds"
     assert {path.name for path in folder.iterdir()} == {
         "cross_validation.json",
+        "report.html",
         "out_of_fold.csv",
         "recipe.json",
         MANIFEST,

@@ -44,6 +44,7 @@ FILES = {
     "plan.json",
     "recipe.json",
     "recipe.weights.json",
+    "report.html",
     "saved_model",
     "summary.md",
     "test_answers.csv",

@@ -16,6 +16,7 @@ from tl_toolkit.files.manifest import (
     Verification,
     check_file,
     check_files,
+    list_anew,
     verify,
     write_manifest,
 )
@@ -91,6 +92,23 @@ def test_every_damage_is_named_and_nothing_else(folder, kind, where):
         assert f"{MANIFEST}' is damaged" in said or said == str(verify(folder))  # white space
         assert "or remove it to use them unchecked" in said or verify(folder).is_whole
     check_files(folder)
+
+
+def test_a_file_written_again_is_listed_anew_here_and_in_the_folder_around(folder):
+    (folder / "part" / "b.bin").write_bytes(b"another")
+    (folder / "part" / "new.txt").write_text("new")
+    list_anew(folder / "part", ["b.bin", "new.txt"])
+    verified = verify(folder)
+    assert (verified.is_whole, verified.unknown) == (True, ("mine.txt",))
+    assert {"part/b.bin", "part/new.txt", "a.json", "part/deep/c.txt"} <= set(verified.intact)
+    (folder / "part" / "b.bin").write_bytes(b"changed again")
+    assert list(verify(folder).damaged) == ["part/b.bin"]
+
+
+def test_a_folder_without_a_manifest_gets_none(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    list_anew(tmp_path, ["a.txt"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_what_is_gone_is_missing(folder):

@@ -28,6 +28,7 @@ FILES = {
     "best_recipe.json",
     "best_recipe.weights.json",
     "parallel_coordinates.png",
+    "report.html",
     "search.json",
     "search_map.png",
     "tensorboard",

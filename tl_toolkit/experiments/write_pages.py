@@ -64,8 +64,12 @@ def write_run_page(
     )
     heat_maps = None
     if files.answers is not None and found.chosen is not None and found.split is not None:
-        model = model if model is not None else load_model(folder / MODEL_FILE)
-        heat_maps = page_heat_maps(model, files.answers, found.chosen, found.split)
+        # What cannot be shown, or is another photo now, is not explained.
+        shown = [p for p, _ in found.chosen.explained if p in found.thumbnails.of]
+        if model is None and shown and (folder / MODEL_FILE).is_file():
+            model = load_model(folder / MODEL_FILE)
+        if model is not None:
+            heat_maps = page_heat_maps(model, files.answers, shown, found.split)
     page = run_page(
         files,
         name,

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from tl_toolkit.report.answer_table import AnswerTable
 from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.held_back import MARKS, held_back, held_back_curve
-from tl_toolkit.report.page.shell import percent
+from tl_toolkit.report.page.shell import percent, shortened
 from tl_toolkit.report.page.xy_chart import Axis, Series, xy_chart
 
 WHOLE = (0.0, 1.0)
@@ -106,12 +106,12 @@ def thresholds_of(
         key: [row["test"][key] or 0.0 for row in marks]
         for key in ("false_alarms", "found", "precision")
     }
-    x_found = Axis(f"found, of “{name}”", WHOLE, is_percent=True)
+    found_label = f"found, of “{shortened(name)}”"
     share = float(is_positive.mean())
     roc = xy_chart(
         f"ROC curve of “{name}”",
         Axis("false alarms, of the others", WHOLE, is_percent=True),
-        Axis(f"found, of “{name}”", (0.0, 1.02), is_percent=True),
+        Axis(found_label, (0.0, 1.02), is_percent=True),
         [
             Series("every threshold", false_alarms.tolist(), found.tolist(), "step"),
             Series("chosen ones", at["false_alarms"], at["found"], "points"),
@@ -121,7 +121,7 @@ def thresholds_of(
     )
     curve = xy_chart(
         f"Precision by share found, of “{name}”",
-        x_found,
+        Axis(found_label, WHOLE, is_percent=True),
         Axis("right, of those taken for it", (0.0, 1.02), is_percent=True),
         [
             Series("every threshold", recall[::-1].tolist(), precision[::-1].tolist(), "step"),

@@ -227,14 +227,15 @@ def _class_rows(
 
 def _missing(thumbnails: Thumbnails) -> str:
     said = []
-    if thumbnails.unreadable:
+    gone, left_out = len(thumbnails.unreadable), thumbnails.left_out
+    if gone:
+        what = "1 photo is gone, or is" if gone == 1 else f"{gone} photos are gone, or are"
         said.append(
-            f"{len(thumbnails.unreadable)} photos are gone, or are not what they were when the run was tested"
+            f"{what} not what {'it was' if gone == 1 else 'they were'} when the run was tested"
         )
-    if thumbnails.left_out:
-        said.append(
-            f"{thumbnails.left_out} photos are named without their picture, to keep this page small"
-        )
+    if left_out:
+        what = "1 photo is" if left_out == 1 else f"{left_out} photos are"
+        said.append(f"{what} named without a picture, to keep this page small")
     return "; ".join(said) + "." * bool(said)
 
 
@@ -250,7 +251,8 @@ def _without_common_folder(names: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _rounded(probability: float) -> float:
-    return round(float(probability), 4)
+    """Rounds to four places, but never up to certainty."""
+    return min(round(float(probability), 4), 0.9999) if probability < 1 else 1.0
 
 
 def _kind(file: bytes) -> str:

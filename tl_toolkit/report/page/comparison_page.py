@@ -11,7 +11,7 @@ from tl_toolkit.report.ladder import duration
 from tl_toolkit.report.page.advice import commonest
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.run_files import RunFiles
-from tl_toolkit.report.page.shell import percent, render_page
+from tl_toolkit.report.page.shell import percent, render_page, shortened
 from tl_toolkit.report.page.xy_chart import Axis, Series, xy_chart
 from tl_toolkit.report.paired_test import LEVEL, p_text
 
@@ -31,7 +31,7 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
     commonest_name, share = commonest(test)
     accuracies = {result["strategy"]: statistics.fmean(result["test_top1"]) for result in results}
     seeds = len(chosen["test_top1"])
-    reference = f"always “{_short(commonest_name)}”"
+    reference = f"always “{shortened(commonest_name)}”"
     # Only where it is near enough to say something: it would press all others to one side.
     near = share > min(min(result["test_top1"]) for result in results) - 0.25
     return render_page(
@@ -58,7 +58,7 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
             "against the best",
             "p",
             "seconds",
-            "trained numbers",
+            "trained parameters",
         ),
         rows=[_cells(result, accuracies) for result in results],
         commands=[
@@ -173,7 +173,3 @@ def _sentences(
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"“{name}”" for name in names)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"

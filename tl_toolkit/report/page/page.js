@@ -109,11 +109,12 @@ function mapsOf(one) {
   const maps = (data.maps || {})[one.id];
   if (!maps) return null;
   const holder = make("div", "map-pair");
-  [one.classes[0][0], one.truth].forEach((label, which) => {
+  const labels = one.isRight ? [one.truth] : [one.classes[0][0], one.truth];
+  labels.forEach((label, which) => {
     const image = make("img");
     image.src = `data:image/${maps[which][0]};base64,${maps[which][1]}`;
     image.alt = `heat map for ${label}`;
-    const words = which === 0 ? "for the answer " : "for the true class ";
+    const words = one.isRight ? "for " : which === 0 ? "for the answer " : "for the true class ";
     holder.append(make("figure", "", image, make("figcaption", "", words, name(label))));
   });
   return holder;

@@ -16,7 +16,7 @@ from tl_toolkit.report.page.audit_section import AuditSection
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.photo_choice import ChosenPhotos
 from tl_toolkit.report.page.run_files import RunFiles, strategy_in_words
-from tl_toolkit.report.page.shell import percent, render_page
+from tl_toolkit.report.page.shell import percent, render_page, shortened
 from tl_toolkit.report.page.thumbnails import Thumbnails
 from tl_toolkit.report.page.training_charts import ladder_chart, training_charts
 
@@ -99,8 +99,7 @@ def answer_chart(test: Mapping[str, Any], what: str = "test accuracy") -> Markup
     name, share = commonest(test)
     label = f"{what} {percent(test['top1'])}, 95% interval {percent(low)} to {percent(high)}"
     row = IntervalRow("", test["top1"], low, high)
-    short = name if len(name) <= 24 else f"{name[:23]}…"
-    return interval_chart(label, what, [row], [(f"always “{short}”", share)])
+    return interval_chart(label, what, [row], [(f"always “{shortened(name)}”", share)])
 
 
 def _asked(files: RunFiles) -> list[tuple[str, str]]:

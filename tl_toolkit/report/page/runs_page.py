@@ -15,7 +15,7 @@ from tl_toolkit.report.page.answer_sections import HeatMaps, photo_data
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.photo_choice import ChosenPhotos
 from tl_toolkit.report.page.run_files import RunFiles
-from tl_toolkit.report.page.shell import percent, render_page
+from tl_toolkit.report.page.shell import percent, render_page, shortened
 from tl_toolkit.report.page.thumbnails import Thumbnails
 from tl_toolkit.report.paired_test import PairedTest, holm, p_text
 
@@ -92,7 +92,7 @@ def runs_page(
                 )
                 for place, (run, test) in enumerate(zip(runs, tests, strict=True))
             ],
-            [(f"always “{name[:24]}”", share)] if near else [],
+            [(f"always “{shortened(name)}”", share)] if near else [],
         ),
         runs=[_run_row(place, run) for place, run in enumerate(runs)],
         pairs=[_pair_row(pair, adjusted) for pair in pairs],

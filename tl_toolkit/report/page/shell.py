@@ -108,6 +108,11 @@ def percent(share: float | None, places: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{places}f}%"
 
 
+def shortened(name: str, most: int = 24) -> str:
+    """Returns a name that is no longer than there is room for in a chart."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def points(difference: float) -> str:
     """Returns a difference of shares in points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "−")
