@@ -165,7 +165,7 @@ def test_split_folders_may_have_left_behind_ones_beside_them(image_folder):
 def test_other_files_that_are_not_images_still_stop_it(image_folder, name):
     root = image_folder({"cat": 2, "dog": 2})
     (root / "dog" / name).write_bytes(TEXT)
-    with pytest.raises(InputError, match=f"{name}' cannot be used: not a JPEG"):
+    with pytest.raises(InputError, match=f"{name}' cannot be used: not a photo"):
         load_folder(str(root))
     (note,) = load_folder(str(root), "skip").notes
     assert note == f"skipped dog/{name}: not a JPEG, PNG, GIF, BMP or WebP image"
@@ -264,11 +264,12 @@ def test_a_folder_that_may_not_be_read_is_refused(image_folder, tmp_path, monkey
 
 
 BAD = {
-    "text": (lambda jpeg: TEXT, "not a JPEG, PNG, GIF, BMP or WebP image"),
+    "text": (lambda jpeg: TEXT, "not a photo in a known format"),
     "half a JPEG": (lambda jpeg: jpeg[: len(jpeg) // 2], "damaged or cut short"),
     "empty": (lambda jpeg: b"", "the file is empty"),
-    "HEIC": (lambda jpeg: b"\0\0\0\x18ftypheic" + bytes(40), "HEIC and AVIF cannot be read"),
-    "AVIF": (lambda jpeg: b"\0\0\0\x18ftypavif" + bytes(40), "HEIC and AVIF cannot be read"),
+    "HEIC": (lambda jpeg: b"\0\0\0\x18ftypheic" + bytes(40), "not a photo in a known format"),
+    "AVIF": (lambda jpeg: b"\0\0\0\x18ftypavif" + bytes(40), "not a photo in a known format"),
+    "half a PPM": (lambda jpeg: b"P6 30 30 255\n" + bytes(999), "damaged or cut short"),
 }
 
 
@@ -432,7 +433,7 @@ def test_a_name_that_is_not_utf8_is_no_obstacle_for_a_photo_and_refused_for_a_cl
 
     with open(odd, "wb") as file:
         file.write(TEXT)
-    with pytest.raises(InputError, match=r"caf\\udce9\.jpg' cannot be used: not a JPEG"):
+    with pytest.raises(InputError, match=r"caf\\udce9\.jpg' cannot be used: not a photo"):
         load_folder(str(root))
     (note,) = load_folder(str(root), "skip").notes
     assert note == r"skipped dog/caf\xe9.jpg: not a JPEG, PNG, GIF, BMP or WebP image"

@@ -76,7 +76,7 @@ def test_heat_maps_of_files_have_their_names_and_overwrite_nothing(classifier, p
     files = [photos / "red" / "0.jpg", photos / "blue" / "0.jpg", bad, photos / "red" / "0.jpg"]
     answers = answer_files(classifier, files)
     assert [answer.prediction is None for answer in answers] == [False, False, True, False]
-    assert "'" + str(bad) + "' is damaged" in answers[2].fault
+    assert f"'{bad}' cannot be used: not a photo" in answers[2].fault
     folder = tmp_path / "maps"
     maps = HeatMapFiles(folder, files)
     maps.write(classifier, answers)

@@ -149,8 +149,9 @@ def test_more_images_than_a_batch_keep_their_order(finished_run, photos):
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (b"no image", "bad.jpg' is damaged, or not a JPEG"),
-        (b"", "bad.jpg' is damaged"),
+        (b"no image", "bad.jpg' cannot be used: not a photo in a known format"),
+        (b"", "bad.jpg' cannot be used: the file is empty"),
+        (b"\x89PNG\r\n\x1a\n", "bad.jpg' is damaged"),
         (None, "No such file"),
     ],
 )

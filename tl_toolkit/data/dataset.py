@@ -15,6 +15,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import AugmentationName
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
+from tl_toolkit.data.other_formats import decodable, decodable_tensor
 from tl_toolkit.fields import check_fields
 
 
@@ -33,7 +34,7 @@ class Images(Protocol):
         """Returns a function from int64[] (a number) to the image, by TensorFlow operations alone."""
 
     def encoded(self, index: int) -> bytes:
-        """Returns one image as a file's contents."""
+        """Returns one image as a file's contents, in a format that TensorFlow decodes."""
 
     def identity(self, index: int) -> bytes:
         """Returns bytes that are equal for two images exactly where the images are; cheap to get."""
@@ -56,13 +57,13 @@ class FileImages:
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         paths = tf.constant([os.fsencode(str(path)) for path in self.paths], tf.string)
-        return lambda index: EncodedLazyImage(tf.io.read_file(paths[index]))
+        return lambda index: EncodedLazyImage(decodable_tensor(tf.io.read_file(paths[index])))
 
     def encoded(self, index: int) -> bytes:
-        return pathlib.Path(str(self.paths[index])).read_bytes()
+        return decodable(self.identity(index))
 
     def identity(self, index: int) -> bytes:
-        return self.encoded(index)
+        return pathlib.Path(str(self.paths[index])).read_bytes()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tl_toolkit.data.left_behind import (
     is_left_behind_folder,
     left_behind_note,
 )
+from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -190,19 +191,9 @@ def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[
 
 def _check(contents: bytes) -> None:
     try:
-        check_image(contents)
+        check_image(decodable(contents))
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-        raise InputError(_in_words(error, contents)) from error
-
-
-def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
-    if not contents:
-        return "the file is empty"
-    if contents[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-        return "HEIC and AVIF cannot be read: save it as JPEG"
-    if "Unknown image file format" in error.message:
-        return "not a JPEG, PNG, GIF, BMP or WebP image"
-    return "damaged or cut short"
+        raise InputError("damaged or cut short") from error
 
 
 def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:

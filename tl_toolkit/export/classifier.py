@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
@@ -112,7 +113,11 @@ class Classifier:
             name = "serve_images" if pixels[0].dtype == np.uint8 else "serve_float_images"
             answers = self._endpoints[name](images=tf.constant(np.stack(pixels)))
         else:
-            contents = [contents_of(image) for image in images if not isinstance(image, np.ndarray)]
+            contents = [
+                contents_of(image, number)
+                for number, image in enumerate(images, 1)
+                if not isinstance(image, np.ndarray)
+            ]
             try:
                 answers = self._endpoints["serving_default"](image_bytes=tf.constant(contents))
             except tf.errors.OpError as error:
@@ -202,29 +207,40 @@ def checked_pixels(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def contents_of(image: str | pathlib.Path | bytes) -> bytes:
-    """Returns a file's contents.
+def contents_of(image: str | pathlib.Path | bytes, number: int = 1) -> bytes:
+    """Returns a file's contents as the SavedModel decodes them: another format's as a PNG file.
+
+    Args:
+        image: A path, or the contents.
+        number: To name the image by, where it has no path.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, or is no photo.
     """
-    if isinstance(image, bytes):
-        return image
+    contents = image if isinstance(image, bytes) else _read(image)
     try:
-        return pathlib.Path(image).read_bytes()
+        return decodable(contents)
+    except InputError as error:
+        raise InputError(f"The image {_name(image, number)} cannot be used: {error}.") from error
+
+
+def _read(path: str | pathlib.Path) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"Cannot read the image {str(image)!r}: {error.strerror}.") from error
+        raise InputError(f"Cannot read the image {str(path)!r}: {error.strerror}.") from error
+
+
+def _name(image: Image, number: int) -> str:
+    return f"number {number}" if isinstance(image, bytes) else repr(str(image))
 
 
 def _unreadable(images: Sequence[Image], contents: Sequence[bytes]) -> InputError:
-    for position, (image, content) in enumerate(zip(images, contents, strict=True)):
+    for number, (image, content) in enumerate(zip(images, contents, strict=True), 1):
         try:
             check_image(content)
         except tf.errors.OpError:
-            name = f"number {position + 1}" if isinstance(image, bytes) else repr(str(image))
-            return InputError(
-                f"The image {name} is damaged, or not a JPEG, PNG, GIF, BMP or WebP image."
-            )
+            return InputError(f"The image {_name(image, number)} is damaged.")
     return InputError("An image could not be decoded.")
 
 
