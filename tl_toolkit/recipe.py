@@ -14,6 +14,7 @@ from tl_toolkit.catalog import (
     GRADIENT,
     LBFGS,
     PREPROCESSING,
+    RESIZES,
     STEMS,
     VARIANTS,
     AugmentationName,
@@ -81,6 +82,9 @@ class Recipe:
         image_size: Side of the square input image in pixels, at least 8. None: that of the weights.
         crop_fraction: Side of the centre crop at evaluation, as a fraction of the image's shorter side. None:
             that of the weights, which suits photos with some background. 1 if everything in the image matters.
+        resize: How a photo that is not square becomes so: `"crop"` cuts the edges of its longer side off, `"squash"`
+            squeezes it, `"letterbox"` puts grey beside it. None: that of the weights, which crop. With the other two, the
+            default of `crop_fraction` is 1: everything in the photo is seen.
         labels_per_class: Few-shot: images of each class for training and validation together. None: all.
         test_fraction: Share of the images used for testing, if the data has no test split.
         validation_fraction: Share of the remaining images used for validation, if the data has no validation
@@ -143,6 +147,7 @@ class Recipe:
     preprocessing: Annotated[str, OneOf(tuple(PREPROCESSING))] | None = None
     image_size: Annotated[int, AtLeast(8)] | None = None
     crop_fraction: Annotated[float, Between(0, 1, low_is_open=True)] | None = None
+    resize: Annotated[str, OneOf(RESIZES)] | None = None
     labels_per_class: Count | None = None
     test_fraction: Annotated[float, Between(0, 1, low_is_open=True, high_is_open=True)] = 0.2
     validation_fraction: Annotated[float, Between(0, 1, high_is_open=True)] | None = None

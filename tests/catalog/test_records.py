@@ -43,6 +43,7 @@ preprocessings = st.builds(
     image_size=st.integers(8, 1024),
     crop_fraction=st.floats(0.01, 1),
     interpolation=st.sampled_from(("bilinear", "bicubic")),
+    resize=st.sampled_from(("crop", "squash", "letterbox")),
 )
 specs = st.builds(
     WeightSpec,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import AUGMENTATIONS, Augmentation, Preprocessing, augmentation_named
 from tl_toolkit.data.augment import augment_and_resize
+from tl_toolkit.data.geometry import random_view_window, random_window
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation
 from tl_toolkit.errors import InputError
 
@@ -187,6 +188,22 @@ def test_photo_windows_fill_the_documented_ranges_and_stay_inside_the_image(shap
     for start, room in ((top, shape[0] - height), (left, shape[1] - width)):
         free = room > 1
         assert_covers(start[free] / room[free], 0, 1)
+
+
+@pytest.mark.parametrize("resize", ["squash", "letterbox"])
+def test_windows_in_an_image_that_is_made_square_keep_their_shape_in_the_square(resize):
+    augmentation, height, width = AUGMENTATIONS["photo"], 40.0, 100.0
+    scales = (height, width) if resize == "squash" else (width, width)
+    beside = (0.0, 0.0) if resize == "squash" else (-(width - height) / 2, 0.0)
+    for seed in range(50):
+        u = tf.unstack(tf.random.stateless_uniform([4], (seed, 0)))
+        one = tf.constant(1.0)
+        in_square = np.array(random_window(augmentation, one, one, u))
+        found = np.array(
+            random_view_window(augmentation, resize, tf.constant(height), tf.constant(width), u)
+        )
+        np.testing.assert_allclose(found[:2] - beside, in_square[:2] * scales, atol=1e-3)
+        np.testing.assert_allclose(found[2:], in_square[2:] * scales, atol=1e-3)
 
 
 @pytest.mark.slow

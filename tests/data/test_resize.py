@@ -64,6 +64,46 @@ def test_the_evaluation_view_is_torchvisions_but_for_pils_rounding(
 
 
 @pytest.mark.parametrize("interpolation", PIL_FILTERS)
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_squashed_image_is_pils_own_resize(size, interpolation):
+    preprocessing = Preprocessing(image_size=64, interpolation=interpolation, resize="squash")
+    view = resize_for_evaluation(noise(*size), preprocessing).numpy()
+    resized = Image.fromarray(noise(*size)).resize((64, 64), PIL_FILTERS[interpolation])
+    assert np.abs(view - np.asarray(resized)).max() <= (
+        1.001 if interpolation == "bilinear" else 1.2
+    )
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_letterbox_is_pils_resize_with_grey_beside_it(size):
+    preprocessing = Preprocessing(image_size=64, resize="letterbox")
+    view = resize_for_evaluation(noise(*size), preprocessing).numpy()
+    height, width = (max(1, int(64 * side / max(size) + 1e-4)) for side in size)
+    resized = Image.fromarray(noise(*size)).resize((width, height), Image.Resampling.BILINEAR)
+    top, left = round((height - 64) / 2), round((width - 64) / 2)
+    expected = np.full((64, 64, 3), 128.0)
+    expected[-top : height - top, -left : width - left] = np.asarray(resized)
+    assert np.abs(view - expected).max() <= 1.001
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash", "letterbox"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_large_file_and_its_pixels_give_the_same_view_however_it_is_fitted(
+    photo, encoded, kind, resize
+):
+    contents = encoded(photo(2, 60, 31), kind)
+    pixels = tf.io.decode_image(contents)
+    if kind == "JPEG":
+        pixels = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
+    preprocessing = Preprocessing(image_size=32, resize=resize)
+    np.testing.assert_allclose(
+        resize_files_for_evaluation(tf.constant([contents]), preprocessing)[0],
+        resize_for_evaluation(pixels, preprocessing),
+        atol=1e-3,
+    )
+
+
+@pytest.mark.parametrize("interpolation", PIL_FILTERS)
 def test_an_image_of_the_right_size_is_left_as_it_is(interpolation):
     pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     preprocessing = Preprocessing(image_size=64, interpolation=interpolation)

@@ -117,6 +117,7 @@ def test_the_layer_has_no_weights_even_when_a_model_is_unfrozen():
     [
         ({"channel_order": "grb"}, "channel order 'grb'.*Did you mean '(rgb|bgr)'"),
         ({"interpolation": "bicubical"}, "'bicubical'.*Did you mean 'bicubic'"),
+        ({"resize": "squish"}, "'squish'.*Did you mean 'squash'"),
         ({"mean": (0.5,)}, r"`mean` and `std`.*mean=\(0\.5,\)"),
         ({"std": (1, 0, 1)}, r"no standard deviation may be 0.*std=\(1\.0, 0\.0, 1\.0\)"),
         ({"image_size": 4}, "`image_size`.*8 pixels.*4"),

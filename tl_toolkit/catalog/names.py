@@ -21,6 +21,10 @@ OnOneTensor = Literal["features", "logits"]
 Tta = Literal["none", "flips"]
 NO_VIEWS, FLIPS = TTAS = get_args(Tta)
 
+# How an image that is not square becomes so: its edges are cut off, it is squeezed, or grey is put beside it.
+Resize = Literal["crop", "squash", "letterbox"]
+CROP, SQUASH, LETTERBOX = RESIZES = get_args(Resize)
+
 Solver = Literal["lbfgs", "gradient"]  # how a new head is trained on its own
 LBFGS, GRADIENT = SOLVERS = get_args(Solver)
 

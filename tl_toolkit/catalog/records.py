@@ -9,7 +9,9 @@ from tl_toolkit.catalog.names import (
     BASIC,
     BLOCKS,
     BOTTLENECK,
+    CROP,
     IMAGENET_STEM,
+    RESIZES,
     STEMS,
     V1_5,
     VARIANTS,
@@ -122,8 +124,10 @@ class Preprocessing:
         mean: One value per channel.
         std: One value per channel.
         image_size: Side of the square image at evaluation, in pixels.
-        crop_fraction: Side of the centre crop as a fraction of the resized image's shorter side.
+        crop_fraction: Side of the centre crop as a fraction of the side of the square that the image was made.
         interpolation: `"bilinear"` or `"bicubic"`, both antialiased.
+        resize: How an image is made square: `"crop"` cuts the edges of its longer side off, `"squash"` changes its aspect
+            ratio, `"letterbox"` puts grey beside it.
     """
 
     channel_order: str = "rgb"
@@ -133,6 +137,7 @@ class Preprocessing:
     image_size: int = 224
     crop_fraction: float = 1.0
     interpolation: str = "bilinear"
+    resize: str = CROP
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
@@ -141,6 +146,8 @@ class Preprocessing:
             raise unknown_name("channel order", self.channel_order, ("rgb", "bgr"))
         if self.interpolation not in ("bilinear", "bicubic"):
             raise unknown_name("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        if self.resize not in RESIZES:
+            raise unknown_name("way to resize", self.resize, RESIZES)
         if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:
             raise InputError(
                 "`mean` and `std` must hold three numbers, and no standard deviation may be 0. "

@@ -19,10 +19,15 @@ from tl_toolkit.data.draws import (
     fold,
 )
 from tl_toolkit.data.erasing import erase_rectangle
-from tl_toolkit.data.geometry import quarter_turn, random_window
+from tl_toolkit.data.geometry import quarter_turn, random_view_window
 from tl_toolkit.data.lazy_image import LazyImage, lazy_image_of
 from tl_toolkit.data.rand_augment import rand_augment
-from tl_toolkit.data.resize import resample_window, resize_for_evaluation, view_window
+from tl_toolkit.data.resize import (
+    border_of,
+    resample_window,
+    resize_for_evaluation,
+    view_window,
+)
 
 
 def coarse_from(augmentation: Augmentation | None, image_size: int) -> float:
@@ -58,16 +63,17 @@ def augment_and_resize(
     key = draw_key(seed, VIEW, image_id, view)
     u = tf.unstack(tf.random.stateless_uniform([6], key))
     lazy_image = lazy_image_of(image)
-    window = random_window(augmentation, *lazy_image.sides(), u[:4])
+    window = random_view_window(augmentation, preprocessing.resize, *lazy_image.sides(), u[:4])
     size, interpolation = preprocessing.image_size, preprocessing.interpolation
+    border = border_of(preprocessing)
     if augmentation.resolution < 1:
         # Made small here, enlarged below: the window is then the whole small image.
         small = tf.cast(tf.round(size * between(augmentation.resolution, 1.0, u[5])), tf.int32)
-        small_view = view_window(lazy_image, window, small, interpolation)
+        small_view = view_window(lazy_image, window, small, interpolation, border)
         whole = (0.0, 0.0, tf.cast(small, tf.float32), tf.cast(small, tf.float32))
         pixels = resample_window(small_view, whole, size, interpolation)
     else:
-        pixels = view_window(lazy_image, window, size, interpolation)
+        pixels = view_window(lazy_image, window, size, interpolation, border)
     if augmentation.mirror:
         pixels = tf.where(u[4] < 0.5, pixels[:, ::-1], pixels)
     if augmentation.flip:

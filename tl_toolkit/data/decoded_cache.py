@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.catalog import CROP, LETTERBOX
 from tl_toolkit.data.dataset import ArrayImages, Images
 from tl_toolkit.data.lazy_image import DecodedImage, LazyImage
 from tl_toolkit.data.parallelism import PARALLEL_CALLS, without_autotuning
@@ -20,6 +21,7 @@ def decoded_loader(
     images: Images,
     coarse_from: float,
     limit: int = DECODED_CACHE_BYTES,
+    resize: str = CROP,
     progress: Progress = SILENT,
 ) -> Callable[[tf.Tensor], LazyImage]:
     """Returns a loader of decoded images, or the images' own where they cannot be kept.
@@ -29,9 +31,10 @@ def decoded_loader(
         coarse_from: JPEGs with a shorter side of this many pixels or more are not kept: how coarsely they
             may be decoded depends on the view.
         limit: Bytes that all pixels may take.
+        resize: How images are made square: in a letterbox, it is the longer side.
         progress: Shows how many are decoded.
     """
-    load = images.loader()
+    load, fitted = images.loader(), max if resize == LETTERBOX else min
     if isinstance(images, ArrayImages):
         return load
 
@@ -48,7 +51,7 @@ def decoded_loader(
     with progress.stage(DECODING, total=len(images)) as stage:
         for pixels, is_jpeg in decoded.as_numpy_iterator():
             end = ends[-1] + pixels.size
-            if end > limit or (is_jpeg and min(pixels.shape[:2]) >= coarse_from):
+            if end > limit or (is_jpeg and fitted(pixels.shape[:2]) >= coarse_from):
                 return load
             buffer[ends[-1] : end] = pixels.ravel()
             ends.append(end)

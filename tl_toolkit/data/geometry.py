@@ -6,13 +6,40 @@ import math
 
 import tensorflow as tf
 
-from tl_toolkit.catalog import Augmentation
+from tl_toolkit.catalog import CROP, LETTERBOX, Augmentation
 from tl_toolkit.data.draws import between
 from tl_toolkit.data.lazy_image import Window
 
 BORDER = (
     128.0  # what shows behind the border of a turned image, as in AutoAugment (Cubuk et al. 2019)
 )
+
+
+def random_view_window(
+    augmentation: Augmentation,
+    resize: str,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    u: list[tf.Tensor],
+) -> Window:
+    """As `random_window`, in the image as it is made square: squashed, or with grey beside it.
+
+    Args:
+        augmentation: Gives the ranges.
+        resize: `"crop"`, `"squash"` or `"letterbox"`.
+        height: float32[] of the image.
+        width: float32[] of the image.
+        u: Four draws.
+    """
+    if resize == CROP:
+        return random_window(augmentation, height, width, u)
+    if resize == LETTERBOX:
+        side = tf.maximum(height, width)
+        top, left, *sides = random_window(augmentation, side, side, u)
+        return top - (side - height) / 2, left - (side - width) / 2, *sides
+    one = tf.constant(1.0)
+    top, left, tall, wide = random_window(augmentation, one, one, u)
+    return top * height, left * width, tall * height, wide * width
 
 
 def random_window(

@@ -200,7 +200,7 @@ def training_batches(
     # By the whole run's epochs: a resumed run sees the same pixels to the last bit.
     if epochs > 1:
         coarse = coarse_from(augmentation, preprocessing.image_size)
-        load = decoded_loader(split.images, coarse, progress=progress)
+        load = decoded_loader(split.images, coarse, resize=preprocessing.resize, progress=progress)
     else:
         load = split.images.loader()
     read_example = example_reader(

@@ -7,24 +7,29 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
 
 SERVED_AT_ONCE = 10  # images of a request, whatever machine exported the graph
+GREY = 128.0  # beside an image in a letterbox
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 def resample_window(
-    image: tf.Tensor, window: Window, size: int | tf.Tensor, interpolation: str
+    image: tf.Tensor,
+    window: Window,
+    size: int | tf.Tensor,
+    interpolation: str,
+    border: float = 0.0,
 ) -> tf.Tensor:
     """Cuts a window out of an image and resizes it, antialiased, in one pass.
 
     Args:
         image: uint8 or float32[height, width, 3].
-        window: float32 (top, left, height, width) in the image's pixels; it may reach over the border,
-            where pixels count as 0.
+        window: float32 (top, left, height, width) in the image's pixels; it may reach over the border.
         size: Side of the result in pixels.
         interpolation: `"bilinear"` or `"bicubic"`.
+        border: What pixels behind the border count as.
 
     Returns:
         float32[size, size, 3].
@@ -33,6 +38,8 @@ def resample_window(
     side = tf.cast(size, tf.float32)
     scale = tf.stack([side / height, side / width])
     translation = -tf.cast(tf.stack([top, left]), tf.float32) * scale
+    if border:  # the operation puts 0 there
+        image = tf.cast(image, tf.float32) - border
     resampled = tf.raw_ops.ScaleAndTranslate(
         images=image[None],
         size=tf.stack([size, size]),
@@ -41,12 +48,18 @@ def resample_window(
         kernel_type=KERNELS[interpolation],
         antialias=True,
     )[0]
+    if border:
+        resampled += border
     static_size = size if isinstance(size, int) else None
     return tf.ensure_shape(resampled, (static_size, static_size, 3))
 
 
 def view_window(
-    lazy_image: LazyImage, window: Window, size: int | tf.Tensor, interpolation: str
+    lazy_image: LazyImage,
+    window: Window,
+    size: int | tf.Tensor,
+    interpolation: str,
+    border: float = 0.0,
 ) -> tf.Tensor:
     """As `resample_window`, for an image that may not be decoded yet.
 
@@ -54,26 +67,35 @@ def view_window(
     still has enough pixels: by its own transform, which is close to resampling and much cheaper.
     """
     pixels, window = lazy_image.region(window, size)
-    return resample_window(pixels, window, size, interpolation)
+    return resample_window(pixels, window, size, interpolation, border)
+
+
+def border_of(preprocessing: Preprocessing) -> float:
+    """Returns what lies beside an image that is made square: grey in a letterbox."""
+    return GREY if preprocessing.resize == LETTERBOX else 0.0
 
 
 def evaluation_window(height: tf.Tensor, width: tf.Tensor, preprocessing: Preprocessing) -> Window:
-    """The centre crop of evaluation, as torchvision and timm cut it, in the image's own pixels.
+    """The window of evaluation, in the image's own pixels; float32 (top, left, height, width).
 
-    They resize the shorter side to `image_size / crop_fraction` and cut the centre out. Returns
-    float32 (top, left, height, width).
+    Cropping, it is the one that torchvision and timm cut: they resize the shorter side to `image_size /
+    crop_fraction` and cut the centre out. Letterboxing, the longer side is resized so, and squashing both.
 
     Args:
         height: float32[] of the image.
         width: float32[] of the image.
-        preprocessing: Gives the size and the fraction.
+        preprocessing: Gives the size, the fraction, and how the image is made square.
     """
     size = preprocessing.image_size
-    shorter_side = round(size / preprocessing.crop_fraction)
-    ratio = shorter_side / tf.minimum(height, width)
-    # They round the resized sides down to whole pixels, and the offsets to the nearest.
-    resized_height = tf.floor(height * ratio + 1e-4)
-    resized_width = tf.floor(width * ratio + 1e-4)
+    side = round(size / preprocessing.crop_fraction)
+    if preprocessing.resize == SQUASH:
+        resized_height = resized_width = tf.constant(float(side))
+    else:
+        fitted = tf.maximum if preprocessing.resize == LETTERBOX else tf.minimum
+        ratio = side / fitted(height, width)
+        # They round the resized sides down to whole pixels, and the offsets to the nearest.
+        resized_height = tf.maximum(tf.floor(height * ratio + 1e-4), 1.0)
+        resized_width = tf.maximum(tf.floor(width * ratio + 1e-4), 1.0)
     top = tf.round((resized_height - size) / 2)
     left = tf.round((resized_width - size) / 2)
     vertical, horizontal = height / resized_height, width / resized_width
@@ -89,7 +111,13 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
     """
     lazy_image = lazy_image_of(image)
     window = evaluation_window(*lazy_image.sides(), preprocessing)
-    resized = view_window(lazy_image, window, preprocessing.image_size, preprocessing.interpolation)
+    resized = view_window(
+        lazy_image,
+        window,
+        preprocessing.image_size,
+        preprocessing.interpolation,
+        border_of(preprocessing),
+    )
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 

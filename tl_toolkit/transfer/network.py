@@ -7,6 +7,7 @@ import dataclasses
 import keras
 
 from tl_toolkit.catalog import (
+    CROP,
     FEATURES,
     LOGITS,
     NO_VIEWS,
@@ -100,9 +101,11 @@ def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
         )
     changes = {
         field: getattr(recipe, field)
-        for field in ("image_size", "crop_fraction")
+        for field in ("image_size", "crop_fraction", "resize")
         if getattr(recipe, field) is not None
     }
+    if recipe.resize not in (None, CROP):
+        changes.setdefault("crop_fraction", 1.0)
     return dataclasses.replace(preprocessing, **changes)
 
 

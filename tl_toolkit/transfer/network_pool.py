@@ -28,6 +28,7 @@ FIELDS = (
     "preprocessing",
     "image_size",
     "crop_fraction",
+    "resize",
     "precision",
 )
 

@@ -31,6 +31,7 @@ AXES = (
     "batch_size",
     *CONTINUOUS,
     "augmentation",
+    "resize",
     "views",
     "epochs",
     "label_smoothing",
