@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from tl_toolkit.report.answer_table import AnswerTable
+
+T = TypeVar("T")
 
 TOP_LOSSES = 24
 OF_CLASS = 6  # of each kind, best, worst and doubtful; fewer where there are very many classes
@@ -111,7 +114,7 @@ def photos_to_explain(table: AnswerTable, of_each: int = TO_EXPLAIN) -> tuple[tu
     return tuple(chosen.items())
 
 
-def in_turn(several: Iterable[Sequence[int]], of_each: int | None = None) -> list[int]:
+def in_turn(several: Iterable[Sequence[T]], of_each: int | None = None) -> list[T]:
     """Returns the first of every sequence, then the second of every one, and so on."""
     rows = [list(one[:of_each]) for one in several]
     longest = max(map(len, rows), default=0)
