@@ -41,6 +41,7 @@ FILES = {
     "history.csv",
     "metrics.json",
     "model.keras",
+    "model_card.md",
     "plan.json",
     "recipe.json",
     "recipe.weights.json",

@@ -48,6 +48,30 @@ def test_of_many_findings_some_are_listed_and_all_are_counted(tmp_path):
     assert section.left_out == 1000 - MOST_LISTED
 
 
+def test_what_the_audit_command_writes_is_understood(tmp_path):
+    section = audit(
+        tmp_path,
+        {
+            "kind": "audit",
+            "findings": {
+                "damaged": [{"path": "a.jpg", "reason": "cut short", "figure": None}],
+                "dark": [
+                    {"path": f"{n}.jpg", "reason": "dark", "figure": 0.25} for n in range(500)
+                ],
+                "doubtful label": [{"path": "b.jpg", "reason": "cat, rather dog", "figure": -0.5}],
+            },
+            "across splits": [["train/a.jpg", "test/b.jpg"]],
+            "checksum": "1",
+        },
+    )
+    assert section.counts[0] == ("dark", 500)
+    assert ("a.jpg", "damaged", "cut short") in section.rows
+    assert ("b.jpg", "doubtful label", "cat, rather dog, -0.5") in section.rows
+    assert ("train/a.jpg · test/b.jpg", "across splits", "") in section.rows
+    assert section.rows[0] == ("0.jpg", "dark", "0.25")
+    assert section.left_out == 503 - MOST_LISTED
+
+
 def test_pairs_of_files_are_one_finding(tmp_path):
     section = audit(tmp_path, {"findings": {"copies": [["a.jpg", "b.jpg"]], "gone": ["c.jpg"]}})
     assert section.rows == (("a.jpg · b.jpg", "copies", ""), ("c.jpg", "gone", ""))
@@ -61,3 +85,11 @@ def test_an_audit_without_findings_says_so(tmp_path):
 def test_what_is_no_audit_is_refused(tmp_path, values):
     with pytest.raises(InputError, match="has no 'findings'"):
         audit(tmp_path, values)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json' cannot be read"):
+        read_audit(tmp_path / "none.json")
+    (tmp_path / "half.json").write_text('{"findings": [')
+    with pytest.raises(InputError, match=r"half\.json' cannot be read"):
+        read_audit(tmp_path / "half.json")

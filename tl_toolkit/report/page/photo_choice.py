@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from tl_toolkit.report.answer_table import AnswerTable
 
+T = TypeVar("T")
+
 TOP_LOSSES = 24
-OF_CLASS = 6  # of each kind, best, worst and doubtful
+OF_CLASS = 6  # of each kind, best, worst and doubtful; fewer where there are very many classes
+MOST_OF_A_KIND = 1_200  # in all classes together
 LISTED_IN_CELL = (60, 12, 4, 1)  # names of photos; fewer where there are many
 MOST_LISTED = 6_000
 TO_EXPLAIN = 4  # of each kind
@@ -110,7 +114,7 @@ def photos_to_explain(table: AnswerTable, of_each: int = TO_EXPLAIN) -> tuple[tu
     return tuple(chosen.items())
 
 
-def in_turn(several: Iterable[Sequence[int]], of_each: int | None = None) -> list[int]:
+def in_turn(several: Iterable[Sequence[T]], of_each: int | None = None) -> list[T]:
     """Returns the first of every sequence, then the second of every one, and so on."""
     rows = [list(one[:of_each]) for one in several]
     longest = max(map(len, rows), default=0)
@@ -118,15 +122,16 @@ def in_turn(several: Iterable[Sequence[int]], of_each: int | None = None) -> lis
 
 
 def _of_class(table: AnswerTable, label: int) -> OfClass:
+    most = max(1, min(OF_CLASS, MOST_OF_A_KIND // len(table.class_names)))
     own = np.flatnonzero(table.labels == label)
     by_probability = own[np.argsort(table.of_truth[own], kind="stable")]
     best = [int(p) for p in by_probability[::-1] if table.is_right[p]]
     worst = [int(p) for p in by_probability if not table.is_right[p]]
     doubtful = own[np.argsort(table.margin[own], kind="stable")]
     return OfClass(
-        tuple(best[:OF_CLASS]),
-        tuple(worst[:OF_CLASS]),
-        tuple(int(p) for p in doubtful[:OF_CLASS]),
+        tuple(best[:most]),
+        tuple(worst[:most]),
+        tuple(int(p) for p in doubtful[:most]),
     )
 
 
