@@ -77,12 +77,12 @@ def test_neither_the_locale_nor_missing_docstrings_matter(tmp_path, photo, encod
     found = json.loads(process.stdout.splitlines()[-1])
     assert found.pop("file system") in ("ascii", "us-ascii", "iso8859-1")
     refused, cells = found.pop("refused"), found.pop("cells")
-    assert "cannot be used: not a JPEG" in refused
+    assert "cannot be used: not a photo" in refused
     assert cells > 500
     assert found == {
         "docstring": None,
         "classes": ["Bär", "Fuß"],
-        "notes": [r"skipped Fuß/schlecht-\xfc.png: not a JPEG, PNG, GIF, BMP or WebP image"],
+        "notes": [r"skipped Fuß/schlecht-\xfc.png: not a photo in a known format"],
         "summary": f"folder:{tmp_path}/photos: 2 classes; 2 training, 1 validation and 4 test images",
         "digests": 6,
         "seen": True,

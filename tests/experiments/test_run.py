@@ -464,7 +464,7 @@ def one_image(root):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (text_file, "x.jpg.*cannot be used: not a JPEG"),
+        (text_file, "x.jpg.*cannot be used: not a photo"),
         (truncated, "0.jpg.*cannot be used: damaged or cut short"),
         (empty, "must hold at least two class folders"),
         (one_class, "at least two class folders.*only 'red'"),
