@@ -11,7 +11,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from tl_toolkit.data.dataset import FileImages
-from tl_toolkit.data.decode import check_image, decode_image, exif_orientation
+from tl_toolkit.data.decode import check_image, decode_image
+from tl_toolkit.data.exif import exif_orientation, png_orientation, webp_orientation
 
 ORIENTATIONS = range(1, 9)
 BYTE_ORDERS = {"II": "<", "MM": ">"}
@@ -320,3 +321,32 @@ def test_check_image_refuses_a_cut_file_exactly_where_decoding_does(photo, encod
 def test_check_image_accepts_what_decodes(photo, encoded, mode):
     contents = encoded(photo(22, mode=mode), "JPEG")
     assert error_of(decode_image, contents) == error_of(check_image, contents) == "none"
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_exif_of_other_formats_is_read_as_pil_reads_it(photo, encoded, decode, orientation, kind):
+    exif = Image.Exif()
+    exif[0x010F] = "A camera's maker"
+    exif[0x0112] = orientation
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    contents = encoded(photo(1), kind, exif=exif.tobytes(), **lossless)
+    np.testing.assert_array_equal(decode(contents), pil_pixels(contents))
+    find = png_orientation if kind == "PNG" else webp_orientation
+    assert find(tf.constant(contents)).numpy() == orientation
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_file_cut_short_before_its_exif_has_orientation_one(photo, encoded, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    contents = encoded(photo(1), kind, exif=exif.tobytes())
+    find = png_orientation if kind == "PNG" else webp_orientation
+    name = b"eXIf" if kind == "PNG" else b"EXIF"
+    assert find(tf.constant(contents)).numpy() == 6
+    for length in (0, 3, 8, 12, 20, 40, contents.index(name), contents.index(name) + 8):
+        assert find(tf.constant(contents[:length])).numpy() == 1, length
+    # A chunk that claims to be longer than the file ends the walk.
+    place = 8 if kind == "PNG" else 16
+    longer = contents[:place] + b"\x7f\xff\xff\xf0" + contents[place + 4 :]
+    assert find(tf.constant(longer)).numpy() == 1

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
 import tensorflow as tf
+
+from tl_toolkit.data.exif import (
+    exif_orientation,
+    once_traced,
+    png_orientation,
+    webp_orientation,
+)
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG"
 GIF_MAGIC = b"GIF8"
 BMP_MAGIC = b"BM"
-ORIENTATION_TAG = 0x0112
-START_OF_SCAN, APP1 = 0xDA, 0xE1
-EXIF_SEGMENT = np.array([-1, APP1, -1, -1, *b"Exif\0\0"], np.int32)  # its first bytes; -1: any
 WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10
 BMP_HEADER_BYTES = 2048  # the largest header has 138 bytes, the largest palette 1024
-# The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
-EXIF_SEARCH_BYTES = 1 << 17
 # The accurate transform is the one that PIL uses, and so the one that public weights saw.
 DCT_METHOD = "INTEGER_ACCURATE"
 
@@ -25,17 +26,13 @@ DCT_METHOD = "INTEGER_ACCURATE"
 _TRACING = threading.Lock()  # threads that come first together would each trace a function
 
 
-# Traced once a process, whatever calls them from graphs of their own.
-_once_traced = tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-
-
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one image, told apart by its first bytes.
 
-    JPEG (EXIF orientation applied, CMYK converted), PNG (16 bits a channel reduced to 8, transparency
-    laid on white, but a colour that stands for transparent is kept), GIF (first frame, transparency
-    ignored), BMP (24 and 32 bits, or 8 with a palette), and WebP (first frame, transparency laid on
-    white).
+    JPEG (CMYK converted), PNG (16 bits a channel reduced to 8, transparency laid on white, but a colour
+    that stands for transparent is kept), GIF (first frame, transparency ignored), BMP (24 and 32 bits, or
+    8 with a palette), and WebP (first frame, transparency laid on white); those that can carry an EXIF
+    orientation, JPEG, PNG and WebP, upright.
 
     Args:
         encoded: string[], the file's contents.
@@ -57,7 +54,7 @@ def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
 
 
-@_once_traced
+@once_traced
 def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     """As `decode_image`, for all formats but JPEG."""
     # Padded, so that a file of a few bytes can be asked for its twelfth.
@@ -69,16 +66,26 @@ def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     is_webp = starts_with(b"RIFF") & tf.equal(tf.strings.substr(header, 8, 4), b"WEBP")
     image = tf.case(
         [
-            (starts_with(PNG_MAGIC), lambda: _to_rgb(tf.io.decode_png(encoded))),
+            (starts_with(PNG_MAGIC), lambda: _png(encoded)),
             (starts_with(GIF_MAGIC), lambda: tf.io.decode_gif(encoded)[0]),
             (starts_with(BMP_MAGIC), lambda: _decode_bmp(encoded)),
-            (is_webp, lambda: _to_rgb(tf.io.decode_webp(_with_alpha_if_animated(encoded))[0])),
+            (is_webp, lambda: _webp(encoded)),
         ],
         # No known format: this operation's error says so.
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
         exclusive=False,
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _png(encoded: tf.Tensor) -> tf.Tensor:
+    image = _to_rgb(tf.io.decode_png(encoded))
+    return apply_orientation(image, png_orientation(encoded))
+
+
+def _webp(encoded: tf.Tensor) -> tf.Tensor:
+    image = _to_rgb(tf.io.decode_webp(_with_alpha_if_animated(encoded))[0])
+    return apply_orientation(image, webp_orientation(encoded))
 
 
 def decode_jpeg_window(jpeg: tf.Tensor, window: tf.Tensor, scale: int) -> tf.Tensor:
@@ -95,7 +102,7 @@ def decode_jpeg_window(jpeg: tf.Tensor, window: tf.Tensor, scale: int) -> tf.Ten
     return tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, ratio=scale, dct_method=DCT_METHOD)
 
 
-@_once_traced
+@once_traced
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     orientation = exif_orientation(encoded)
@@ -154,59 +161,6 @@ def _on_white(colour: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     colour, alpha = tf.cast(colour, tf.int32), tf.cast(alpha, tf.int32)
     # Integer arithmetic, rounded: opaque pixels stay exactly what they were.
     return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
-
-
-@_once_traced
-def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation of a JPEG file.
-
-    Args:
-        jpeg: string[], the file's contents.
-
-    Returns:
-        int32[], 1 to 8; 1 where there is none or it makes no sense.
-
-    Reference: JEITA CP-3451C (Exif 2.3), sections 4.5 and 4.7; TIFF 6.0 for the directory.
-    """
-    # Whoever decodes has to wait for this graph to be optimised: hence few operations, of several bytes each.
-    start_of_file = tf.strings.substr(jpeg, 0, EXIF_SEARCH_BYTES)
-    header = tf.io.decode_raw(tf.strings.join([start_of_file, b"\0"]), tf.uint8)
-    size = tf.size(header) - 1
-
-    def bytes_at(indices: tf.Tensor) -> tf.Tensor:  # behind the end: 0
-        return tf.cast(tf.gather(header, tf.minimum(indices, size)), tf.int32)
-
-    def segment_at(start: tf.Tensor) -> tf.Tensor:
-        return bytes_at(start + tf.range(10))
-
-    def holds_exif(segment: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_all(tf.equal(segment, EXIF_SEGMENT) | (EXIF_SEGMENT < 0))
-
-    def is_other_segment(start: tf.Tensor, segment: tf.Tensor) -> tf.Tensor:
-        is_segment = tf.equal(segment[0], 0xFF) & (start + 4 < size)
-        return is_segment & tf.not_equal(segment[1], START_OF_SCAN) & ~holds_exif(segment)
-
-    def next_segment(start: tf.Tensor, segment: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # A length counts its own two bytes; less is damage, and 2 moves on all the same.
-        length = segment[2] * 256 + segment[3]
-        start += 2 + tf.maximum(length, 2)
-        return start, segment_at(start)
-
-    first = tf.constant(2)
-    start, segment = tf.while_loop(is_other_segment, next_segment, (first, segment_at(first)))
-    tiff = start + 10
-    is_little = tf.equal(bytes_at(tiff), ord("I"))
-    places = tf.where(is_little, [1, 256], [256, 1])
-
-    def number16(index: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(bytes_at(index[..., None] + [0, 1]) * places, -1)
-
-    # An offset has 32 bits; over 16 it points outside the header.
-    directory = tiff + number16(tiff + tf.where(is_little, 4, 6))
-    entries = directory + 2 + 12 * tf.range(tf.minimum(number16(directory), 256))
-    is_orientation = tf.equal(number16(entries), ORIENTATION_TAG)
-    value = tf.reduce_max(tf.where(is_orientation, number16(entries + 8), 0))
-    return tf.where(holds_exif(segment) & (value >= 1) & (value <= 8), value, 1)
 
 
 def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

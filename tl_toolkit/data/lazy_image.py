@@ -12,11 +12,11 @@ from tl_toolkit.data.decode import (
     decode_image,
     decode_jpeg_window,
     decode_non_jpeg,
-    exif_orientation,
     is_jpeg,
     stored_window,
     turns,
 )
+from tl_toolkit.data.exif import exif_orientation
 
 # (top, left, height, width) in pixels, each float32[] or a number.
 Window = tuple[Any, Any, Any, Any]
