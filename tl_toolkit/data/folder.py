@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -11,15 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.content_digests import file_digests
+from tl_toolkit.data.content_digests import bytes_digest, file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
+from tl_toolkit.data.kept_together import group_keys
 from tl_toolkit.data.left_behind import (
     is_left_behind_file,
     is_left_behind_folder,
     left_behind_note,
 )
+from tl_toolkit.data.thumbnail_store import near_duplicate_files, shown_or_blank
+from tl_toolkit.data.thumbnails import thumbnail_of_file
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -34,7 +38,12 @@ class LabelledFile:
     fault: str = ""
 
 
-def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
+def load_folder(
+    path: str,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
     Args:
@@ -45,6 +54,7 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
         on_bad_image: `"error"`, or `"skip"` to skip damaged files, files that are not images, and
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
+        group_near_duplicates: See `open_dataset`.
 
     Returns:
         The source; licence unknown.
@@ -61,7 +71,9 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     for split, folder in splits.items():
         listed[split], left_behind = _list_files(folder, class_names)
         ignored += left_behind
-    read = iter(check_files([file for some in listed.values() for file in some], progress))
+    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
+    every_file = [file for some in listed.values() for file in some]
+    read = iter(check_files(every_file, progress, seen))
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, some in listed.items():
@@ -74,21 +86,22 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    groups, copies = group_copies(files)
+    keys, copies = group_copies(files, seen, progress)
     notes += [*copies, *loose, *left_behind_note(ignored)]
 
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
         paths = np.array([str(file.path) for file in checked])
-        made[split] = Split.of(FileImages(paths), [file.label for file in checked], first_id)
+        labels = [file.label for file in checked]
+        made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
         first_id += len(checked)
     return ImageSource(
         class_names=class_names,
         train=made[TRAIN],
         validation=made.get(VALIDATION),
         test=made.get(TEST),
-        groups=groups,
+        groups=np.unique(keys[TRAIN], return_inverse=True)[1],
         notes=tuple(notes),
     )
 
@@ -174,8 +187,18 @@ def _raise(error: OSError) -> None:
     raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
 
 
-def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[LabelledFile]:
-    """Reads every file that is new or has changed, and returns it with its digest or its fault."""
+def check_files(
+    files: list[LabelledFile],
+    progress: Progress = SILENT,
+    seen: dict[str, np.ndarray] | None = None,
+) -> list[LabelledFile]:
+    """Reads every file that is new or has changed, and returns it with its digest or its fault.
+
+    Args:
+        files: To read.
+        progress: Shows how many are read.
+        seen: Takes a thumbnail of each that is read, by digest; None: none are made.
+    """
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
@@ -183,8 +206,9 @@ def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 
+    check = _check if seen is None else functools.partial(_check_and_look, seen)
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests([str(file.path) for file in files], _check, stage)
+        digests = file_digests([str(file.path) for file in files], check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
@@ -193,6 +217,11 @@ def _check(contents: bytes) -> None:
         check_image(contents)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise InputError(_in_words(error, contents)) from error
+
+
+def _check_and_look(seen: dict[str, np.ndarray], contents: bytes) -> None:
+    _check(contents)
+    seen[bytes_digest(contents)] = shown_or_blank(thumbnail_of_file(contents))
 
 
 def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
@@ -257,18 +286,63 @@ def _beside_folders(tops: set[pathlib.Path]) -> tuple[list[str], list[pathlib.Pa
     return notes, ignored
 
 
-def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list[str]]:
-    """Returns int64[training files], equal for copies of one file, and notes on copies."""
-    _, groups = np.unique([file.digest for file in files[TRAIN]], return_inverse=True)
+def group_copies(
+    files: dict[str, list[LabelledFile]],
+    seen: dict[str, np.ndarray] | None = None,
+    progress: Progress = SILENT,
+    given: dict[str, list[str]] | None = None,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Finds which files must not be parted: copies, near-duplicates, and those of one group that was given.
+
+    Args:
+        files: Of each split.
+        seen: Of `check_files`; None: near-duplicates are not looked for.
+        progress: Shows the search.
+        given: Each file's group, "" for none; None: there are none.
+
+    Returns:
+        str[files] of each split, equal for files that belong together; and notes.
+    """
+    every_file = [file for some in files.values() for file in some]
+    digests = [file.digest for file in every_file]
+    near: list[tuple[str, str]] = []
+    if seen is not None:
+        paths = [str(file.path) for file in every_file]
+        near = near_duplicate_files(paths, digests, seen, progress)
+    names = [name for some in (given or {}).values() for name in some]
+    ends = np.cumsum([0, *map(len, files.values())])
+    keys = group_keys(digests, near, names)
+    return (
+        {split: keys[ends[k] : ends[k + 1]] for k, split in enumerate(files)},
+        _notes_on_copies(files, near),
+    )
+
+
+def _notes_on_copies(
+    files: dict[str, list[LabelledFile]], near: list[tuple[str, str]]
+) -> list[str]:
     notes = []
-    copies = len(groups) - len(np.unique(groups))
+    train = {file.digest for file in files[TRAIN]}
+    copies = len(files[TRAIN]) - len(train)
     if copies:
         notes.append(f"{copies} images are copies of others; copies stay in one split")
-    train = {file.digest for file in files[TRAIN]}
+    alike = {digest for pair in near if train.issuperset(pair) for digest in pair}
+    if alike:
+        notes.append(f"{len(alike)} images are near-duplicates of others; they stay in one split")
+    partners: dict[str, set[str]] = {}
+    for a, b in near:
+        partners.setdefault(a, set()).add(b)
+        partners.setdefault(b, set()).add(a)
     for split in (VALIDATION, TEST):
-        shared = sum(file.digest in train for file in files.get(split, ()))
+        digests = [file.digest for file in files.get(split, ())]
+        shared = sum(digest in train for digest in digests)
         if shared:
             notes.append(
                 f"{shared} {split} images are also training images: their figures will be too high"
             )
-    return groups, notes
+        close = sum(d not in train and not train.isdisjoint(partners.get(d, ())) for d in digests)
+        if close:
+            notes.append(
+                f"{close} {split} images are near-duplicates of training images: their figures will be too high"
+            )
+    return notes
