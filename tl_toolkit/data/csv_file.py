@@ -10,13 +10,8 @@ import numpy as np
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import path_in_text, user_path
-from tl_toolkit.data.folder import (
-    LabelledFile,
-    check_files,
-    group_copies,
-    report_bad,
-    without_contradictions,
-)
+from tl_toolkit.data.folder import check_files, report_bad
+from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -47,7 +42,7 @@ def load_csv(
         InputError: The table is not as described, or an image is bad.
     """
     table = user_path(path)
-    rows = _read(table)
+    rows = read_table(table)
     class_names = tuple(sorted({row[LABEL] for row in rows}))
     if len(class_names) < 2:
         raise InputError(
@@ -96,7 +91,8 @@ def load_csv(
     )
 
 
-def _read(table: pathlib.Path) -> list[dict]:
+def read_table(table: pathlib.Path) -> list[dict]:
+    """Returns the rows, each with its split and its weight; raises `InputError` as `load_csv` does."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

@@ -16,26 +16,37 @@ from tl_toolkit.data.content_digests import bytes_digest, file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
-from tl_toolkit.data.kept_together import group_keys
+from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.data.left_behind import (
     is_left_behind_file,
     is_left_behind_folder,
     left_behind_note,
 )
-from tl_toolkit.data.thumbnail_store import near_duplicate_files, shown_or_blank
+from tl_toolkit.data.thumbnail_store import shown_or_blank
 from tl_toolkit.data.thumbnails import thumbnail_of_file
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledFile:
-    """A file that should be an image; `fault` says why it cannot be used."""
+class ListedFolder:
+    """What lies in a folder of photos.
 
-    path: pathlib.Path
-    label: int
-    digest: str = ""
-    fault: str = ""
+    Attributes:
+        root: The folder.
+        splits: The folder of each split.
+        class_names: In alphabetical order.
+        files: Of each split.
+        notes: On files in no class.
+        ignored: What systems and tools left behind.
+    """
+
+    root: pathlib.Path
+    splits: dict[str, pathlib.Path]
+    class_names: tuple[str, ...]
+    files: dict[str, list[LabelledFile]]
+    notes: list[str]
+    ignored: list[pathlib.Path]
 
 
 def load_folder(
@@ -62,15 +73,8 @@ def load_folder(
     Raises:
         InputError: No folder, fewer than two classes, an empty class, or a bad image.
     """
-    root = user_path(path)
-    splits = _split_folders(root)
-    class_names = _class_names(splits[TRAIN])
-
-    listed: dict[str, list[LabelledFile]] = {}
-    loose, ignored = _beside_folders({root, *splits.values()})
-    for split, folder in splits.items():
-        listed[split], left_behind = _list_files(folder, class_names)
-        ignored += left_behind
+    found = list_folder(path)
+    root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     every_file = [file for some in listed.values() for file in some]
     read = iter(check_files(every_file, progress, seen))
@@ -87,7 +91,7 @@ def load_folder(
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
     keys, copies = group_copies(files, seen, progress)
-    notes += [*copies, *loose, *left_behind_note(ignored)]
+    notes += [*copies, *found.notes, *left_behind_note(found.ignored)]
 
     made: dict[str, Split] = {}
     first_id = 0
@@ -104,6 +108,19 @@ def load_folder(
         groups=np.unique(keys[TRAIN], return_inverse=True)[1],
         notes=tuple(notes),
     )
+
+
+def list_folder(path: str) -> ListedFolder:
+    """Lists the files that should be images; none is read. The argument and errors are `load_folder`'s."""
+    root = user_path(path)
+    splits = _split_folders(root)
+    class_names = _class_names(splits[TRAIN])
+    listed: dict[str, list[LabelledFile]] = {}
+    loose, ignored = _beside_folders({root, *splits.values()})
+    for split, folder in splits.items():
+        listed[split], left_behind = _list_files(folder, class_names)
+        ignored += left_behind
+    return ListedFolder(root, splits, class_names, listed, loose, ignored)
 
 
 def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -234,24 +251,6 @@ def _in_words(error: tf.errors.OpError, contents: bytes) -> str:
     return "damaged or cut short"
 
 
-def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
-    """Returns the files, with a fault for each whose copy has another label."""
-    first: dict[str, LabelledFile] = {}
-    for file in files:
-        if file.digest:
-            first.setdefault(file.digest, file)
-    contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
-
-    def fault(file: LabelledFile) -> str:
-        if file.digest not in contradicted:
-            return file.fault
-        ends = (first[file.digest], contradicted[file.digest])
-        other = ends[0] if ends[0].label != file.label else ends[1]
-        return f"the same image is also in another class: {printable(other.path)}"
-
-    return [dataclasses.replace(file, fault=fault(file)) for file in files]
-
-
 def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:
     """Returns a note for each bad file, or raises `InputError` where none is allowed."""
     if bad and on_bad_image == "error":
@@ -284,65 +283,3 @@ def _beside_folders(tops: set[pathlib.Path]) -> tuple[list[str], list[pathlib.Pa
             files = f"{loose} file{'s' if loose > 1 else ''}"
             notes.append(f"not used: {files} directly in {printable(folder)}, in no class folder")
     return notes, ignored
-
-
-def group_copies(
-    files: dict[str, list[LabelledFile]],
-    seen: dict[str, np.ndarray] | None = None,
-    progress: Progress = SILENT,
-    given: dict[str, list[str]] | None = None,
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Finds which files must not be parted: copies, near-duplicates, and those of one group that was given.
-
-    Args:
-        files: Of each split.
-        seen: Of `check_files`; None: near-duplicates are not looked for.
-        progress: Shows the search.
-        given: Each file's group, "" for none; None: there are none.
-
-    Returns:
-        str[files] of each split, equal for files that belong together; and notes.
-    """
-    every_file = [file for some in files.values() for file in some]
-    digests = [file.digest for file in every_file]
-    near: list[tuple[str, str]] = []
-    if seen is not None:
-        paths = [str(file.path) for file in every_file]
-        near = near_duplicate_files(paths, digests, seen, progress)
-    names = [name for some in (given or {}).values() for name in some]
-    ends = np.cumsum([0, *map(len, files.values())])
-    keys = group_keys(digests, near, names)
-    return (
-        {split: keys[ends[k] : ends[k + 1]] for k, split in enumerate(files)},
-        _notes_on_copies(files, near),
-    )
-
-
-def _notes_on_copies(
-    files: dict[str, list[LabelledFile]], near: list[tuple[str, str]]
-) -> list[str]:
-    notes = []
-    train = {file.digest for file in files[TRAIN]}
-    copies = len(files[TRAIN]) - len(train)
-    if copies:
-        notes.append(f"{copies} images are copies of others; copies stay in one split")
-    alike = {digest for pair in near if train.issuperset(pair) for digest in pair}
-    if alike:
-        notes.append(f"{len(alike)} images are near-duplicates of others; they stay in one split")
-    partners: dict[str, set[str]] = {}
-    for a, b in near:
-        partners.setdefault(a, set()).add(b)
-        partners.setdefault(b, set()).add(a)
-    for split in (VALIDATION, TEST):
-        digests = [file.digest for file in files.get(split, ())]
-        shared = sum(digest in train for digest in digests)
-        if shared:
-            notes.append(
-                f"{shared} {split} images are also training images: their figures will be too high"
-            )
-        close = sum(d not in train and not train.isdisjoint(partners.get(d, ())) for d in digests)
-        if close:
-            notes.append(
-                f"{close} {split} images are near-duplicates of training images: their figures will be too high"
-            )
-    return notes

@@ -24,17 +24,21 @@ FREQUENCIES = 12  # a side of the transform that is kept, without the mean
 DIRECTIONS = 64  # of the discriminant
 CUT = 0.95  # of a side
 # (top, height, left, width), as fractions of the photo's.
-WINDOWS = ((0.0, 1.0, 0.0, 1.0),) + tuple(
-    (top, CUT, left, CUT) for top in (0, 0.025, 0.05) for left in (0, 0.025, 0.05)
-)
+STEPS = (0, (1 - CUT) / 2, 1 - CUT)
+WINDOWS = ((0.0, 1.0, 0.0, 1.0), *((top, CUT, left, CUT) for top in STEPS for left in STEPS))
 LEAST_CONTRAST = 1.5  # standard deviation in grey levels: less shows nothing to compare
-CONTRAST_NOISE = 5.0  # norm of the frequencies that re-encoding changes; damps what has little contrast
+CONTRAST_NOISE = (
+    5.0  # norm of the frequencies that re-encoding changes; damps what has little contrast
+)
 SIMULATED = 400  # photos that cuts are simulated on
 PRIOR = 50  # photos that the independence of frequencies counts for
 # Chosen on planted copies among ELPV's photos, digits and drawings: benchmarks/near_duplicates.py.
 NEIGHBOUR = 8
 MOST_OF_NEIGHBOUR = 0.12  # of the distance to that neighbour
-FARTHEST, SAME = 0.12, 0.004  # squared distances on the unit sphere: at most, and near enough without the ratio
+FARTHEST, SAME = (
+    0.12,
+    0.004,
+)  # squared distances on the unit sphere: at most, and near enough without the ratio
 MOST_COLOUR = 16.0  # of the mean colour, grey aside, in levels
 CELL = 2000  # photos of a cell, of those that are searched exhaustively
 PROBED = 3  # cells that a photo is looked for in

@@ -54,9 +54,7 @@ def near_duplicate_files(
     rows = np.stack([thumbnails[digest] for digest in unique])
     with progress.stage("Looking for near-duplicates"):
         pairs: Pairs = near_duplicates(rows)
-    found = [
-        (unique[a], unique[b]) for a, b in zip(pairs.first, pairs.second, strict=True)
-    ]
+    found = [(unique[a], unique[b]) for a, b in zip(pairs.first, pairs.second, strict=True)]
     _write(place, unique, rows, of_all, pairs)
     return found
 

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from tl_toolkit.catalog import LBFGS
-from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.pipeline import class_weights
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
