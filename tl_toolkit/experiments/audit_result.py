@@ -132,11 +132,11 @@ class Audit:
                 ]
         return found
 
-    def name(self, number: int) -> str:
+    def name(self, number: int | np.integer) -> str:
         """A photo's path as text."""
         return printable(str(self.listing.names[number]))
 
-    def label(self, number: int) -> str:
+    def label(self, number: int | np.integer) -> str:
         """A photo's class."""
         return self.listing.class_names[self.listing.labels[number]]
 
