@@ -96,7 +96,7 @@ def test_copies_and_near_duplicates_are_found_and_no_others(found, planted):
 
 def test_wrong_labels_are_listed_first(found, planted):
     features = found.features
-    order = [str(found.listing.names[features.rows[k]]) for k in features.doubts.order]
+    order = [str(found.listing.names[features.rows[k]]) for k in features.label_issues.order]
     first = set(order[: round(0.06 * len(order))])
     assert len(first & planted["wrong"]) >= 0.8 * WRONG
 
@@ -124,7 +124,7 @@ def test_more_is_left_out_on_request(found, planted):
     fewer = set(rows_left(found, ["doubtful", "blank"]).tolist())
     number = {str(name): k for k, name in enumerate(found.listing.names)}
     assert number[planted["blank"]] in all_left - fewer
-    doubted = {int(found.features.rows[k]) for k in found.features.doubts.doubted}
+    doubted = {int(found.features.rows[k]) for k in found.features.label_issues.doubted}
     assert all_left - fewer == (doubted | {number[planted["blank"]]}) & all_left
     with pytest.raises(tl.InputError, match="Did you mean 'doubtful'"):
         rows_left(found, ["doubtfull"])

@@ -11,7 +11,7 @@ from tl_toolkit.data.dataset import EncodedImages, FileImages, ImageDataset, Ima
 from tl_toolkit.data.listing import Listing
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.label_doubts import LabelDoubts, label_doubts
+from tl_toolkit.experiments.label_issues import LabelIssues, label_issues
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.solve_new_head import features_of_head
 from tl_toolkit.recipe import Recipe
@@ -31,7 +31,7 @@ class FeatureColumns:
     Attributes:
         weights: Of the network.
         rows: int64[m], the photos' numbers in the audit.
-        doubts: Of their labels; None where classes are too small to cross-validate.
+        label_issues: Of their labels; None where classes are too small to cross-validate.
         distance: float32[m], mean distance (1 - cosine) to the ten nearest photos that are no near-duplicates.
         is_outlier: bool[m], whether that is far over the usual.
         stands_alone: bool[m], whether none of the five nearest has the photo's label.
@@ -39,7 +39,7 @@ class FeatureColumns:
 
     weights: str
     rows: np.ndarray
-    doubts: LabelDoubts | None
+    label_issues: LabelIssues | None
     distance: np.ndarray
     is_outlier: np.ndarray
     stands_alone: np.ndarray
@@ -80,15 +80,15 @@ def look_with_features(
             solved = solve_head(features, labels, len(listing.class_names), uniform, groups)
         with context.progress.stage("Looking for outliers"):
             points = _points(features)
-    doubts = None
+    issues = None
     if solved.path is not None:
-        doubts = label_doubts(softmax(solved.path.logits, axis=1), labels)
+        issues = label_issues(softmax(solved.path.logits, axis=1), labels)
     distance, agree = _neighbourhood(points, labels, groups)
     low, high = np.quantile(distance, [0.25, 0.75])
     return FeatureColumns(
         weights=str(recipe.start),
         rows=rows,
-        doubts=doubts,
+        label_issues=issues,
         distance=distance,
         is_outlier=distance > high + OUTER_FENCE * max(high - low, 1e-6),
         stands_alone=agree == 0,

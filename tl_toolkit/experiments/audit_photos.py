@@ -57,7 +57,7 @@ def audit(
         context = dataclasses.replace(context or Context(), progress=progress)
         try:
             seen = look_with_features(uri, listing, rows, groups, weights, context)
-            if seen.doubts is None:
+            if seen.label_issues is None:
                 notes.append("most classes have one photo: no label can be doubted")
         except (UnavailableError, NoRoomError) as error:
             if weights is not None and isinstance(error, InputError):

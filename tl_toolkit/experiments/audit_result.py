@@ -109,15 +109,15 @@ class Audit:
         if features is None:
             return {}
         found: dict[str, list[Finding]] = {}
-        if features.doubts is not None and features.doubts.count:
+        if features.label_issues is not None and features.label_issues.count:
             found[DOUBTED] = [
                 (
                     self.name(features.rows[k]),
                     f"{self.label(features.rows[k])}, rather "
-                    f"{self.listing.class_names[features.doubts.suggested[k]]}",
-                    round(float(features.doubts.margin[k]), 4),
+                    f"{self.listing.class_names[features.label_issues.suggested[k]]}",
+                    round(float(features.label_issues.margin[k]), 4),
                 )
-                for k in features.doubts.doubted
+                for k in features.label_issues.doubted
             ]
         for kind, chosen in (
             (OUTLIER, features.is_outlier),

@@ -61,12 +61,12 @@ def rows_left(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
 
 def _by_features(audit: Audit, kind: str) -> np.ndarray:
     features = audit.features
-    if features is None or (kind == DOUBTFUL and features.doubts is None):
+    if features is None or (kind == DOUBTFUL and features.label_issues is None):
         raise InputError(
             f"{kind!r} photos are found by a network's features, which this audit lacks: audit with features."
         )
-    if kind == DOUBTFUL and features.doubts is not None:
-        return features.rows[features.doubts.doubted]
+    if kind == DOUBTFUL and features.label_issues is not None:
+        return features.rows[features.label_issues.doubted]
     chosen = features.is_outlier if kind == OUTLIERS else features.stands_alone
     return features.rows[chosen]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelDoubts:
+class LabelIssues:
     """What was found of every label.
 
     Attributes:
@@ -36,7 +36,7 @@ class LabelDoubts:
         return self.order[: self.count]
 
 
-def label_doubts(probabilities: np.ndarray, labels: np.ndarray) -> LabelDoubts:
+def label_issues(probabilities: np.ndarray, labels: np.ndarray) -> LabelIssues:
     """Finds them.
 
     Args:
@@ -56,7 +56,7 @@ def label_doubts(probabilities: np.ndarray, labels: np.ndarray) -> LabelDoubts:
     over = probabilities - np.where(np.isinf(thresholds), 1.0, thresholds)
     margin = over[rows, labels] - np.where(is_given, -np.inf, over).max(1)
     is_doubted = suggested != labels
-    return LabelDoubts(
+    return LabelIssues(
         margin=margin,
         self_confidence=own,
         suggested=suggested,

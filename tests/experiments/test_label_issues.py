@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tl_toolkit.experiments.label_doubts import label_doubts
+from tl_toolkit.experiments.label_issues import label_issues
 
 
 def test_doubts_are_those_of_cleanlab():
@@ -13,7 +13,7 @@ def test_doubts_are_those_of_cleanlab():
     probabilities = np.full((60, 3), 0.15) + rng.uniform(0, 0.25, (60, 3))
     probabilities[np.arange(60), true] += rng.uniform(0.1, 1, 60)
     probabilities /= probabilities.sum(1, keepdims=True)
-    found = label_doubts(probabilities, labels)
+    found = label_issues(probabilities, labels)
     # find_label_issues(labels, probabilities, filter_by="confident_learning"), by normalized_margin
     assert found.doubted.tolist() == [1, 3]
     assert found.suggested[[1, 3]].tolist() == true[[1, 3]].tolist()
@@ -23,5 +23,5 @@ def test_doubts_are_those_of_cleanlab():
 
 def test_a_class_without_photos_is_never_suggested():
     probabilities = np.array([[0.1, 0.2, 0.7]] * 3 + [[0.7, 0.2, 0.1]] * 3)
-    found = label_doubts(probabilities, np.array([0, 0, 1, 0, 1, 1]))
+    found = label_issues(probabilities, np.array([0, 0, 1, 0, 1, 1]))
     assert 2 not in found.suggested
