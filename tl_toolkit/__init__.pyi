@@ -4,7 +4,10 @@ from .cli.terminal import terminal as terminal
 from .data.dataset import ImageDataset as ImageDataset
 from .data.open import open_dataset as open_dataset
 from .errors import InputError as InputError
+from .experiments.audit_photos import audit as audit
+from .experiments.audit_result import Audit as Audit
 from .experiments.batch_norm_report import batch_norm_report as batch_norm_report
+from .experiments.cleaned_csv import write_csv as write_csv
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
 from .experiments.explain import explain as explain

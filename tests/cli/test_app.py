@@ -55,6 +55,7 @@ def test_every_command_is_in_the_help(command):
     code, out, _ = command("--help")
     assert code == 0
     for name in (
+        "audit",
         "train",
         "search",
         "compare",

@@ -1,6 +1,7 @@
 """A table of files and labels: read exactly, or refused with the line."""
 
 import csv
+import pathlib
 
 import hypothesis
 import hypothesis.strategies as st
@@ -10,8 +11,11 @@ from PIL import Image
 
 import tl_toolkit as tl
 from tl_toolkit.data.csv_file import load_csv
+from tl_toolkit.data.kept_together import kept_together
+from tl_toolkit.data.open import open_dataset
 from tl_toolkit.data.pipeline import training_batches
 from tl_toolkit.errors import InputError
+from tl_toolkit.transfer.solved_head import deal_folds
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +147,25 @@ def test_copies_are_kept_together(folder):
 def test_no_table_is_said(tmp_path):
     with pytest.raises(InputError, match="Cannot read the table"):
         load_csv(str(tmp_path / "none.csv"))
+
+
+def test_groups_are_never_parted(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["file,label,group"]
+    for number in range(60):
+        pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{'ab'[rng.integers(2)]},patient {number // 4}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    dataset = open_dataset(f"csv:{tmp_path / 'table.csv'}")
+    places: dict[str, set[str]] = {}
+    for name in ("train", "validation", "test"):
+        split = getattr(dataset, name)
+        for path in split.images.paths:
+            places.setdefault(str(int(pathlib.Path(path).stem) // 4), set()).add(name)
+        assert set(split.labels.tolist()) == {0, 1}
+    assert len(places) == 15
+    assert all(len(found) == 1 for found in places.values())
+    folds = deal_folds(dataset.train.labels, kept_together(dataset.train), 0)
+    for group in set(dataset.train.groups.tolist()):
+        assert len(set(folds[dataset.train.groups == group].tolist())) == 1

@@ -410,7 +410,7 @@ def test_every_file_is_checked_once_and_the_user_sees_how_many(
     monkeypatch.setattr(folder_module, "check_image", checked.append)
     load_folder(str(root), progress=recorded_progress)
     assert len(checked) == len(set(checked)) == 7
-    assert recorded_progress.stages == [("Checking photos", 7, 7)]
+    assert recorded_progress.stages[0] == ("Checking photos", 7, 7)
 
 
 def test_files_beside_the_class_folders_are_counted_in_a_note(image_folder):

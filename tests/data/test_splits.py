@@ -176,3 +176,20 @@ def test_class_sizes_are_refused_exactly_where_a_side_would_stay_empty(data, sid
     except InputError:
         refused = True
     assert refused == (smallest < len(sides))
+
+
+def test_groups_of_several_classes_stay_whole_and_every_class_is_on_both_sides():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 10)
+    labels = rng.integers(0, 3, 300)
+    chosen = stratified_split(labels, 0.2, 0, groups)
+    for group in range(30):
+        assert len(set(chosen[groups == group].tolist())) == 1
+    for label in range(3):
+        assert 0.1 < chosen[labels == label].mean() < 0.3
+    assert (stratified_split(labels, 0.2, 0, groups) == chosen).all()
+
+
+def test_groups_that_cannot_be_parted_are_refused():
+    with pytest.raises(InputError, match="cannot be parted"):
+        stratified_split(np.array([0, 1, 0, 1]), 0.5, 0, np.zeros(4, int))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tyro
 
 from tl_toolkit.cli import (
+    audit,
     batch_norm,
     compare,
     cross_validate,
@@ -30,6 +31,7 @@ from tl_toolkit.cli.exit_codes import exit_codes
 from tl_toolkit.files.user_cache import VARIABLE
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "audit": audit.audit,
     "train": train.train,
     "search": search.search,
     "compare": compare.compare,

@@ -32,7 +32,7 @@ def content_digests(split: Split | None) -> np.ndarray:
     images = split.images
     if isinstance(images, FileImages):
         return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
-    return np.array([_digest(images.identity(index)) for index in range(len(images))], str)
+    return np.array([bytes_digest(images.identity(index)) for index in range(len(images))], str)
 
 
 def file_digests(
@@ -65,7 +65,7 @@ def file_digests(
             contents = pathlib.Path(path).read_bytes()
             if check is not None:
                 check(contents)
-            return [*stamp, _digest(contents), *([CHECKED] if check is not None else [])]
+            return [*stamp, bytes_digest(contents), *([CHECKED] if check is not None else [])]
         except (OSError, InputError) as error:
             return error
 
@@ -87,14 +87,15 @@ def _raised(found: str | Exception) -> str:
     return found
 
 
-def _digest(contents: bytes) -> str:
+def bytes_digest(contents: bytes) -> str:
+    """Returns the digest of a file's contents."""
     return hashlib.blake2b(contents, digest_size=DIGEST_SIZE).hexdigest()
 
 
 def _manifest(root: str) -> pathlib.Path | None:
     """Returns the file for all images below a folder; None where there is no place for a cache."""
     try:
-        return cache_folder() / "digests" / f"{_digest(os.fsencode(root))}.json"
+        return cache_folder() / "digests" / f"{bytes_digest(os.fsencode(root))}.json"
     except InputError:
         return None
 

@@ -10,28 +10,30 @@ import numpy as np
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import path_in_text, user_path
-from tl_toolkit.data.folder import (
-    LabelledFile,
-    check_files,
-    group_copies,
-    report_bad,
-    without_contradictions,
-)
+from tl_toolkit.data.folder import check_files, report_bad
+from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
-FILE, LABEL, SPLIT, WEIGHT = "file", "label", "split", "weight"
+FILE, LABEL, SPLIT, WEIGHT, GROUP = "file", "label", "split", "weight", "group"
 
 
-def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
+def load_csv(
+    path: str,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
     Args:
         path: A CSV file, UTF-8. Its first line names the columns: `file` (relative to the CSV's folder) and
-            `label`, and, where wanted, `split` (train, validation or test) and `weight` (how much the
-            image counts in the loss, over 0).
+            `label`, and, where wanted, `split` (train, validation or test), `weight` (how much the
+            image counts in the loss, over 0) and `group` (such as a patient, a camera or a day: images of one are
+            never parted by a split or a fold that is made; empty for none).
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
+        group_near_duplicates: See `open_dataset`.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -40,7 +42,7 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
         InputError: The table is not as described, or an image is bad.
     """
     table = user_path(path)
-    rows = _read(table)
+    rows = read_table(table)
     class_names = tuple(sorted({row[LABEL] for row in rows}))
     if len(class_names) < 2:
         raise InputError(
@@ -50,13 +52,18 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
         LabelledFile(table.parent / path_in_text(row[FILE]), class_names.index(row[LABEL]))
         for row in rows
     ]
-    files = without_contradictions(check_files(files, progress))
+    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
+    files = without_contradictions(check_files(files, progress, seen))
     notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
     kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
 
+    by_split = {name: [(row, file) for row, file in kept if row[SPLIT] == name] for name in SPLITS}
+    files_of = {name: [file for _, file in members] for name, members in by_split.items()}
+    given = {name: [row.get(GROUP) or "" for row, _ in of] for name, of in by_split.items()}
+    keys, copies = group_copies(files_of, seen, progress, given)
+
     splits: dict[str, Split] = {}
     first_id = 0
-    by_split = {name: [(row, file) for row, file in kept if row[SPLIT] == name] for name in SPLITS}
     for name, members in by_split.items():
         if name != TRAIN and not members:
             continue
@@ -71,21 +78,21 @@ def load_csv(path: str, on_bad_image: str = "error", progress: Progress = SILENT
             [file.label for _, file in members],
             first_id,
             weights=weights,
+            groups=keys[name],
         )
         first_id += len(members)
-    files_of = {name: [file for _, file in members] for name, members in by_split.items()}
-    groups, copies = group_copies(files_of)
     return ImageSource(
         class_names=class_names,
         train=splits[TRAIN],
         validation=splits.get(VALIDATION),
         test=splits.get(TEST),
-        groups=groups,
+        groups=np.unique(keys[TRAIN], return_inverse=True)[1],
         notes=(*notes, *copies),
     )
 
 
-def _read(table: pathlib.Path) -> list[dict]:
+def read_table(table: pathlib.Path) -> list[dict]:
+    """Returns the rows, each with its split and its weight; raises `InputError` as `load_csv` does."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

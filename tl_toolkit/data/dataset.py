@@ -128,12 +128,15 @@ class Split:
         labels: int64[n], numbers of classes.
         ids: int64[n], each image's number in the whole data set, whatever split it is in.
         weights: float32[n], how much each image counts in the loss; None: all alike.
+        groups: str[n], equal for images that must stay in one fold (copies, near-duplicates, a patient's), comparable
+            with those of the source's other splits; None: only copies must.
     """
 
     images: Images
     labels: np.ndarray
     ids: np.ndarray
     weights: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -142,7 +145,10 @@ class Split:
         """Returns the split of those positions."""
         indices = np.asarray(indices, np.int64)
         weights = None if self.weights is None else self.weights[indices]
-        return Split(self.images.take(indices), self.labels[indices], self.ids[indices], weights)
+        groups = None if self.groups is None else self.groups[indices]
+        return Split(
+            self.images.take(indices), self.labels[indices], self.ids[indices], weights, groups
+        )
 
     def joined(self, other: Split) -> Split:
         """Returns the images of this split and then those of another one of the same source."""
@@ -150,11 +156,15 @@ class Split:
         if self.weights is not None or other.weights is not None:
             both = [(split.weights, len(split)) for split in (self, other)]
             weights = np.concatenate([np.ones(n, np.float32) if w is None else w for w, n in both])
+        groups = None
+        if self.groups is not None and other.groups is not None:
+            groups = np.concatenate([self.groups, other.groups])
         return Split(
             self.images.joined(other.images),
             np.concatenate([self.labels, other.labels]),
             np.concatenate([self.ids, other.ids]),
             weights,
+            groups,
         )
 
     @classmethod
@@ -164,12 +174,13 @@ class Split:
         labels: npt.ArrayLike,
         first_id: int = 0,
         weights: npt.ArrayLike | None = None,
+        groups: np.ndarray | None = None,
     ) -> Split:
         """Returns a split whose ids count up from `first_id`."""
         labels = np.asarray(labels, np.int64)
         ids = np.arange(first_id, first_id + len(labels), dtype=np.int64)
         weights = None if weights is None else np.asarray(weights, np.float32)
-        return cls(images, labels, ids, weights)
+        return cls(images, labels, ids, weights, groups)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +192,8 @@ class ImageSource:
         train: All images that may be trained on or split further.
         validation: Where the source has one of its own.
         test: Where the source has one of its own.
-        groups: int64[len(train)], equal for images that must stay on the same side of a split (copies
-            of one file), or None where there are none.
+        groups: int64[len(train)], equal for images that must stay on the same side of a split (copies of one file,
+            near-duplicates, a patient's), or None where there are none.
         licence: Of the images.
         augmentation: Preset that suits these images.
         notes: What the user should know: files skipped, copies found.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -11,31 +12,50 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.content_digests import file_digests
+from tl_toolkit.data.content_digests import bytes_digest, file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
+from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.data.left_behind import (
     is_left_behind_file,
     is_left_behind_folder,
     left_behind_note,
 )
 from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.thumbnail_store import shown_or_blank
+from tl_toolkit.data.thumbnails import thumbnail_of_file
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledFile:
-    """A file that should be an image; `fault` says why it cannot be used."""
+class ListedFolder:
+    """What lies in a folder of photos.
 
-    path: pathlib.Path
-    label: int
-    digest: str = ""
-    fault: str = ""
+    Attributes:
+        root: The folder.
+        splits: The folder of each split.
+        class_names: In alphabetical order.
+        files: Of each split.
+        notes: On files in no class.
+        ignored: What systems and tools left behind.
+    """
+
+    root: pathlib.Path
+    splits: dict[str, pathlib.Path]
+    class_names: tuple[str, ...]
+    files: dict[str, list[LabelledFile]]
+    notes: list[str]
+    ignored: list[pathlib.Path]
 
 
-def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
+def load_folder(
+    path: str,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
     Args:
@@ -46,6 +66,7 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
         on_bad_image: `"error"`, or `"skip"` to skip damaged files, files that are not images, and
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
+        group_near_duplicates: See `open_dataset`.
 
     Returns:
         The source; licence unknown.
@@ -53,16 +74,11 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
     Raises:
         InputError: No folder, fewer than two classes, an empty class, or a bad image.
     """
-    root = user_path(path)
-    splits = _split_folders(root)
-    class_names = _class_names(splits[TRAIN])
-
-    listed: dict[str, list[LabelledFile]] = {}
-    loose, ignored = _beside_folders({root, *splits.values()})
-    for split, folder in splits.items():
-        listed[split], left_behind = _list_files(folder, class_names)
-        ignored += left_behind
-    read = iter(check_files([file for some in listed.values() for file in some], progress))
+    found = list_folder(path)
+    root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
+    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
+    every_file = [file for some in listed.values() for file in some]
+    read = iter(check_files(every_file, progress, seen))
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, some in listed.items():
@@ -75,23 +91,37 @@ def load_folder(path: str, on_bad_image: str = "error", progress: Progress = SIL
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    groups, copies = group_copies(files)
-    notes += [*copies, *loose, *left_behind_note(ignored)]
+    keys, copies = group_copies(files, seen, progress)
+    notes += [*copies, *found.notes, *left_behind_note(found.ignored)]
 
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
         paths = np.array([str(file.path) for file in checked])
-        made[split] = Split.of(FileImages(paths), [file.label for file in checked], first_id)
+        labels = [file.label for file in checked]
+        made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
         first_id += len(checked)
     return ImageSource(
         class_names=class_names,
         train=made[TRAIN],
         validation=made.get(VALIDATION),
         test=made.get(TEST),
-        groups=groups,
+        groups=np.unique(keys[TRAIN], return_inverse=True)[1],
         notes=tuple(notes),
     )
+
+
+def list_folder(path: str) -> ListedFolder:
+    """Lists the files that should be images; none is read. The argument and errors are `load_folder`'s."""
+    root = user_path(path)
+    splits = _split_folders(root)
+    class_names = _class_names(splits[TRAIN])
+    listed: dict[str, list[LabelledFile]] = {}
+    loose, ignored = _beside_folders({root, *splits.values()})
+    for split, folder in splits.items():
+        listed[split], left_behind = _list_files(folder, class_names)
+        ignored += left_behind
+    return ListedFolder(root, splits, class_names, listed, loose, ignored)
 
 
 def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -175,8 +205,18 @@ def _raise(error: OSError) -> None:
     raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
 
 
-def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[LabelledFile]:
-    """Reads every file that is new or has changed, and returns it with its digest or its fault."""
+def check_files(
+    files: list[LabelledFile],
+    progress: Progress = SILENT,
+    seen: dict[str, np.ndarray] | None = None,
+) -> list[LabelledFile]:
+    """Reads every file that is new or has changed, and returns it with its digest or its fault.
+
+    Args:
+        files: To read.
+        progress: Shows how many are read.
+        seen: Takes a thumbnail of each that is read, by digest; None: none are made.
+    """
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
@@ -184,8 +224,9 @@ def check_files(files: list[LabelledFile], progress: Progress = SILENT) -> list[
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 
+    check = _check if seen is None else functools.partial(_check_and_look, seen)
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests([str(file.path) for file in files], _check, stage)
+        digests = file_digests([str(file.path) for file in files], check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
@@ -196,22 +237,9 @@ def _check(contents: bytes) -> None:
         raise InputError("damaged or cut short") from error
 
 
-def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
-    """Returns the files, with a fault for each whose copy has another label."""
-    first: dict[str, LabelledFile] = {}
-    for file in files:
-        if file.digest:
-            first.setdefault(file.digest, file)
-    contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
-
-    def fault(file: LabelledFile) -> str:
-        if file.digest not in contradicted:
-            return file.fault
-        ends = (first[file.digest], contradicted[file.digest])
-        other = ends[0] if ends[0].label != file.label else ends[1]
-        return f"the same image is also in another class: {printable(other.path)}"
-
-    return [dataclasses.replace(file, fault=fault(file)) for file in files]
+def _check_and_look(seen: dict[str, np.ndarray], contents: bytes) -> None:
+    _check(contents)
+    seen[bytes_digest(contents)] = shown_or_blank(thumbnail_of_file(contents))
 
 
 def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:
@@ -246,20 +274,3 @@ def _beside_folders(tops: set[pathlib.Path]) -> tuple[list[str], list[pathlib.Pa
             files = f"{loose} file{'s' if loose > 1 else ''}"
             notes.append(f"not used: {files} directly in {printable(folder)}, in no class folder")
     return notes, ignored
-
-
-def group_copies(files: dict[str, list[LabelledFile]]) -> tuple[np.ndarray, list[str]]:
-    """Returns int64[training files], equal for copies of one file, and notes on copies."""
-    _, groups = np.unique([file.digest for file in files[TRAIN]], return_inverse=True)
-    notes = []
-    copies = len(groups) - len(np.unique(groups))
-    if copies:
-        notes.append(f"{copies} images are copies of others; copies stay in one split")
-    train = {file.digest for file in files[TRAIN]}
-    for split in (VALIDATION, TEST):
-        shared = sum(file.digest in train for file in files.get(split, ()))
-        if shared:
-            notes.append(
-                f"{shared} {split} images are also training images: their figures will be too high"
-            )
-    return groups, notes

@@ -44,6 +44,7 @@ def open_dataset(
     split_seed: int = 0,
     on_bad_image: str = "error",
     progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
@@ -63,6 +64,9 @@ def open_dataset(
         split_seed: Chooses the test and validation images.
         on_bad_image: For folders and tables: `"error"`, or `"skip"` to skip bad files and list them in `notes`.
         progress: Shows how far downloading, reading and checking are.
+        group_near_duplicates: For folders and tables: whether photos that are one picture, resized, compressed anew,
+            turned, mirrored or cut by up to 5% of a side, stay on one side of the splits that are made. Copies of one
+            file always do. The first opening of new photos takes longer for it.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -77,7 +81,7 @@ def open_dataset(
     if validation_fraction is None:
         validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
 
-    source = open_images(uri, on_bad_image, progress)
+    source = open_images(uri, on_bad_image, progress, group_near_duplicates)
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
     if few_shot and source.validation is not None:
@@ -102,7 +106,7 @@ def open_dataset(
                 "`labels_per_class=1` leaves nothing to validate with: use validation_fraction=0, "
                 "or at least 2 labels a class."
             )
-        pool, groups = pool.take(chosen), None
+        pool, groups = pool.take(chosen), _in_order(groups, chosen)
     validation = None if few_shot else source.validation
     if makes_validation:
         validation, pool, _ = _part(pool, groups, validation_fraction, (split_seed, 1))
@@ -135,7 +139,12 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
     )
 
 
-def open_images(uri: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
+def open_images(
+    uri: str,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
     _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
     name, _, argument = uri.partition(":")
@@ -143,7 +152,11 @@ def open_images(uri: str, on_bad_image: str = "error", progress: Progress = SILE
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
     load = SOURCES[name]
     parameters = inspect.signature(load).parameters
-    passed_on = {"on_bad_image": on_bad_image, "progress": progress}
+    passed_on: dict[str, Any] = {
+        "on_bad_image": on_bad_image,
+        "progress": progress,
+        "group_near_duplicates": group_near_duplicates,
+    }
     arguments = [p for p in parameters.values() if p.name not in passed_on]
     needs_argument = any(p.default is p.empty for p in arguments)
     if (needs_argument and not argument) or (argument and not arguments):
@@ -157,6 +170,14 @@ def _check_as_in_recipes(**arguments: Any) -> None:
     annotations = annotations_of(Recipe)
     for name, value in arguments.items():
         check_value(name, value, annotations[name])
+
+
+def _in_order(groups: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+    """Returns the chosen images' groups, numbered as they come: images that are alone are then as without groups."""
+    if groups is None:
+        return None
+    _, first, number = np.unique(groups[chosen], return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[number]
 
 
 def _part(

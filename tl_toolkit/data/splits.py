@@ -25,18 +25,57 @@ def stratified_split(
         labels: int64[n].
         fraction: Of every class, rounded; at least one image of it and never the last one.
         seed: The same seed gives the same choice, in each class whatever the others hold.
-        groups: int64[n]; images of one group (all of one class) stay together.
+        groups: int64[n]; images of one group stay together.
 
     Returns:
         bool[n], True for the chosen ones.
+
+    Raises:
+        InputError: Groups of several classes leave a side without a class.
     """
     groups = np.arange(len(labels)) if groups is None else groups
+    if _holds_mixed_groups(labels, groups):
+        return _split_mixed_groups(labels, fraction, seed, groups)
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         units = _class_rng(seed, label).permutation(np.unique(groups[labels == label]))
         count = int(np.clip(round(fraction * len(units)), 1, max(len(units) - 1, 0)))
         chosen |= np.isin(groups, units[:count]) & (labels == label)
     return chosen
+
+
+def _holds_mixed_groups(labels: np.ndarray, groups: np.ndarray) -> bool:
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    return bool((labels[first][number] != labels).any())
+
+
+def _split_mixed_groups(
+    labels: np.ndarray, fraction: float, seed: int | Sequence[int], groups: np.ndarray
+) -> np.ndarray:
+    """Takes groups, the largest first, while they bring the classes nearer to their shares of the smaller side."""
+    classes, label = np.unique(labels, return_inverse=True)
+    names, number = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), len(classes)))
+    np.add.at(counts, (number, label), 1)
+    total = counts.sum(0)
+    wanted = np.clip(np.rint(fraction * total), 1, None)
+    order = np.random.default_rng([*np.atleast_1d(seed), len(classes)]).permutation(len(names))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    taken, is_taken = np.zeros(len(classes)), np.zeros(len(names), bool)
+
+    def miss(held: np.ndarray) -> float:
+        return float((((held - wanted) / wanted) ** 2).sum())
+
+    for group in order:
+        after = taken + counts[group]
+        if (after < total).all() and miss(after) < miss(taken):
+            taken, is_taken[group] = after, True
+    if (taken == 0).any():
+        raise InputError(
+            f"The groups cannot be parted so that every class is on both sides: class number "
+            f"{int(classes[taken.argmin()])} is in too few of them. Give more groups, or a column 'split'."
+        )
+    return is_taken[number]
 
 
 def sample_per_class(

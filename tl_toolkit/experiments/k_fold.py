@@ -11,6 +11,7 @@ import numpy as np
 
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
@@ -106,7 +107,7 @@ def cross_validate(
 ) -> CrossValidation | None:
     """Trains a recipe once a fold of its training and validation images, and validates with the fold.
 
-    Test images are never read. Every class is dealt evenly, and copies of one file are in one fold. Until it ends, the
+    Test images are never read. Every class is dealt evenly, and copies of one file, near-duplicates and groups are in one fold. Until it ends, the
     folder is called `NAME.partial`, and the same call resumes what is in it; folds that were trained by steps to their end are not trained again.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -141,7 +142,7 @@ def cross_validate(
         if dataset.validation is not None:
             pool = pool.joined(dataset.validation)
         digests = content_digests(pool)
-        fold_of = _deal(recipe, pool, digests, folds)
+        fold_of = _deal(recipe, pool, folds)
         results, logits, notes = _train_all(
             recipe, dataset, pool, fold_of, partial_folder(folder), context
         )
@@ -156,8 +157,8 @@ def cross_validate(
         return found
 
 
-def _deal(recipe: Recipe, pool: Split, digests: np.ndarray, folds: int) -> np.ndarray:
-    fold_of = deal_folds(pool.labels, digests, recipe.split_seed, folds)
+def _deal(recipe: Recipe, pool: Split, folds: int) -> np.ndarray:
+    fold_of = deal_folds(pool.labels, kept_together(pool), recipe.split_seed, folds)
     dealt = 0 if fold_of is None else int(fold_of.max()) + 1
     if fold_of is None or dealt < folds:
         raise InputError(

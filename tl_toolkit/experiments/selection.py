@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from tl_toolkit.catalog import LBFGS
-from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.pipeline import class_weights
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
@@ -72,7 +72,7 @@ class Selection:
         """Returns that of a recipe."""
         train, folds, weights = dataset.train, None, None
         if dataset.validation is None:
-            folds = deal_folds(train.labels, content_digests(train), recipe.seed)
+            folds = deal_folds(train.labels, kept_together(train), recipe.seed)
         if recipe.class_balance != "none":
             labels = train.labels if dataset.validation is None else dataset.validation.labels
             weights = class_weights(labels, len(dataset.class_names))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tl_toolkit.catalog import ADAPT
-from tl_toolkit.data.content_digests import content_digests
+from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.pipeline import class_weights, example_weights
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
@@ -114,7 +114,7 @@ def _solve(
             train.labels,
             classes,
             example_weights(train, balance),
-            content_digests(train),
+            kept_together(train),
             label_smoothing=recipe.label_smoothing,
             seed=recipe.seed,
         )

@@ -1,0 +1,89 @@
+"""Planted near-duplicates are found, and digits that only look alike are not taken for them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tl_toolkit.data.near_duplicates import WINDOWS, components, near_duplicates
+from tl_toolkit.data.thumbnails import NUMBERS, SIDE, thumbnail
+
+
+def digit_images(count):
+    grey = np.rint(load_digits().images[:count] * (255 / 16)).astype(np.uint8)
+    return [Image.fromarray(image).convert("RGB").resize((64, 64), 3) for image in grey]
+
+
+def cut(image, seed):
+    rng = np.random.default_rng(seed)
+    left, top = rng.integers(0, 4, 2)
+    return image.crop((left, top, left + 61, top + 61))
+
+
+CHANGES = {
+    "resized": lambda image, seed: image.resize((40, 36), 3),
+    "turned": lambda image, seed: image.transpose(Image.Transpose(seed % 7)),
+    "cut": cut,
+    "all": lambda image, seed: cut(image.transpose(Image.Transpose(seed % 7)), seed).resize(
+        (50, 50), 3
+    ),
+}
+
+
+@pytest.mark.slow
+def test_planted_ones_are_found_among_digits_and_no_others():
+    images = digit_images(400)
+    planted = [change(images[k], k) for k in range(10, 15) for change in CHANGES.values()]
+    expected = {(k, 400 + 4 * (k - 10) + j) for k in range(10, 15) for j in range(4)}
+    found = near_duplicates(np.stack([thumbnail(image) for image in images + planted]))
+    pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    assert len(pairs & expected) >= 19
+    of_planted = [{k, *range(400 + 4 * (k - 10), 404 + 4 * (k - 10))} for k in range(10, 15)]
+    assert all(any({a, b} <= group for group in of_planted) for a, b in pairs)
+    assert (found.first < found.second).all()
+
+
+def test_digits_alone_have_none():
+    found = near_duplicates(np.stack([thumbnail(image) for image in digit_images(300)]))
+    assert len(found.first) == 0
+
+
+def test_blank_photos_and_other_colours_are_not_alike():
+    photo = thumbnail(digit_images(1)[0])
+    red = photo.copy()
+    red[SIDE * SIDE :] = (200, 40, 40)
+    others = [thumbnail(image) for image in digit_images(20)[1:]]
+    blank = [np.full(NUMBERS, level, np.uint8) for level in (10, 10, 200)]
+    assert len(near_duplicates(np.stack([photo, red, *others, *blank])).first) == 0
+    found = near_duplicates(np.stack([photo, photo, *others, *blank]))
+    assert (found.first.tolist(), found.second.tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_photos_have_no_pairs(count):
+    assert len(near_duplicates(np.zeros((count, NUMBERS), np.uint8)).first) == 0
+
+
+@pytest.mark.slow
+def test_cells_find_what_an_exhaustive_search_finds(monkeypatch):
+    images = digit_images(300)
+    planted = [cut(images[k], k) for k in range(10)]
+    rows = np.stack([thumbnail(image) for image in images + planted])
+    monkeypatch.setattr("tl_toolkit.data.near_duplicates.CELL", 50)
+    found = near_duplicates(rows)
+    pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    assert len(pairs & {(k, 300 + k) for k in range(10)}) >= 8
+
+
+def test_pairs_join_to_components():
+    joined = components(6, np.array([0, 1, 4]), np.array([1, 3, 5]))
+    assert joined[0] == joined[1] == joined[3]
+    assert joined[4] == joined[5]
+    assert len(set(joined.tolist())) == 3
+
+
+def test_windows_stay_in_the_photo():
+    assert len(set(WINDOWS)) == 10
+    for top, height, left, width in WINDOWS:
+        assert 0 <= top <= 1 - height + 1e-9
+        assert 0 <= left <= 1 - width + 1e-9

@@ -1,0 +1,104 @@
+"""Files with labels, and the copies and near-duplicates among them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
+from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.kept_together import group_keys
+from tl_toolkit.data.thumbnail_store import near_duplicate_files
+from tl_toolkit.progress import SILENT, Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFile:
+    """A file that should be an image; `fault` says why it cannot be used."""
+
+    path: pathlib.Path
+    label: int
+    digest: str = ""
+    fault: str = ""
+
+
+def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
+    """Returns the files, with a fault for each whose copy has another label."""
+    first: dict[str, LabelledFile] = {}
+    for file in files:
+        if file.digest:
+            first.setdefault(file.digest, file)
+    contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
+
+    def fault(file: LabelledFile) -> str:
+        if file.digest not in contradicted:
+            return file.fault
+        ends = (first[file.digest], contradicted[file.digest])
+        other = ends[0] if ends[0].label != file.label else ends[1]
+        return f"the same image is also in another class: {printable(other.path)}"
+
+    return [dataclasses.replace(file, fault=fault(file)) for file in files]
+
+
+def group_copies(
+    files: dict[str, list[LabelledFile]],
+    seen: dict[str, np.ndarray] | None = None,
+    progress: Progress = SILENT,
+    given: dict[str, list[str]] | None = None,
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Finds which files must not be parted: copies, near-duplicates, and those of one group that was given.
+
+    Args:
+        files: Of each split.
+        seen: Of `check_files`; None: near-duplicates are not looked for.
+        progress: Shows the search.
+        given: Each file's group, "" for none; None: there are none.
+
+    Returns:
+        str[files] of each split, equal for files that belong together; and notes.
+    """
+    every_file = [file for some in files.values() for file in some]
+    digests = [file.digest for file in every_file]
+    near: list[tuple[str, str]] = []
+    if seen is not None:
+        paths = [str(file.path) for file in every_file]
+        near = near_duplicate_files(paths, digests, seen, progress)
+    names = [name for some in (given or {}).values() for name in some]
+    ends = np.cumsum([0, *map(len, files.values())])
+    keys = group_keys(digests, near, names)
+    return (
+        {split: keys[ends[k] : ends[k + 1]] for k, split in enumerate(files)},
+        _notes_on_copies(files, near),
+    )
+
+
+def _notes_on_copies(
+    files: dict[str, list[LabelledFile]], near: list[tuple[str, str]]
+) -> list[str]:
+    notes = []
+    train = {file.digest for file in files[TRAIN]}
+    copies = len(files[TRAIN]) - len(train)
+    if copies:
+        notes.append(f"{copies} images are copies of others; copies stay in one split")
+    alike = {digest for pair in near if train.issuperset(pair) for digest in pair}
+    if alike:
+        notes.append(f"{len(alike)} images are near-duplicates of others; they stay in one split")
+    partners: dict[str, set[str]] = {}
+    for a, b in near:
+        partners.setdefault(a, set()).add(b)
+        partners.setdefault(b, set()).add(a)
+    for split in (VALIDATION, TEST):
+        digests = [file.digest for file in files.get(split, ())]
+        shared = sum(digest in train for digest in digests)
+        if shared:
+            notes.append(
+                f"{shared} {split} images are also training images: their figures will be too high"
+            )
+        close = sum(d not in train and not train.isdisjoint(partners.get(d, ())) for d in digests)
+        if close:
+            notes.append(
+                f"{close} {split} images are near-duplicates of training images: their figures will be too high"
+            )
+    return notes

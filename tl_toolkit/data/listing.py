@@ -1,0 +1,134 @@
+"""All photos that a source names, good or bad: what an audit looks at."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tl_toolkit.catalog import SPLITS, TRAIN
+from tl_toolkit.data.csv_file import FILE, GROUP, LABEL, SPLIT, WEIGHT, read_table
+from tl_toolkit.data.dataset import FileImages, Images
+from tl_toolkit.data.file_names import path_in_text, user_path
+from tl_toolkit.data.folder import list_folder
+from tl_toolkit.data.left_behind import left_behind_note
+from tl_toolkit.data.open import open_images
+from tl_toolkit.progress import SILENT, Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """Photos by name, none of them read.
+
+    Attributes:
+        class_names: In the order of the labels.
+        names: str[n], each photo's path, or its split and number where it is no file.
+        labels: int64[n].
+        splits: str[n], the source's own.
+        groups: str[n], such as patients; "" for none.
+        weights: float32[n].
+        read: Returns the contents of a photo by its number; raises OSError.
+        are_files: Whether the names are paths.
+        notes: What the user should know.
+    """
+
+    class_names: tuple[str, ...]
+    names: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray
+    read: Callable[[int], bytes]
+    are_files: bool
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def list_photos(uri: str, progress: Progress = SILENT) -> Listing:
+    """Lists the photos of a data URI; see `open_dataset`.
+
+    Raises:
+        InputError: The data cannot be opened.
+    """
+    kind, _, argument = uri.partition(":")
+    if kind == "folder" and argument:
+        return _of_folder(argument)
+    if kind == "csv" and argument:
+        return _of_table(argument)
+    return _of_source(uri, progress)
+
+
+def _of_folder(argument: str) -> Listing:
+    found = list_folder(argument)
+    rows = [(str(f.path), f.label, split) for split, some in found.files.items() for f in some]
+    notes = (*found.notes, *left_behind_note(found.ignored))
+    return _of_files(found.class_names, rows, notes=notes)
+
+
+def _of_table(argument: str) -> Listing:
+    table = user_path(argument)
+    rows = read_table(table)
+    class_names = tuple(sorted({row[LABEL] for row in rows}))
+    files = [
+        (str(table.parent / path_in_text(row[FILE])), class_names.index(row[LABEL]), row[SPLIT])
+        for row in rows
+    ]
+    groups = [row.get(GROUP) or "" for row in rows]
+    return _of_files(class_names, files, groups, [row[WEIGHT] for row in rows])
+
+
+def _of_files(
+    class_names: tuple[str, ...],
+    rows: list[tuple[str, int, str]],
+    groups: list[str] | None = None,
+    weights: list[float] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Listing:
+    paths = [path for path, _, _ in rows]
+    return Listing(
+        class_names=class_names,
+        names=np.array(paths, object),
+        labels=np.array([label for _, label, _ in rows], np.int64),
+        splits=np.array([split for _, _, split in rows], str),
+        groups=np.array(groups or [""] * len(rows), str),
+        weights=np.array(weights or [1.0] * len(rows), np.float32),
+        read=lambda number: pathlib.Path(paths[number]).read_bytes(),
+        are_files=True,
+        notes=notes,
+    )
+
+
+def _of_source(uri: str, progress: Progress) -> Listing:
+    source = open_images(uri, progress=progress)
+    splits = {
+        name: split
+        for name, split in zip(SPLITS, (source.train, source.validation, source.test), strict=True)
+        if split is not None
+    }
+    images: list[tuple[Images, int]] = []
+    names: list[str] = []
+    for name, split in splits.items():
+        are_files = isinstance(split.images, FileImages)
+        for k in range(len(split)):
+            images.append((split.images, k))
+            names.append(str(split.images.paths[k]) if are_files else f"{name} {k}")  # type: ignore[attr-defined]
+
+    def read(number: int) -> bytes:
+        of_split, k = images[number]
+        return of_split.encoded(k)
+
+    return Listing(
+        class_names=source.class_names,
+        names=np.array(names, object),
+        labels=np.concatenate([split.labels for split in splits.values()]),
+        splits=np.array([name for name, split in splits.items() for _ in range(len(split))], str),
+        groups=np.full(len(names), "", object),
+        weights=np.ones(len(names), np.float32),
+        read=read,
+        are_files=isinstance(splits[TRAIN].images, FileImages),
+        notes=tuple(source.notes),
+    )

@@ -1,0 +1,118 @@
+"""Thumbnails and the near-duplicates among them, kept in the user's cache by the contents of the files."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from os.path import commonpath
+
+import numpy as np
+
+from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS
+from tl_toolkit.data.near_duplicates import Pairs, near_duplicates
+from tl_toolkit.data.thumbnails import NUMBERS, thumbnail_of_file
+from tl_toolkit.errors import InputError
+from tl_toolkit.files.atomic import written_aside
+from tl_toolkit.files.user_cache import cache_folder
+from tl_toolkit.progress import SILENT, Progress
+
+VERSION = 1  # of the thumbnails and of the search
+
+
+def near_duplicate_files(
+    paths: Sequence[str],
+    digests: Sequence[str],
+    seen: Mapping[str, np.ndarray],
+    progress: Progress = SILENT,
+) -> list[tuple[str, str]]:
+    """Returns pairs of digests whose files show one picture; a set of files is searched once.
+
+    Args:
+        paths: Of the files.
+        digests: Of their contents.
+        seen: Thumbnails that were made a moment ago, by digest.
+        progress: Shows the search.
+    """
+    path_of = dict(zip(digests, paths, strict=True))
+    unique = sorted(path_of)
+    if len(unique) < 2:
+        return []
+    place = _place(paths)
+    known, searched, found = _read(place)
+    of_all = hashlib.blake2b("\n".join([str(VERSION), *unique]).encode(), digest_size=16).digest()
+    if searched == of_all:
+        return found
+    thumbnails = {**known, **seen}
+    missing = [digest for digest in unique if digest not in thumbnails]
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest]), missing)
+        thumbnails.update(zip(missing, made, strict=True))
+    rows = np.stack([thumbnails[digest] for digest in unique])
+    with progress.stage("Looking for near-duplicates"):
+        pairs: Pairs = near_duplicates(rows)
+    found = [(unique[a], unique[b]) for a, b in zip(pairs.first, pairs.second, strict=True)]
+    _write(place, unique, rows, of_all, pairs)
+    return found
+
+
+def shown_or_blank(thumbnail: np.ndarray | None) -> np.ndarray:
+    """Returns the thumbnail; what Pillow cannot read is blank, and like nothing."""
+    return np.zeros(NUMBERS, np.uint8) if thumbnail is None else thumbnail
+
+
+def _thumbnail_of_path(path: str) -> np.ndarray:
+    return shown_or_blank(thumbnail_of_file(pathlib.Path(path).read_bytes()))
+
+
+def _place(paths: Sequence[str]) -> pathlib.Path | None:
+    root = os.path.dirname(commonpath([os.path.abspath(path) for path in paths]))
+    name = hashlib.blake2b(os.fsencode(root), digest_size=DIGEST_SIZE).hexdigest()
+    try:
+        return cache_folder() / "thumbnails" / f"{name}.npz"
+    except InputError:
+        return None
+
+
+def _read(
+    place: pathlib.Path | None,
+) -> tuple[dict[str, np.ndarray], bytes, list[tuple[str, str]]]:
+    """Returns thumbnails by digest, what was searched, and the pairs; nothing where the file is not sound."""
+    try:
+        if place is None:
+            raise FileNotFoundError
+        with np.load(place, allow_pickle=False) as stored:
+            digests = [digest.decode() for digest in stored["digests"]]
+            rows, pairs = stored["thumbnails"], stored["pairs"]
+            if int(stored["version"]) != VERSION or rows.shape != (len(digests), NUMBERS):
+                raise ValueError
+            found = [(digests[a], digests[b]) for a, b in pairs]
+            return dict(zip(digests, rows, strict=True)), stored["searched"].tobytes(), found
+    except (OSError, ValueError, KeyError, IndexError, EOFError):
+        return {}, b"", []
+
+
+def _write(
+    place: pathlib.Path | None,
+    digests: Sequence[str],
+    rows: np.ndarray,
+    searched: bytes,
+    pairs: Pairs,
+) -> None:
+    # Without room for it, the thumbnails are made again next time.
+    if place is None:
+        return
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(place) as aside, aside.open("wb") as file:
+            np.savez(
+                file,
+                version=VERSION,
+                digests=np.array([digest.encode() for digest in digests]),
+                thumbnails=rows,
+                searched=np.frombuffer(searched, np.uint8),
+                pairs=np.stack([pairs.first, pairs.second], 1),
+            )

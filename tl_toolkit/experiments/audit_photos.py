@@ -1,0 +1,75 @@
+"""`audit`: looks at all photos of a data source before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tl_toolkit.data.listing import list_photos
+from tl_toolkit.data.near_duplicates import components
+from tl_toolkit.errors import InputError
+from tl_toolkit.experiments.audit_features import FeatureColumns, look_with_features
+from tl_toolkit.experiments.audit_pass import pass_over
+from tl_toolkit.experiments.audit_result import Audit
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.files.user_cache import UnavailableError
+from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.transfer.feature_room import NoRoomError
+
+
+def audit(
+    uri: str,
+    *,
+    features: bool = True,
+    weights: str | None = None,
+    context: Context | None = None,
+    progress: Progress = SILENT,
+) -> Audit:
+    """Looks at every photo once: files, light, sharpness, copies, near-duplicates; and by features, labels and outliers.
+
+    Bad files are named, and the rest looked at. Nothing is changed.
+
+    Args:
+        uri: Of the data; see `open_dataset`.
+        features: Whether a frozen network looks at the photos too. Where the default weights cannot be had, a note
+            says so, and the rest is done.
+        weights: Its weights, by name; see `Recipe`. None: the data's default.
+        context: Where features are kept.
+        progress: Shows the work.
+
+    Raises:
+        InputError: The data cannot be opened, or the weights that are named cannot be had.
+
+    Example:
+        >>> found = tl.audit("folder:photos")
+        >>> found.findings()["doubtful label"][:5]
+    """
+    listing = list_photos(uri, progress)
+    columns = pass_over(listing, progress)
+    rows = np.flatnonzero(columns.faults == "")
+    notes = list(listing.notes)
+    seen: FeatureColumns | None = None
+    if features and len(np.unique(listing.labels[rows])) < len(listing.class_names):
+        notes.append("a class has no photo that can be read: nothing is said by features")
+    elif features:
+        _, groups = np.unique(_with_given(columns.near, listing.groups)[rows], return_inverse=True)
+        context = dataclasses.replace(context or Context(), progress=progress)
+        try:
+            seen = look_with_features(uri, listing, rows, groups, weights, context)
+            if seen.label_issues is None:
+                notes.append("most classes have one photo: no label can be doubted")
+        except (UnavailableError, NoRoomError) as error:
+            if weights is not None and isinstance(error, InputError):
+                raise
+            notes.append(f"nothing is said by features: {error}")
+    return Audit(uri, listing, columns, seen, tuple(notes))
+
+
+def _with_given(near: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Joins the groups of near-duplicates and those that the source names."""
+    given = np.flatnonzero(names != "")
+    _, first, number = np.unique(names[given], return_index=True, return_inverse=True)
+    count = int(near.max()) + 1
+    joined = components(count, near[given], near[given[first]][number])
+    return joined[near]
