@@ -31,9 +31,10 @@ CONTRAST_NOISE = (
     5.0  # norm of the frequencies that re-encoding changes; damps what has little contrast
 )
 SIMULATED = 400  # photos that cuts are simulated on
+CUTS = 16  # places of a cut, at least
 MEASURED = 4096  # photos that the variance is measured on, at most
 PRIOR = 50  # photos that the independence of frequencies counts for
-# Chosen on planted copies among ELPV's photos, digits and drawings: benchmarks/near_duplicates.py.
+# Chosen on copies that were planted among ELPV's photos, digits and drawings.
 NEIGHBOUR = 8
 MOST_OF_NEIGHBOUR = 0.12  # of the distance to that neighbour
 FARTHEST, SAME = (
@@ -229,7 +230,7 @@ def _scatter_of_cuts(grey: np.ndarray) -> np.ndarray:
     chosen = grey[rng.permutation(len(grey))[:SIMULATED]]
     seen = np.stack([_frequencies(chosen, window) for window in WINDOWS])
     missed = []
-    for _ in range(max(1, SIMULATED // len(chosen))):
+    for _ in range(max(CUTS, SIMULATED // len(chosen))):
         top, left = rng.uniform(0, 1 - CUT, 2)
         noisy = chosen + rng.normal(0, 1, chosen.shape).astype(np.float32)
         cut = _frequencies(noisy, (top, CUT, left, CUT))
