@@ -137,7 +137,8 @@ def _of_header(image: Image.Image, contents: bytes, name: str) -> dict[str, floa
         found["tiny"] = float(shorter)
     if shorter < ASPECT_RATIO * longer:
         found["odd aspect ratio"] = shorter / longer
-    if image.format in ("JPEG", "MPO", "PNG", "WEBP", "TIFF"):
+    # Of a PNG without such data before its pixels, Pillow would read them all to look behind.
+    if image.format in ("JPEG", "MPO", "WEBP", "TIFF") or "exif" in image.info:
         orientation = image.getexif().get(0x0112, 1)
         if orientation in range(2, 9):
             found["turned by EXIF"] = float(orientation)
