@@ -130,6 +130,20 @@ def test_more_is_left_out_on_request(found, planted):
         rows_left(found, ["doubtfull"])
 
 
+def test_near_duplicates_are_left_out_on_request_alone(found):
+    everything, fewer = (
+        set(rows_left(found).tolist()),
+        set(rows_left(found, ["near-duplicates"]).tolist()),
+    )
+    groups = found.groups("near-duplicate")
+    assert len(groups) >= 2
+    for group in groups:
+        of_one_label = len(set(found.listing.labels[group])) == 1
+        assert len(fewer & set(group.tolist())) == int(of_one_label)
+    assert everything - fewer <= {int(k) for group in groups for k in group}
+    assert len(everything) > len(fewer)
+
+
 def test_what_is_written_can_be_read_and_replaces_no_other_file(found, tmp_path):
     target = tmp_path / "audit.json"
     found.save(target)

@@ -40,9 +40,10 @@ def audit(
         features: Let a frozen network look at the photos too: doubtful labels, outliers, photos that stand alone.
         weights: Its weights. Default: those that a training on this data would start from.
         output: File for everything that was found, such as audit.json.
-        write_csv: File for a table without the unreadable photos, all but one of copies and near-duplicates, and all
-            of those whose labels differ. Train on it with --data csv:FILE.
-        leave_out: Leave out of that table too: doubtful, outliers, alone, blank, dark, bright, blurred, tiny, ….
+        write_csv: File for a table without the unreadable photos, all but one of copies, and all of those whose labels
+            differ. Train on it with --data csv:FILE.
+        leave_out: Leave out of that table too: near-duplicates, doubtful, outliers, alone, blank, dark, bright,
+            blurred, tiny, ….
         overwrite: Replace an earlier audit of the name of --output.
         cache_limit: Gigabytes of disk for the features of frozen layers. Default: 20.
         json: Print JSON.

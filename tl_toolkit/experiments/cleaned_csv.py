@@ -18,6 +18,7 @@ from tl_toolkit.experiments.audit_result import ALONE, DOUBTED, OUTLIER, Audit
 from tl_toolkit.files.atomic import written_aside
 
 DOUBTFUL, OUTLIERS, STANDS_ALONE = "doubtful", "outliers", "alone"
+NEAR_DUPLICATES = "near-duplicates"
 ON_REQUEST = {DOUBTFUL: DOUBTED, OUTLIERS: OUTLIER, STANDS_ALONE: ALONE}
 PREFERRED = {TEST: 0, VALIDATION: 1, TRAIN: 2}  # of near-duplicates: a test set stays as it was
 
@@ -25,31 +26,34 @@ PREFERRED = {TEST: 0, VALIDATION: 1, TRAIN: 2}  # of near-duplicates: a test set
 def rows_left(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
     """Returns the numbers of the photos that are left.
 
-    Left out are those that cannot be read, all but one of copies and near-duplicates (the one in the test split, else
-    in the validation split, else the one of most pixels stays), and all of them where their labels differ.
+    Left out are those that cannot be read, all but one of copies (the one in the test split, else in the validation
+    split, else the one of most pixels stays), and all of them where their labels differ.
 
     Args:
         audit: What was found.
-        leave_out: Kinds that are left out too: `"doubtful"`, `"outliers"`, `"alone"`, or one of `KINDS`, such as
-            `"blank"`.
+        leave_out: Kinds that are left out too: `"near-duplicates"`, as copies; `"doubtful"`, `"outliers"`, `"alone"`,
+            or one of `KINDS`, such as `"blank"`.
 
     Raises:
         InputError: A kind is unknown, or was not looked for.
     """
     kept = audit.is_sound.copy()
+    alike = audit.columns.copies
     for kind in leave_out:
-        if kind in KINDS:
+        if kind == NEAR_DUPLICATES:
+            alike = audit.columns.near
+        elif kind in KINDS:
             kept &= np.isnan(audit.columns.figures[kind])
         elif kind in ON_REQUEST:
             kept[_by_features(audit, kind)] = False
         else:
-            raise unknown_name("kind to leave out", kind, (*ON_REQUEST, *KINDS))
-    for group in audit.contradictions():
-        kept[group] = False
-    order = np.argsort(audit.columns.near, kind="stable")
-    ends = np.flatnonzero(np.diff(audit.columns.near[order])) + 1
+            raise unknown_name("kind to leave out", kind, (NEAR_DUPLICATES, *ON_REQUEST, *KINDS))
+    order = np.argsort(alike, kind="stable")
+    ends = np.flatnonzero(np.diff(alike[order])) + 1
     pixels = audit.columns.widths.astype(np.int64) * audit.columns.heights
     for group in np.split(order, ends):
+        if len(set(audit.listing.labels[group])) > 1:
+            kept[group] = False
         alive = group[kept[group]]
         if len(alive) > 1:
             splits = [PREFERRED[str(audit.listing.splits[k])] for k in alive]
