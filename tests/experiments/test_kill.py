@@ -46,7 +46,7 @@ def outcome(folder):
     ):
         weights.visititems(keep)
     metrics = json.loads((folder / "run" / "metrics.json").read_text())
-    del metrics["seconds"]
+    del metrics["seconds"], metrics["facts"]["training"]  # it says the seconds too
     with (folder / "run" / "history.csv").open() as file:
         history = list(csv.DictReader(file))
     names = sorted(path.name for path in (folder / "run").iterdir())

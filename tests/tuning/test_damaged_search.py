@@ -35,6 +35,7 @@ class Noted(Progress):
 def stopped(quick_search, trained, tmp_path, monkeypatch):
     """A function that stops a search in its third trial, and returns its folder and what it gives undisturbed."""
     monkeypatch.setattr(search_module, "write_results", lambda *arguments: None)
+    monkeypatch.setattr(search_module, "write_search_page", lambda *arguments: None)
 
     def stop(**arguments):
         whole = quick_search(output=tmp_path / "whole", **arguments)

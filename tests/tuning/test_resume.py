@@ -57,6 +57,7 @@ def test_a_search_killed_at_any_write_ends_as_one_that_was_not(
     quick_search, trained, killed_at, tuner, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(search_module, "write_results", lambda *arguments: None)
+    monkeypatch.setattr(search_module, "write_search_page", lambda *arguments: None)
     common = {"space": SPACE, "tuner": tuner, "trials": 2}
     whole = quick_search(output=tmp_path / "whole", **common)
     expected = [(t.recipe, t.figures) for t in whole.trials]
