@@ -123,3 +123,23 @@ def test_the_overlay_colours_what_speaks_for_the_class_and_nothing_else():
     assert coloured[8, 52] > 50
     np.testing.assert_array_equal(drawn[32, :20], 100)
     np.testing.assert_array_equal(overlay(photo, -np.ones((2, 2))), photo)
+
+
+def test_few_images_are_looked_at_at_once(monkeypatch):
+    """Outputs of all blocks of several large images do not fit into memory together."""
+    model = randomise(assemble_classifier(TINY, PREPARED, 3, on="all_blocks", tta="flips"))
+    asked = []
+    build = keras.Model
+
+    def watched(*arguments):
+        blocks = build(*arguments)
+        return lambda images, training: (
+            asked.append(len(images)) or blocks(images, training=training)
+        )
+
+    monkeypatch.setattr(keras, "Model", watched)
+    maps = heat_maps(model, PIXELS, [0, 1, 2, 1, 0])
+    assert asked == [2, 2, 1]  # of four views each
+    monkeypatch.undo()
+    alone = [heat_maps(model, PIXELS[n : n + 1], [c])[0] for n, c in enumerate([0, 1, 2, 1, 0])]
+    np.testing.assert_allclose(maps, alone, atol=1e-5)

@@ -18,7 +18,7 @@ from tl_toolkit.models.deep_graph import recursion_room
 from tl_toolkit.models.flipped_views import VIEWS, FlippedViews
 from tl_toolkit.models.head import BLOCKS_HEAD, FEATURES_HEAD, LOGITS_HEAD, new_head
 
-IMAGES_AT_ONCE = 16
+VIEWS_AT_ONCE = 8  # of 300 px, all blocks of a ResNet-50 are 40 MB a view
 BLOCK_OUTPUT = "_out"
 COLOURS = "inferno"
 STRONGEST = 0.7  # opacity of the place that says most
@@ -46,19 +46,17 @@ def heat_maps(model: keras.Model, images: np.ndarray, classes: Sequence[int]) ->
             model.input, [model.get_layer(block + BLOCK_OUTPUT).output for block in of_blocks]
         )
     views = VIEWS if any(isinstance(layer, FlippedViews) for layer in model.layers) else 1
-    maps = []
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        outputs = blocks(images[start : start + IMAGES_AT_ONCE], training=False)
-        of_batch = np.tile(np.asarray(classes[start : start + IMAGES_AT_ONCE]), views)
-        outputs = [
-            np.asarray(keras.ops.cast(output, "float32"), np.float64)
-            for output in (outputs if isinstance(outputs, list) else [outputs])
-        ]
+    at_once, maps = VIEWS_AT_ONCE // views, []
+    for start in range(0, len(images), at_once):
+        outputs = blocks(images[start : start + at_once], training=False)
+        of_batch = np.tile(np.asarray(classes[start : start + at_once]), views)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
         finest, last = outputs[0].shape[1:3], outputs[-1].shape[1:3]
         grid = [min(2 * side, most) for side, most in zip(last, finest, strict=True)]
         found = np.zeros((len(of_batch), *grid))
         for output, kernels in zip(outputs, of_blocks.values(), strict=True):
-            found += _on_grid(_contributions(output, kernels, of_batch), grid)
+            pixels = np.asarray(keras.ops.cast(output, "float32"))
+            found += _on_grid(_contributions(pixels, kernels, of_batch), grid)
         maps.append(_turned_back(found) if views > 1 else found)
     return np.concatenate(maps).astype(np.float32)
 
@@ -111,15 +109,19 @@ def _kernels(model: keras.Model) -> dict[str, tuple[np.ndarray, np.ndarray | Non
 def _contributions(
     output: np.ndarray, kernels: tuple[np.ndarray, np.ndarray | None], classes: np.ndarray
 ) -> np.ndarray:
-    """Returns float64[n, height, width], of a block's output, float64[n, height, width, channels]."""
+    """Returns float64[n, height, width], of a block's output, float32[n, height, width, channels]."""
     average, maximum = kernels
     height, width = output.shape[1:3]
-    found = np.einsum("nhwc,cn->nhw", output, average[:, classes]) / (height * width)
-    if maximum is None:
-        return found
-    is_largest = output == output.max(axis=(1, 2), keepdims=True)
-    shares = is_largest / is_largest.sum(axis=(1, 2), keepdims=True)
-    return found + np.einsum("nhwc,cn->nhw", output * shares, maximum[:, classes])
+    found = np.zeros(output.shape[:3])
+    for number, label in enumerate(classes):  # one at a time: a large image's outputs are large
+        pixels = output[number]
+        found[number] = pixels @ average[:, label].astype(np.float32) / (height * width)
+        if maximum is not None:
+            largest = pixels.max(axis=(0, 1))
+            is_largest = pixels == largest
+            shares = maximum[:, label] * largest / is_largest.sum(axis=(0, 1))
+            found[number] += is_largest @ shares.astype(np.float32)
+    return found
 
 
 def _on_grid(maps: np.ndarray, grid: Sequence[int]) -> np.ndarray:
