@@ -61,7 +61,13 @@ class LearnedPhotos:
         model = load_model(folder / MODEL_FILE)
         self._preprocessing: Preprocessing = model.get_layer("preprocessing").record
         with recursion_room(len(model.layers)):
-            self._network = keras.Model(model.input, model.get_layer(head_input(model)).output)
+            network = keras.Model(model.input, model.get_layer(head_input(model)).output)
+        # A graph lets go of each layer's output; called as it is, the network would hold all of them at once.
+        self._network = tf.function(
+            lambda images: network(images, training=False),
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)],
+            autograph=False,
+        )
         parts = []
         with progress.stage("Looking at the photos learned from", total=len(self.photos)) as stage:
             for start in range(0, len(self.photos), AT_ONCE):
@@ -92,7 +98,7 @@ class LearnedPhotos:
 
     def _features(self, files: list[bytes]) -> np.ndarray:
         seen = resize_files_for_evaluation(tf.constant(files), self._preprocessing)
-        return np.asarray(self._network(seen, training=False), np.float32)
+        return np.asarray(self._network(seen), np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
