@@ -6,7 +6,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tl_toolkit.data.near_duplicates import WINDOWS, components, near_duplicates
+from tl_toolkit.data.open import open_dataset
 from tl_toolkit.data.thumbnails import NUMBERS, SIDE, thumbnail
+from tl_toolkit.errors import InputError
 
 
 def digit_images(count):
@@ -87,3 +89,28 @@ def test_windows_stay_in_the_photo():
     for top, height, left, width in WINDOWS:
         assert 0 <= top <= 1 - height + 1e-9
         assert 0 <= left <= 1 - width + 1e-9
+
+
+def test_where_too_few_would_be_left_near_duplicates_are_parted_with_a_note(tmp_path):
+    """Three sizes of one photo are a class of three, as before near-duplicates were looked for."""
+    random = np.random.default_rng(0)
+
+    def photo():
+        coarse = random.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        return Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC)
+
+    one = photo()
+    for name, photos in {
+        "alike": [one, one.resize((80, 80)), one.resize((72, 72))],
+        "distinct": [photo() for _ in range(8)],
+    }.items():
+        (tmp_path / name).mkdir()
+        for number, shrunk in enumerate(photos):
+            shrunk.save(tmp_path / name / f"{number}.png")
+    dataset = open_dataset(f"folder:{tmp_path}")
+    assert any("near-duplicates stand on both sides" in note for note in dataset.notes)
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [6, 2, 3]
+    for number in range(2):
+        (tmp_path / "alike" / f"{number}.png").unlink()
+    with pytest.raises(InputError, match="has 1 image; it needs 3"):
+        open_dataset(f"folder:{tmp_path}")

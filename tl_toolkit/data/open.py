@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,10 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "tfds": load_tfds,
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
+PARTED = (
+    "near-duplicates stand on both sides of the splits: kept together, too few distinct images would be left of a class. "
+    "The figures can be too high"
+)
 
 
 def open_dataset(
@@ -66,7 +71,8 @@ def open_dataset(
         progress: Shows how far downloading, reading and checking are.
         group_near_duplicates: For folders and tables: whether photos that are one picture, resized, compressed anew,
             turned, mirrored or cut by up to 5% of a side, stay on one side of the splits that are made. Copies of one
-            file always do. The first opening of new photos takes longer for it.
+            file always do. The first opening of new photos takes longer for it. Where too few would be left of a class to
+            make the splits, near-duplicates are parted, and `notes` says so.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -81,7 +87,31 @@ def open_dataset(
     if validation_fraction is None:
         validation_fraction = 0.0 if labels_per_class else DEFAULT_VALIDATION_FRACTION
 
+    def split(source: ImageSource) -> ImageDataset:
+        return _split(
+            uri, source, labels_per_class, test_fraction, validation_fraction, seed, split_seed
+        )
+
     source = open_images(uri, on_bad_image, progress, group_near_duplicates)
+    try:
+        return split(source)
+    except InputError:
+        if not group_near_duplicates or source.groups is None:
+            raise
+        parted = split(open_images(uri, on_bad_image, progress, group_near_duplicates=False))
+        return dataclasses.replace(parted, notes=(*parted.notes, PARTED))
+
+
+def _split(
+    uri: str,
+    source: ImageSource,
+    labels_per_class: int | None,
+    test_fraction: float,
+    validation_fraction: float,
+    seed: int,
+    split_seed: int,
+) -> ImageDataset:
+    """Makes the splits that a source lacks; the arguments are those of `open_dataset`."""
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
     if few_shot and source.validation is not None:
