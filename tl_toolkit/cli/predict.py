@@ -55,15 +55,19 @@ def predict(
     with terminal(verbose, beside_json=json or csv) as progress:
         from tl_toolkit.data.file_names import printable, user_path
         from tl_toolkit.data.photo_files import photo_files
-        from tl_toolkit.experiments.answers_page import check_answers_page, write_answers_page
-        from tl_toolkit.experiments.explained_files import HeatMapFiles
         from tl_toolkit.export.classifier import load_classifier
         from tl_toolkit.export.file_answers import answer_files
 
         files = photo_files(images)
-        maps = HeatMapFiles(user_path(explain), files) if explain is not None else None
-        page = user_path(html) if html is not None else None
-        if page is not None:
+        maps = page = None
+        if explain is not None:
+            from tl_toolkit.experiments.explained_files import HeatMapFiles
+
+            maps = HeatMapFiles(user_path(explain), files)
+        if html is not None:
+            from tl_toolkit.experiments.answers_page import check_answers_page, write_answers_page
+
+            page = user_path(html)
             check_answers_page(page)
         with progress.stage("Loading the model"):
             classifier = load_classifier(model)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from tl_toolkit.data.dataset import FileImages
 from tl_toolkit.data.decode import decode_image
@@ -19,7 +18,7 @@ from tl_toolkit.export.classifier import Classifier, contents_of
 from tl_toolkit.export.file_answers import FileAnswer
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.report.heat_maps import overlay
+from tl_toolkit.report.heat_maps import small_overlay
 from tl_toolkit.report.page.shell import render_page
 from tl_toolkit.report.page.thumbnails import in_base64, make_thumbnails, webp
 
@@ -121,8 +120,7 @@ def _heat_maps(
         for position, answer in enumerate(answers):
             if answer.prediction is not None:
                 heat_map = explainer.explain(answer.path, answer.prediction.class_name)
-                small = Image.fromarray(decode_image(tf.constant(contents_of(answer.path))).numpy())
-                small.thumbnail((SIDE, SIDE))
-                maps[position] = in_base64(webp(overlay(np.asarray(small), heat_map)))
+                pixels = decode_image(tf.constant(contents_of(answer.path))).numpy()
+                maps[position] = in_base64(webp(small_overlay(pixels, heat_map, SIDE)))
             stage.advance()
     return maps, ""

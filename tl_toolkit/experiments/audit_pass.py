@@ -5,12 +5,11 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
-from tl_toolkit.data.content_digests import bytes_digest
+from tl_toolkit.data.content_digests import THREADS, bytes_digest
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.listing import Listing
 from tl_toolkit.data.near_duplicates import components, near_duplicates
@@ -94,13 +93,11 @@ def _facts(listing: Listing) -> Iterator[tuple[str, int, PhotoFacts]]:
         name = printable(str(listing.names[number])) if listing.are_files else ""
         return bytes_digest(contents), len(contents), check_photo(contents, name)
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = max(2, threads or 2)
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         for number in range(len(listing)):
             waiting.append(pool.submit(look, number))
-            if len(waiting) > AHEAD * threads:
+            if len(waiting) > AHEAD * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

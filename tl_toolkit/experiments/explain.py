@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image as PillowImage
 
-from tl_toolkit.data.decode import decode_image
+from tl_toolkit.data.lazy_image import EncodedLazyImage
 from tl_toolkit.data.resize import (
     evaluation_window,
     resize_files_for_evaluation,
@@ -67,15 +67,18 @@ class Explainer:
             class_name = answer.class_name
         if class_name not in names:
             raise unknown_name("class", class_name, names)
-        if isinstance(image, np.ndarray):
-            pixels = checked_pixels(image)
-            seen = resize_pixels_for_evaluation(tf.constant(pixels[None]), self._preprocessing)
-        else:
-            contents = contents_of(image)
-            pixels = decode_image(tf.constant(contents)).numpy()
-            seen = resize_files_for_evaluation(tf.constant([contents]), self._preprocessing)
+        height_and_width, seen = self._look(image)
         (heat_map,) = heat_maps(self._model, seen.numpy(), [names.index(class_name)])
-        return self._over_the_photo(heat_map, *pixels.shape[:2])
+        return self._over_the_photo(heat_map, *height_and_width)
+
+    def _look(self, image: Image) -> tuple[tuple[int, int], tf.Tensor]:
+        """Returns the upright photo's height and width, and what the network sees of it."""
+        if isinstance(image, np.ndarray):
+            pixels = tf.constant(checked_pixels(image)[None])
+            return image.shape[:2], resize_pixels_for_evaluation(pixels, self._preprocessing)
+        contents = tf.constant(contents_of(image))
+        height, width = (int(side) for side in EncodedLazyImage(contents).sides())
+        return (height, width), resize_files_for_evaluation(contents[None], self._preprocessing)
 
     def _over_the_photo(self, heat_map: np.ndarray, height: int, width: int) -> np.ndarray:
         window = evaluation_window(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 from PIL import Image
 
@@ -16,7 +15,7 @@ from tl_toolkit.export.classifier import Classifier, contents_of
 from tl_toolkit.export.file_answers import FileAnswer
 from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.report.heat_maps import overlay
+from tl_toolkit.report.heat_maps import small_overlay
 
 LONGEST_SIDE = 1024  # pixels of a PNG file
 
@@ -75,7 +74,6 @@ class HeatMapFiles:
     def _write(self, explainer: Explainer, photo: pathlib.Path, class_name: str) -> None:
         heat_map = explainer.explain(photo, class_name)
         pixels = decode_image(tf.constant(contents_of(photo))).numpy()
-        small = Image.fromarray(pixels)
-        small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        drawn = Image.fromarray(small_overlay(pixels, heat_map, LONGEST_SIDE))
         with written_aside(self.path_of[photo]) as aside:
-            Image.fromarray(overlay(np.asarray(small), heat_map)).save(aside, format="PNG")
+            drawn.save(aside, format="PNG")

@@ -82,6 +82,13 @@ def overlay(photo: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
     return np.round(grey * (1 - opacity) + colours * opacity).astype(np.uint8)
 
 
+def small_overlay(photo: np.ndarray, heat_map: np.ndarray, longest_side: int) -> np.ndarray:
+    """As `overlay`, of a photo that is made no larger than `longest_side` pixels."""
+    small = Image.fromarray(photo)
+    small.thumbnail((longest_side, longest_side))
+    return overlay(np.asarray(small), heat_map)
+
+
 def _kernels(model: keras.Model) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Returns, by block, the kernels on its averages and maxima, float64[channels, classes], less their classes' mean."""
     head = new_head(model)

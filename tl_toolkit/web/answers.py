@@ -16,7 +16,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.experiments.nearest_photos import LearnedPhotos
 from tl_toolkit.export.classifier import Classifier
-from tl_toolkit.report.heat_maps import overlay
+from tl_toolkit.report.heat_maps import small_overlay
 from tl_toolkit.web.upload import check_size
 
 SHOWN_SIDE, NEIGHBOUR_SIDE = 480, 128  # pixels of the longer side
@@ -86,7 +86,7 @@ def _picture(pixels: np.ndarray, side: int, heat_map: np.ndarray | None = None) 
     small = Image.fromarray(pixels)
     small.thumbnail((side, side))
     if heat_map is not None:
-        small = Image.fromarray(overlay(np.asarray(small), heat_map))
+        small = Image.fromarray(small_overlay(pixels, heat_map, side))
     file = io.BytesIO()
     small.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
