@@ -96,6 +96,7 @@ OTHER_FIELDS = {
     "resize": optional(st.sampled_from(RESIZES)),
     "views": COUNTS,
     "cache": st.booleans(),
+    "prepared": st.booleans(),
     "precision": st.sampled_from(get_args(Precision)),
     "serve_precision": st.sampled_from(get_args(ServePrecision)),
     "devices": st.sampled_from(get_args(Devices)),

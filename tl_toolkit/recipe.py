@@ -101,6 +101,9 @@ class Recipe:
             image as it is among them; None: that one alone.
         cache: Whether the frozen layers' features are computed once and kept on disk. The result is the same, to
             rounding.
+        prepared: Whether augmented views of large photos are cut from copies that are shrunk to what the views need, which
+            are made once and kept: views differ from those of the photos by under one grey level on average. Evaluation
+            and serving read the photos themselves.
         precision: What training computes in: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: bfloat16 if
             the hardware supports it, else float32.
         devices: What training runs on: `"one"` device; `"mirrored"`, all GPUs of the machine, or all logical
@@ -157,6 +160,7 @@ class Recipe:
     augmentation: AugmentationName | None = None
     views: Count | None = None
     cache: bool = True
+    prepared: bool = True
     precision: Precision = "auto"
     devices: Devices = "auto"
     serve_precision: ServePrecision = "float32"

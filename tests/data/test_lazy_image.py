@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scenes import jpeg, scene
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize
@@ -17,23 +18,6 @@ from tl_toolkit.data.resize import resize_files_for_evaluation, resize_for_evalu
 
 HEIGHT, WIDTH = 301, 403
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-
-
-def scene(height=HEIGHT, width=WIDTH, seed=0):
-    """Smooth colours with an edge and a little noise, as photos have them."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 60
-    pixels = 128 + 90 * np.sin(np.stack([x + y, x - 1.3 * y, 2 * y], -1))
-    pixels[height // 3 : height // 2, width // 4 : width // 2] = (230, 40, 30)
-    return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
-
-
-def jpeg(pixels, orientation=1, **options):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", **{"quality": 92, "exif": exif, **options})
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +30,7 @@ def jpeg(pixels, orientation=1, **options):
 )
 def test_a_window_decoded_alone_is_that_of_the_whole_picture(orientation, subsampling, progressive):
     options = {"subsampling": SUBSAMPLING[subsampling], "progressive": progressive}
-    contents = jpeg(scene(), orientation, **options)
+    contents = jpeg(scene(HEIGHT, WIDTH), orientation, **options)
     whole = DecodedImage(decode_image(contents))
     for window in [
         (0.0, 0.0, 64.0, 64.0),
@@ -84,7 +68,7 @@ def test_a_coarser_decoding_is_close_to_resampling_all_pixels(orientation, size,
     ("size", "sides"), [(301, 301), (151, 301), (150, 151), (75, 76), (37, 38), (20, 38)]
 )
 def test_the_coarsest_scale_with_enough_pixels_is_taken(size, sides):
-    lazy_image = EncodedLazyImage(jpeg(scene()))
+    lazy_image = EncodedLazyImage(jpeg(scene(HEIGHT, WIDTH)))
     pixels, window = lazy_image.region((0.0, 0.0, float(HEIGHT), float(HEIGHT)), size)
     assert pixels.shape[0] == sides
     assert window[2] >= size or sides == 301
@@ -92,7 +76,9 @@ def test_the_coarsest_scale_with_enough_pixels_is_taken(size, sides):
 
 
 def test_no_more_than_the_window_is_decoded():
-    pixels, window = EncodedLazyImage(jpeg(scene())).region((100.0, 150.0, 64.0, 64.0), 64)
+    pixels, window = EncodedLazyImage(jpeg(scene(HEIGHT, WIDTH))).region(
+        (100.0, 150.0, 64.0, 64.0), 64
+    )
     assert max(pixels.shape[:2]) <= 64 + 2 * 8
     assert (float(window[2]), float(window[3])) == (64, 64)
 
@@ -111,7 +97,7 @@ def test_other_formats_are_decoded_whole(kind):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sides_are_those_of_the_upright_picture(orientation):
-    sides = EncodedLazyImage(jpeg(scene(), orientation)).sides()
+    sides = EncodedLazyImage(jpeg(scene(HEIGHT, WIDTH), orientation)).sides()
     expected = (HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT)
     assert tuple(map(float, sides)) == expected
 
@@ -144,7 +130,7 @@ def test_augmented_views_of_a_file_are_those_of_its_pixels(preset):
 
 @pytest.mark.slow
 def test_eager_and_traced_regions_agree():
-    contents = jpeg(scene(), 6)
+    contents = jpeg(scene(HEIGHT, WIDTH), 6)
     preprocessing = Preprocessing(image_size=64, crop_fraction=0.875)
     (traced,) = resize_files_for_evaluation(tf.constant([contents]), preprocessing)
     eager = resize_for_evaluation(EncodedLazyImage(contents), preprocessing)

@@ -13,7 +13,7 @@ from os.path import commonpath
 
 import numpy as np
 
-from tl_toolkit.data.dataset import FileImages, Split
+from tl_toolkit.data.dataset import FileImages, Images, Split
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.user_cache import cache_folder
@@ -29,7 +29,11 @@ def content_digests(split: Split | None) -> np.ndarray:
     """Returns str[n], digests of the images' files, or of their pixels; empty for None."""
     if split is None or not len(split):
         return np.array([], str)
-    images = split.images
+    return digests_of_images(split.images)
+
+
+def digests_of_images(images: Images) -> np.ndarray:
+    """Returns str[n], digests of the images' files, or of their pixels."""
     if isinstance(images, FileImages):
         return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
     return np.array([bytes_digest(images.identity(index)) for index in range(len(images))], str)

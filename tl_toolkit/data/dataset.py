@@ -33,6 +33,9 @@ class Images(Protocol):
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         """Returns a function from int64[] (a number) to the image, by TensorFlow operations alone."""
 
+    def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        """As `loader`, for augmented views, which may be cut from a smaller copy of a large photo."""
+
     def encoded(self, index: int) -> bytes:
         """Returns one image as a file's contents, in a format that TensorFlow decodes."""
 
@@ -58,6 +61,9 @@ class FileImages:
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         paths = tf.constant([os.fsencode(str(path)) for path in self.paths], tf.string)
         return lambda index: EncodedLazyImage(decodable_tensor(tf.io.read_file(paths[index])))
+
+    def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        return self.loader()
 
     def encoded(self, index: int) -> bytes:
         return decodable(self.identity(index))
@@ -85,6 +91,9 @@ class EncodedImages:
         contents = tf.constant(self.contents, tf.string)
         return lambda index: EncodedLazyImage(contents[index])
 
+    def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        return self.loader()
+
     def encoded(self, index: int) -> bytes:
         return self.contents[index]
 
@@ -110,6 +119,9 @@ class ArrayImages:
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         pixels = tf.constant(self.pixels, tf.uint8)
         return lambda index: DecodedImage(pixels[index])
+
+    def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        return self.loader()
 
     def encoded(self, index: int) -> bytes:
         return tf.io.encode_png(self.pixels[index]).numpy()

@@ -24,7 +24,7 @@ def decoded_loader(
     resize: str = CROP,
     progress: Progress = SILENT,
 ) -> Callable[[tf.Tensor], LazyImage]:
-    """Returns a loader of decoded images, or the images' own where they cannot be kept.
+    """Returns a loader of decoded images, or the images' own for views where they cannot be kept.
 
     Args:
         images: Any.
@@ -34,7 +34,7 @@ def decoded_loader(
         resize: How images are made square: in a letterbox, it is the longer side.
         progress: Shows how many are decoded.
     """
-    load, fitted = images.loader(), max if resize == LETTERBOX else min
+    load, fitted = images.view_loader(), max if resize == LETTERBOX else min
     if isinstance(images, ArrayImages):
         return load
 

@@ -79,7 +79,7 @@ def view_reader(
     The function takes positions, int64[n], the number of the view, and a batch size, and returns a data set
     of float32[batch, size, size, 3], 0-255, in the order of the positions.
     """
-    load = split.images.loader()
+    load = split.images.loader() if augmentation is None else split.images.view_loader()
     ids = tf.constant(split.ids)
 
     @tf.function(input_signature=[NUMBER, NUMBER], autograph=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import os
 import pathlib
@@ -23,6 +22,8 @@ from tl_toolkit.data.left_behind import (
     left_behind_note,
 )
 from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.photo_copies import PhotoCopies
+from tl_toolkit.data.shrunk_photos import is_large, shrunk
 from tl_toolkit.data.thumbnail_store import shown_or_blank
 from tl_toolkit.data.thumbnails import thumbnail_of_file
 from tl_toolkit.errors import InputError
@@ -55,6 +56,7 @@ def load_folder(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
+    prepared_side: int | None = None,
 ) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
@@ -67,6 +69,7 @@ def load_folder(
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
+        prepared_side: Likewise.
 
     Returns:
         The source; licence unknown.
@@ -78,7 +81,7 @@ def load_folder(
     root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     every_file = [file for some in listed.values() for file in some]
-    read = iter(check_files(every_file, progress, seen))
+    read = iter(check_files(every_file, progress, seen, prepared_side))
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, some in listed.items():
@@ -209,6 +212,7 @@ def check_files(
     files: list[LabelledFile],
     progress: Progress = SILENT,
     seen: dict[str, np.ndarray] | None = None,
+    prepared_side: int | None = None,
 ) -> list[LabelledFile]:
     """Reads every file that is new or has changed, and returns it with its digest or its fault.
 
@@ -216,7 +220,12 @@ def check_files(
         files: To read.
         progress: Shows how many are read.
         seen: Takes a thumbnail of each that is read, by digest; None: none are made.
+        prepared_side: Keeps shrunk copies of large ones (see `PhotoCopies`), of which a reading to the end is left over;
+            None: none.
     """
+    paths, copies = [str(file.path) for file in files], None
+    if prepared_side is not None:
+        copies = PhotoCopies(prepared_side, paths)
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
@@ -224,22 +233,25 @@ def check_files(
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 
-    check = _check if seen is None else functools.partial(_check_and_look, seen)
+    def check(contents: bytes) -> None:
+        _check(contents, copies)
+        if seen is not None:
+            seen[bytes_digest(contents)] = shown_or_blank(thumbnail_of_file(contents))
+
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests([str(file.path) for file in files], check, stage)
+        digests = file_digests(paths, check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
-def _check(contents: bytes) -> None:
+def _check(contents: bytes, copies: PhotoCopies | None) -> None:
     try:
-        check_image(decodable(contents))
+        readable = decodable(contents)
+        if copies is not None and is_large(readable, copies.side):
+            copies.keep(bytes_digest(contents), shrunk(readable, copies.side).numpy())
+        else:
+            check_image(readable)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise InputError("damaged or cut short") from error
-
-
-def _check_and_look(seen: dict[str, np.ndarray], contents: bytes) -> None:
-    _check(contents)
-    seen[bytes_digest(contents)] = shown_or_blank(thumbnail_of_file(contents))
 
 
 def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:

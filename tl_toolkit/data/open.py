@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tl_toolkit.catalog import LBFGS, augmentation_named
 from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
 from tl_toolkit.data.elpv import load_elpv
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.mnist5k import load_mnist5k
+from tl_toolkit.data.shrunk_photos import side_for_views
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
 from tl_toolkit.errors import InputError, unknown_name
@@ -33,6 +35,7 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "tfds": load_tfds,
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
+OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
 PARTED = (
     "near-duplicates stand on both sides of the splits: kept together, too few distinct images would be left of a class. "
     "The figures can be too high"
@@ -50,6 +53,7 @@ def open_dataset(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
+    prepared_side: int | None = None,
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
@@ -73,6 +77,8 @@ def open_dataset(
             turned, mirrored or cut by up to 5% of a side, stay on one side of the splits that are made. Copies of one
             file always do. The first opening of new photos takes longer for it. Where too few would be left of a class to
             make the splits, near-duplicates are parted, and `notes` says so.
+        prepared_side: For folders and tables: while photos are checked, those of twice this many pixels a side or more are
+            copied to the user's cache, shrunk to that at least, for `PreparedPhotos`. None: they are not.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -92,7 +98,7 @@ def open_dataset(
             uri, source, labels_per_class, test_fraction, validation_fraction, seed, split_seed
         )
 
-    source = open_images(uri, on_bad_image, progress, group_near_duplicates)
+    source = open_images(uri, on_bad_image, progress, group_near_duplicates, prepared_side)
     try:
         return split(source)
     except InputError:
@@ -166,7 +172,17 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
         split_seed=recipe.split_seed,
         on_bad_image=recipe.on_bad_image,
         progress=progress,
+        prepared_side=_prepared_side(recipe),
     )
+
+
+def _prepared_side(recipe: Recipe) -> int | None:
+    """Returns the side that the recipe's views will want, if it has any; a wrong guess costs time alone."""
+    sees_views = recipe.solver != LBFGS or (recipe.views or 1) > 1
+    augmentation = augmentation_named(recipe.augmentation or OF_PHOTOS)
+    if not (recipe.prepared and sees_views) or augmentation is None:
+        return None
+    return side_for_views(augmentation, recipe.image_size or USUAL_IMAGE_SIZE)
 
 
 def open_images(
@@ -174,6 +190,7 @@ def open_images(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
+    prepared_side: int | None = None,
 ) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
     _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
@@ -186,6 +203,7 @@ def open_images(
         "on_bad_image": on_bad_image,
         "progress": progress,
         "group_near_duplicates": group_near_duplicates,
+        "prepared_side": prepared_side,
     }
     arguments = [p for p in parameters.values() if p.name not in passed_on]
     needs_argument = any(p.default is p.empty for p in arguments)

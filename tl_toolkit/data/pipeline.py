@@ -202,7 +202,7 @@ def training_batches(
         coarse = coarse_from(augmentation, preprocessing.image_size)
         load = decoded_loader(split.images, coarse, resize=preprocessing.resize, progress=progress)
     else:
-        load = split.images.loader()
+        load = split.images.view_loader()
     read_example = example_reader(
         split,
         preprocessing,

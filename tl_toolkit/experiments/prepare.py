@@ -14,6 +14,7 @@ from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.data.positive_class import positive_class
+from tl_toolkit.data.prepared_photos import with_prepared_photos
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.recipe import Recipe
@@ -98,6 +99,8 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         plan = make_plan(network.model, recipe.strategy, hyperparameters.bn_mode)
         apply_plan(network.model, plan, hyperparameters.bn_momentum)
     augmentation, of_mixing = _augmentation(recipe, dataset, plan)
+    if recipe.prepared and network.spec.preprocessing is not None:
+        dataset = with_prepared_photos(dataset, augmentation, network.spec.preprocessing)
     return Experiment(
         recipe=recipe,
         dataset=dataset,

@@ -78,7 +78,7 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         preprocessing,
         experiment.augmentation,
         recipe.seed,
-        load=load,
+        load=train.images.view_loader(),
         weights=np.ones(len(train), np.float32),
     )
     orders = [

@@ -258,6 +258,7 @@ def _names_and_facts(
     key = common | {
         "augmentation": augmentation and dataclasses.asdict(augmentation),
         "seed": wanted.seed if augmentation else None,
+        "copies": getattr(split.images, "side", None) if augmentation else None,
         "images": _digest([*content_digests(split), *map(str, split.ids)]),
     }
     for view in range(wanted.views):

@@ -1,0 +1,104 @@
+"""Photo files of which shrunk copies are kept: augmented views are cut from those.
+
+A camera's photo takes a twentieth of a second to decode, in every epoch, and a network sees one in a hundred of its pixels.
+Evaluation and serving read the photos themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tl_toolkit.catalog import Augmentation, Preprocessing
+from tl_toolkit.data.content_digests import bytes_digest, digests_of_images
+from tl_toolkit.data.dataset import FileImages, ImageDataset
+from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage
+from tl_toolkit.data.other_formats import as_png, is_other_format
+from tl_toolkit.data.photo_copies import PhotoCopies
+from tl_toolkit.data.shrunk_photos import is_large, shrunk, side_for_views
+
+NOT_TO_KEEP = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedPhotos(FileImages):
+    """Photo files, and how far their copies are shrunk.
+
+    Attributes:
+        side: Pixels of the shorter side that a copy keeps at least.
+    """
+
+    side: int = 0
+
+    def take(self, indices: np.ndarray) -> PreparedPhotos:
+        return PreparedPhotos(self.paths[indices], self.side)
+
+    def joined(self, other: FileImages) -> PreparedPhotos:
+        return PreparedPhotos(np.concatenate([self.paths, other.paths]), self.side)
+
+    def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
+        """As `loader`, of the copies: each is made where its photo is first needed, and read from then on.
+
+        Where there is no room for a copy it is made every time, so that views do not depend on the room. Photos
+        in formats that TensorFlow does not decode are converted once likewise.
+        """
+        paths, side = [str(path) for path in self.paths], self.side
+        digests = digests_of_images(self).tolist()
+        copies = PhotoCopies(side, paths, digests)
+        is_its_own_copy = np.zeros(len(paths), bool)
+
+        def read(number: np.ndarray) -> tuple[bytes, bytes]:
+            """Returns contents, and the digest to keep them by once they are shrunk."""
+            if not is_its_own_copy[number]:
+                copy = copies.read(digests[number])
+                if copy is not None:
+                    return copy, NOT_TO_KEEP
+            contents = pathlib.Path(paths[number]).read_bytes()
+            if is_its_own_copy[number]:
+                return contents, NOT_TO_KEEP
+            other = is_other_format(contents)
+            readable = as_png(contents) if other else contents
+            # Of what was read: the file may have changed since.
+            if is_large(readable, side):
+                return readable, bytes_digest(contents).encode()
+            if other:
+                copies.keep(bytes_digest(contents), readable)
+            else:
+                is_its_own_copy[number] = True
+            return readable, NOT_TO_KEEP
+
+        def keep(digest: bytes, copy: bytes) -> bytes:
+            copies.keep(digest.decode(), copy)
+            return copy
+
+        def load(number: tf.Tensor) -> LazyImage:
+            contents, digest = tf.numpy_function(
+                read, [number], (tf.string, tf.string), stateful=False
+            )
+            contents, digest = tf.ensure_shape(contents, ()), tf.ensure_shape(digest, ())
+
+            # Decoded by the graph: Python inside of it, waiting for another graph, could wait for its own thread.
+            def shrink() -> tf.Tensor:
+                copy = shrunk(contents, side)
+                return tf.numpy_function(keep, [digest, copy], tf.string, stateful=False)
+
+            contents = tf.cond(tf.equal(digest, NOT_TO_KEEP), lambda: contents, shrink)
+            return EncodedLazyImage(tf.ensure_shape(contents, ()))
+
+        return load
+
+
+def with_prepared_photos(
+    dataset: ImageDataset, augmentation: Augmentation | None, preprocessing: Preprocessing
+) -> ImageDataset:
+    """Returns the data set with training images whose augmented views are cut from copies, where they are photo files."""
+    images = dataset.train.images
+    if augmentation is None or not isinstance(images, FileImages):
+        return dataset
+    side = side_for_views(augmentation, preprocessing.image_size)
+    train = dataclasses.replace(dataset.train, images=PreparedPhotos(images.paths, side))
+    return dataclasses.replace(dataset, train=train)
