@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from cases import SIDE, photo_folder
 from harness import Benchmark, Comparison, Measured, main
@@ -28,15 +29,28 @@ def _pass(batches: Iterable) -> tuple[Spent, Spent]:
         return to_last, watch.read() - to_last
 
 
-def _passes(make: Callable[[int], Iterable]) -> dict[str, Measured]:
+def _passes(batches: Iterable) -> dict[str, Measured]:
     """Measures a few passes to their last batch; the uncounted first one includes tracing, whatever the data."""
     passes, ends = [], []
-    for number in range(PASSES + 1):
-        to_last, end = _pass(make(number))
+    for _ in range(PASSES + 1):
+        to_last, end = _pass(batches)
         passes.append(to_last)
         ends.append(end)
     longest = max(ends[1:], key=lambda end: end.wall)
     return {"": a_second(PHOTOS, passes[1:]), "longest wait at the end of a pass": wait(longest)}
+
+
+def _epochs(split) -> Measured:
+    """Measures the epochs after the first of one training's batches; the first includes tracing."""
+    with Stopwatch() as watch:
+        images, ends = 0, []
+        for batch in _training_batches(split, epochs=PASSES + 1):
+            images += len(batch[0])
+            if images % PHOTOS == 0:
+                ends.append(watch.read())
+        assert images == PHOTOS * (PASSES + 1)
+    spent = [after - before for before, after in itertools.pairwise(ends)]
+    return a_second(PHOTOS, spent)
 
 
 def _open():
@@ -47,8 +61,8 @@ def _open():
     return load_folder(_photos(), prepared_side=LEAST_SIDE).train
 
 
-def _training_batches(split, epoch: int = 0) -> Iterable:
-    """One epoch of augmented batches."""
+def _training_batches(split, epochs: int = 1) -> Iterable:
+    """Augmented batches."""
     from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
     from tl_toolkit.data.pipeline import training_batches
 
@@ -57,8 +71,7 @@ def _training_batches(split, epoch: int = 0) -> Iterable:
         Preprocessing(image_size=SIDE),
         AUGMENTATIONS["photo"],
         batch_size=32,
-        epochs=epoch + 1,
-        first_epoch=epoch,
+        epochs=epochs,
         seed=0,
     )
 
@@ -110,22 +123,21 @@ def first_opening() -> Measured:
             return a_second(opened, [watch.read()])
 
 
-def later_epochs() -> dict[str, Measured]:
+def later_epochs() -> Measured:
     """Epochs after the first."""
     import tl_toolkit  # noqa: F401
 
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TL_TOOLKIT_CACHE"] = cache
         split = _prepared(_open())
-        return _passes(lambda epoch: _training_batches(split, epoch))
+        return _epochs(split)
 
 
-def from_photos() -> dict[str, Measured]:
+def from_photos() -> Measured:
     """Epochs without copies (`prepared=False`)."""
     import tl_toolkit  # noqa: F401
 
-    split = _open()
-    return _passes(lambda epoch: _training_batches(split, epoch))
+    return _epochs(_open())
 
 
 def evaluation() -> dict[str, Measured]:
@@ -134,8 +146,7 @@ def evaluation() -> dict[str, Measured]:
     from tl_toolkit.catalog import Preprocessing
     from tl_toolkit.data.evaluation_batches import EvaluationBatches
 
-    batches = EvaluationBatches(_open(), Preprocessing(image_size=SIDE), 32)
-    return _passes(lambda epoch: batches)
+    return _passes(EvaluationBatches(_open(), Preprocessing(image_size=SIDE), 32))
 
 
 def _directory():
@@ -148,8 +159,7 @@ def _directory():
 
 def directory() -> dict[str, Measured]:
     """Keras' pipeline, which by default neither keeps the aspect ratio nor antialiases."""
-    batches = _directory()
-    return _passes(lambda epoch: batches)
+    return _passes(_directory())
 
 
 def directory_augmented() -> dict[str, Measured]:
@@ -163,7 +173,7 @@ def directory_augmented() -> dict[str, Measured]:
         .map(lambda x, y: (rotation(flip(x)), y), num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
-    return _passes(lambda epoch: batches)
+    return _passes(batches)
 
 
 DIRECTORY = "image_dataset_from_directory"

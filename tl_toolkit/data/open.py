@@ -78,7 +78,7 @@ def open_dataset(
             file always do. The first opening of new photos takes longer for it. Where too few would be left of a class to
             make the splits, near-duplicates are parted, and `notes` says so.
         prepared_side: For folders and tables: while photos are checked, those of twice this many pixels a side or more are
-            copied to the user's cache, shrunk to that at least, for `PreparedPhotos`. None: they are not.
+            copied to the user's cache, shrunk to that, for `PreparedPhotos`. None: they are not.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.

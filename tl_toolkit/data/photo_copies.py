@@ -19,8 +19,7 @@ FOLDER = "prepared"
 LIMIT = 20 * 10**9  # bytes of all copies, of whatever size and data
 SPARE_BYTES = 2**30  # of the disk that is left free
 LOOKED_AT = 50  # photos by which it is guessed how many are large
-# A copy has up to four times the pixels of a square of its least side, and up to 5 bits for each.
-BYTES_PER_SQUARE = 2.7 * 5 / 8
+BYTES_PER_SQUARE = 4 / 3 * 2 / 8  # of a copy with some noise: two bits a pixel
 LEFT_OVER_SECONDS = 3600  # a file that was being written for so long is nobody's
 
 
@@ -28,7 +27,7 @@ class PhotoCopies:
     """The copies of some photos, of one size. Any may be missing at any time: whoever needs it makes it again.
 
     Attributes:
-        side: Pixels of the shorter side, at least.
+        side: Pixels of the shorter side.
     """
 
     def __init__(

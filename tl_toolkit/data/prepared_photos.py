@@ -29,7 +29,7 @@ class PreparedPhotos(FileImages):
     """Photo files, and how far their copies are shrunk.
 
     Attributes:
-        side: Pixels of the shorter side that a copy keeps at least.
+        side: Pixels of a copy's shorter side.
     """
 
     side: int = 0
