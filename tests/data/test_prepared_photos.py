@@ -9,7 +9,8 @@ from scenes import jpeg, scene
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
-from tl_toolkit.data import photo_copies, prepared_photos, shrunk_photos
+from tl_toolkit.data import folder, photo_copies, prepared_photos, shrunk_photos, thumbnails
+from tl_toolkit.data import open as open_module
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.examples import view_reader
 from tl_toolkit.data.open import open_recipe_data
@@ -147,7 +148,8 @@ def photos(tmp_path):
 
 @pytest.fixture
 def small_copies(monkeypatch):
-    monkeypatch.setattr(shrunk_photos, "LEAST_SIDE", SIDE)
+    for module in (shrunk_photos, folder, open_module, thumbnails):
+        monkeypatch.setattr(module, "LEAST_SIDE", SIDE)
     monkeypatch.setattr(shrunk_photos, "SIDE_STEP", SIDE)
 
 

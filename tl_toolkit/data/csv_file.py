@@ -23,7 +23,7 @@ def load_csv(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
-    prepared_side: int | None = None,
+    prepare_photos: bool = False,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -35,7 +35,7 @@ def load_csv(
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
-        prepared_side: Likewise.
+        prepare_photos: Likewise.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -55,7 +55,7 @@ def load_csv(
         for row in rows
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen, prepared_side))
+    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
     notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
     kept = [(row, file) for row, file in zip(rows, files, strict=True) if not file.fault]
 

@@ -23,9 +23,9 @@ from tl_toolkit.data.left_behind import (
 )
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.photo_copies import PhotoCopies
-from tl_toolkit.data.shrunk_photos import is_large, shrunk
+from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
 from tl_toolkit.data.thumbnail_store import shown_or_blank
-from tl_toolkit.data.thumbnails import thumbnail_of_file
+from tl_toolkit.data.thumbnails import thumbnail_of_readable
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -56,7 +56,7 @@ def load_folder(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
-    prepared_side: int | None = None,
+    prepare_photos: bool = False,
 ) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
@@ -69,7 +69,7 @@ def load_folder(
             copies of one file in two classes; `notes` lists them.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
-        prepared_side: Likewise.
+        prepare_photos: Likewise.
 
     Returns:
         The source; licence unknown.
@@ -81,7 +81,7 @@ def load_folder(
     root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     every_file = [file for some in listed.values() for file in some]
-    read = iter(check_files(every_file, progress, seen, prepared_side))
+    read = iter(check_files(every_file, progress, seen, prepare_photos))
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, some in listed.items():
@@ -212,7 +212,7 @@ def check_files(
     files: list[LabelledFile],
     progress: Progress = SILENT,
     seen: dict[str, np.ndarray] | None = None,
-    prepared_side: int | None = None,
+    prepare_photos: bool = False,
 ) -> list[LabelledFile]:
     """Reads every file that is new or has changed, and returns it with its digest or its fault.
 
@@ -220,12 +220,10 @@ def check_files(
         files: To read.
         progress: Shows how many are read.
         seen: Takes a thumbnail of each that is read, by digest; None: none are made.
-        prepared_side: Keeps shrunk copies of large ones (see `PhotoCopies`), of which a reading to the end is left over;
-            None: none.
+        prepare_photos: Whether to keep shrunk copies of large ones: reading them to the end gives them nearly for nothing.
     """
-    paths, copies = [str(file.path) for file in files], None
-    if prepared_side is not None:
-        copies = PhotoCopies(prepared_side, paths)
+    paths = [str(file.path) for file in files]
+    copies = PhotoCopies(LEAST_SIDE, paths) if prepare_photos else None
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
@@ -234,24 +232,32 @@ def check_files(
         return dataclasses.replace(file, fault=fault or str(found))
 
     def check(contents: bytes) -> None:
-        _check(contents, copies)
+        photo, is_shrunk = _checked(contents, shrink=copies is not None or seen is not None)
+        digest = bytes_digest(contents)
+        if copies is not None and is_shrunk:
+            copies.keep(digest, photo)
         if seen is not None:
-            seen[bytes_digest(contents)] = shown_or_blank(thumbnail_of_file(contents))
+            seen[digest] = shown_or_blank(thumbnail_of_readable(photo))
 
     with progress.stage("Checking photos", total=len(files)) as stage:
         digests = file_digests(paths, check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
-def _check(contents: bytes, copies: PhotoCopies | None) -> None:
+def _checked(contents: bytes, shrink: bool) -> tuple[bytes, bool]:
+    """Reads a photo to its end.
+
+    Returns:
+        The photo in a format that TensorFlow decodes, shrunk if it is large and that is wanted; and whether it is.
+    """
     try:
         readable = decodable(contents)
-        if copies is not None and is_large(readable, copies.side):
-            copies.keep(bytes_digest(contents), shrunk(readable, copies.side).numpy())
-        else:
-            check_image(readable)
+        if shrink and is_large(readable, LEAST_SIDE):
+            return shrunk(readable, LEAST_SIDE).numpy(), True
+        check_image(readable)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise InputError("damaged or cut short") from error
+    return readable, False
 
 
 def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:

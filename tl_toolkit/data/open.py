@@ -16,7 +16,7 @@ from tl_toolkit.data.digits import load_digits
 from tl_toolkit.data.elpv import load_elpv
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.mnist5k import load_mnist5k
-from tl_toolkit.data.shrunk_photos import side_for_views
+from tl_toolkit.data.shrunk_photos import LEAST_SIDE, side_for_views
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
 from tl_toolkit.errors import InputError, unknown_name
@@ -53,7 +53,7 @@ def open_dataset(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
-    prepared_side: int | None = None,
+    prepare_photos: bool = False,
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
@@ -77,8 +77,8 @@ def open_dataset(
             turned, mirrored or cut by up to 5% of a side, stay on one side of the splits that are made. Copies of one
             file always do. The first opening of new photos takes longer for it. Where too few would be left of a class to
             make the splits, near-duplicates are parted, and `notes` says so.
-        prepared_side: For folders and tables: while photos are checked, those of twice this many pixels a side or more are
-            copied to the user's cache, shrunk to that, for `PreparedPhotos`. None: they are not.
+        prepare_photos: For folders and tables: while photos are checked, shrunk copies of large ones are put into the user's
+            cache, which `PreparedPhotos` cuts views from.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -98,7 +98,7 @@ def open_dataset(
             uri, source, labels_per_class, test_fraction, validation_fraction, seed, split_seed
         )
 
-    source = open_images(uri, on_bad_image, progress, group_near_duplicates, prepared_side)
+    source = open_images(uri, on_bad_image, progress, group_near_duplicates, prepare_photos)
     try:
         return split(source)
     except InputError:
@@ -172,17 +172,17 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
         split_seed=recipe.split_seed,
         on_bad_image=recipe.on_bad_image,
         progress=progress,
-        prepared_side=_prepared_side(recipe),
+        prepare_photos=_sees_views_of_copies(recipe),
     )
 
 
-def _prepared_side(recipe: Recipe) -> int | None:
-    """Returns the side that the recipe's views will want, if it has any; a wrong guess costs time alone."""
+def _sees_views_of_copies(recipe: Recipe) -> bool:
+    """Guesses whether the recipe's training cuts views from copies of the usual size; a wrong guess costs time alone."""
     sees_views = recipe.solver != LBFGS or (recipe.views or 1) > 1
     augmentation = augmentation_named(recipe.augmentation or OF_PHOTOS)
     if not (recipe.prepared and sees_views) or augmentation is None:
-        return None
-    return side_for_views(augmentation, recipe.image_size or USUAL_IMAGE_SIZE)
+        return False
+    return side_for_views(augmentation, recipe.image_size or USUAL_IMAGE_SIZE) == LEAST_SIDE
 
 
 def open_images(
@@ -190,7 +190,7 @@ def open_images(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
-    prepared_side: int | None = None,
+    prepare_photos: bool = False,
 ) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
     _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
@@ -203,7 +203,7 @@ def open_images(
         "on_bad_image": on_bad_image,
         "progress": progress,
         "group_near_duplicates": group_near_duplicates,
-        "prepared_side": prepared_side,
+        "prepare_photos": prepare_photos,
     }
     arguments = [p for p in parameters.values() if p.name not in passed_on]
     needs_argument = any(p.default is p.empty for p in arguments)

@@ -16,6 +16,8 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"
 DECODED_BY_TENSORFLOW = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 MOST_PIXELS = 150_000_000  # Pillow refuses more than 179 million by itself
 LARGEST_UINT16 = 65535
+# What Pillow raises where a photo is damaged.
+PixelError = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError)
 QUICK = 1  # of zlib: PNG files a fifth larger, and written several times as fast
 
 

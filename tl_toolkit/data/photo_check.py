@@ -16,11 +16,10 @@ import tensorflow as tf
 from PIL import Image, ImageFilter, ImageStat, UnidentifiedImageError
 
 from tl_toolkit.data.decode import check_image
-from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.other_formats import PixelError, decodable
 from tl_toolkit.data.thumbnails import (
     DECODED_SIDE,
     NUMBERS,
-    PixelError,
     small_rgb,
     thumbnail,
 )

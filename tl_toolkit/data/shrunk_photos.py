@@ -12,7 +12,7 @@ from PIL import Image
 
 from tl_toolkit.catalog import Augmentation
 from tl_toolkit.data.lazy_image import SCALES, EncodedLazyImage
-from tl_toolkit.data.thumbnails import PixelError
+from tl_toolkit.data.other_formats import PixelError
 
 LEAST_SIDE = 512  # pixels: enough for every preset but "strong" at 224
 SIDE_STEP = 256

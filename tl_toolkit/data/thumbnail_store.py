@@ -20,7 +20,7 @@ from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import SILENT, Progress
 
-VERSION = 1  # of the thumbnails and of the search
+VERSION = 2  # of the thumbnails and of the search
 
 
 def near_duplicate_files(

@@ -7,26 +7,41 @@ import io
 import warnings
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.other_formats import PixelError, decodable
+from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
 from tl_toolkit.errors import InputError
 
 SIDE = 32  # pixels of a thumbnail
 DECODED_SIDE = 64  # least side that a JPEG is decoded at, where it has as much
 NUMBERS = SIDE * SIDE + 3  # grey levels, and the mean of red, green and blue
-PixelError = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError)
 
 
 def thumbnail_of_file(contents: bytes) -> np.ndarray | None:
     """Returns what `thumbnail` does of a file's contents; None where Pillow cannot read it.
 
+    Of a large photo it is that of its shrunk copy, whether that is kept or not.
+    """
+    with contextlib.suppress(InputError, tf.errors.OpError):
+        readable = decodable(contents)
+        is_shrunk = is_large(readable, LEAST_SIDE)
+        return thumbnail_of_readable(
+            shrunk(readable, LEAST_SIDE).numpy() if is_shrunk else readable
+        )
+    return None
+
+
+def thumbnail_of_readable(contents: bytes) -> np.ndarray | None:
+    """As `thumbnail_of_file`, of a file in a format that TensorFlow decodes, as it is.
+
     A JPEG is decoded at a fraction of its size, which takes a fraction of the time.
     """
     with (
-        contextlib.suppress(UnidentifiedImageError, InputError, *PixelError),
+        contextlib.suppress(UnidentifiedImageError, *PixelError),
         warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(decodable(contents))) as image,
+        Image.open(io.BytesIO(contents)) as image,
     ):
         return thumbnail(small_rgb(image))
     return None
