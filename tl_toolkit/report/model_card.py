@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.data.table_uri import parse_table_uri
 
 MODEL_CARD = "model_card.md"
 MOST_CLASSES_SHOWN = 100
@@ -139,7 +140,9 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
 def _without_folders(uri: str) -> str:
     """Where a file lies on somebody's disk is not for the public."""
     kind, colon, rest = uri.partition(":")
-    return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind in ("folder", "csv") else uri
+    if kind == "csv":
+        return f"{kind}{colon}{parse_table_uri(rest).without_folders()}"
+    return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind == "folder" else uri
 
 
 def _plain(text: str) -> str:
