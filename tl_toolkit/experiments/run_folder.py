@@ -197,6 +197,20 @@ def list_written_again(folder: pathlib.Path, file: str) -> None:
     list_anew(folder, [file])
 
 
+def check_written_by_us(folder: pathlib.Path, files: Iterable[str]) -> None:
+    """Refuses to write files into a finished folder where one of that name is there that this toolkit did not write.
+
+    Raises:
+        InputError: There is one.
+    """
+    ours = _read_marker(folder).get("files", ())
+    for file in files:
+        if os.path.lexists(folder / file) and file not in ours:
+            raise InputError(
+                f"{str(folder / file)!r} was not written by this toolkit, and would be replaced: move it away."
+            )
+
+
 def _check_place(
     output: str | pathlib.Path, folder: pathlib.Path, reads: list[pathlib.Path]
 ) -> None:
