@@ -1,13 +1,11 @@
 """`tl-toolkit export`: its table, its JSON, and its exit codes."""
 
 import json
-import shutil
 import sys
-
-import pytest
 
 from tl_toolkit.cli.app import main
 from tl_toolkit.cli.tables import exports_table
+from tl_toolkit.experiments import export_run as module
 from tl_toolkit.experiments.export_run import Exports
 from tl_toolkit.experiments.measured_exports import MeasuredExport
 
@@ -41,13 +39,22 @@ def test_the_table_has_a_row_a_format(tmp_path):
     assert "200 validation images" in table.caption
 
 
-@pytest.mark.slow
-def test_a_run_is_exported(finished_run, tmp_path, monkeypatch, capsys):
-    folder = shutil.copytree(finished_run.folder, tmp_path / "run")
-    assert call(monkeypatch, folder, "--to", "onnx", "--json") == 0
+def test_the_flags_reach_it_and_figures_come_as_json(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def export_run(*arguments, progress, **options):
+        asked.append((arguments, options))
+        return Exports(tmp_path, "200 validation images", ROWS)
+
+    monkeypatch.setattr(module, "export_run", export_run)
+    assert call(monkeypatch, tmp_path, "--to", "litert-int8", "--accept-changes", "--json") == 0
+    assert asked == [((str(tmp_path), "litert-int8"), {"accept_changes": True})]
     found = json.loads(capsys.readouterr().out)
-    assert found["formats"]["onnx"]["files"] == ["exports/model.onnx"]
-    assert found["formats"]["onnx"]["largest_difference"] < 1e-5
+    assert found["compared_on"] == "200 validation images"
+    assert found["formats"]["litert-int8"]["changed_answers"] == 3
+    assert call(monkeypatch, tmp_path) == 0
+    assert asked[-1] == ((str(tmp_path), "all"), {"accept_changes": False})
+    assert "litert-int8: " in capsys.readouterr().out
 
 
 def test_what_is_no_run_ends_with_2(tmp_path, monkeypatch, capsys):

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import tl_toolkit as tl
+from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.data.resize import resize_files_for_evaluation
 from tl_toolkit.experiments import export_run as module
 from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 from tl_toolkit.experiments.measured_exports import ExportMeasure, MeasuredExport
+from tl_toolkit.experiments.run_folder import check_output
 from tl_toolkit.export import litert_int8_file, onnx_file
 
 FILES = {
@@ -28,17 +31,6 @@ FILES = {
 @pytest.fixture
 def run_folder(finished_run, tmp_path):
     return pathlib.Path(shutil.copytree(finished_run.folder, tmp_path / "run"))
-
-
-@pytest.fixture(scope="module")
-def exported(finished_run, made_once):
-    """A run with all its exports, and what was said of them; int8 may change what it likes of so small a network."""
-
-    def make(folder):
-        shutil.copytree(finished_run.folder, folder / "run")
-        return tl.export_run(folder / "run", "all", accept_changes=True)
-
-    return made_once("exports", make)
 
 
 def contents(folder):
@@ -61,37 +53,39 @@ def quick(monkeypatch, difference=0.0, changed=0):
     monkeypatch.setattr(ExportMeasure, "measure", measure)
 
 
-def test_every_format_agrees_with_the_savedmodel_in_a_fresh_process(exported):
-    assert list(exported.formats) == ["savedmodel", "onnx", "litert", "litert-int8", "openvino"]
-    for name, row in exported.formats.items():
-        assert row.images == exported.formats["savedmodel"].images > 5
+def test_every_format_agrees_with_the_savedmodel_in_a_fresh_process(exported_run):
+    assert list(exported_run.formats) == ["savedmodel", "onnx", "litert", "litert-int8", "openvino"]
+    for name, row in exported_run.formats.items():
+        assert row.images == exported_run.formats["savedmodel"].images > 5
         assert row.images_per_second["1"] > 0
         assert row.images_per_second["32"] > 0
         if name != "litert-int8":
             assert row.largest_difference < 1e-5
             assert row.changed_answers == 0
             assert row.mcnemar_p == 1.0
-            assert row.top1 == exported.formats["savedmodel"].top1
-    assert exported.formats["litert-int8"].largest_difference > 1e-5
-    assert "validation images" in exported.compared_on
+            assert row.top1 == exported_run.formats["savedmodel"].top1
+    assert exported_run.formats["litert-int8"].largest_difference > 1e-5
+    assert "validation images" in exported_run.compared_on
 
 
-def test_the_files_are_listed_and_the_run_stays_whole(exported):
-    found = tl.verify(exported.folder)
+def test_the_files_are_listed_and_the_run_stays_whole(exported_run):
+    found = tl.verify(exported_run.folder)
     assert found.is_whole
     assert found.unknown == ()
     assert FILES | {"exports.json"} <= set(found.intact)
-    rows = json.loads((exported.folder / "exports.json").read_bytes())["formats"]
+    rows = json.loads((exported_run.folder / "exports.json").read_bytes())["formats"]
     assert rows["onnx"]["files"] == ["exports/model.onnx"]
-    assert rows["litert"]["compared_on"] == exported.compared_on
-    size = (exported.folder / "exports/model.onnx").stat().st_size
+    assert rows["litert"]["compared_on"] == exported_run.compared_on
+    size = (exported_run.folder / "exports/model.onnx").stat().st_size
     assert rows["onnx"]["megabytes"] == size / 1e6
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "model.tflite", "model.xml"])
-def test_the_loader_gives_the_savedmodels_answers_to_files_and_pixels(exported, file, photo_recipe):
-    served = tl.load_classifier(exported.folder)
-    classifier = tl.load_classifier(exported.folder / "exports" / file)
+def test_the_loader_gives_the_savedmodels_answers_to_files_and_pixels(
+    exported_run, file, photo_recipe
+):
+    served = tl.load_classifier(exported_run.folder)
+    classifier = tl.load_classifier(exported_run.folder / "exports" / file)
     test = open_recipe_data(photo_recipe).test
     files = [test.images.encoded(index) for index in range(4)]
     pixels = [np.random.default_rng(5).integers(0, 255, (29, 41, 3), np.uint8)]
@@ -99,36 +93,47 @@ def test_the_loader_gives_the_savedmodels_answers_to_files_and_pixels(exported, 
         given = classifier.predict_probabilities(images)
         np.testing.assert_allclose(given, served.predict_probabilities(images), atol=1e-5)
     assert classifier.class_names == served.class_names
-    assert classifier.path == exported.folder / "saved_model"
+    assert classifier.path == exported_run.folder / "saved_model"
 
 
-def test_int8_answers_and_knows_the_classes(exported):
-    classifier = tl.load_classifier(exported.folder / "exports/model_int8.tflite")
+def test_int8_answers_and_knows_the_classes(exported_run):
+    classifier = tl.load_classifier(exported_run.folder / "exports/model_int8.tflite")
     red = np.tile(np.uint8([220, 40, 30]), (30, 30, 1))
     assert classifier.predict(red)[0].class_name == "red"
 
 
-def test_evaluate_leaves_out_what_the_run_has_seen(exported, photo_recipe, tmp_path):
-    of_run = evaluate_exported(exported.folder / "exports/model.onnx", photo_recipe.data)
+def test_evaluate_leaves_out_what_the_run_has_seen(exported_run, photo_recipe, tmp_path):
+    of_run = evaluate_exported(exported_run.folder / "exports/model.onnx", photo_recipe.data)
     assert of_run["images"]["examples"] < 60
-    alone = shutil.copy(exported.folder / "exports/model.onnx", tmp_path)
+    alone = shutil.copy(exported_run.folder / "exports/model.onnx", tmp_path)
     of_file = evaluate_exported(alone, photo_recipe.data)
     assert of_file["images"]["examples"] == 60
     assert "no image is left out" in of_file["notes"][-1]
 
 
-def test_a_changed_export_is_refused(exported, tmp_path):
-    folder = pathlib.Path(shutil.copytree(exported.folder, tmp_path / "run"))
+def test_a_run_with_exports_can_be_replaced(exported_run):
+    check_output(exported_run.folder, overwrite=True)
+
+
+def test_a_damaged_exports_json_is_refused_before_anything_is_done(exported_run, tmp_path):
+    folder = pathlib.Path(shutil.copytree(exported_run.folder, tmp_path / "run"))
+    (folder / "exports.json").write_text("{}")
+    with pytest.raises(tl.InputError, match=r"exports\.json' is damaged.*exported anew"):
+        tl.export_run(folder, "savedmodel")
+
+
+def test_a_changed_export_is_refused(exported_run, tmp_path):
+    folder = pathlib.Path(shutil.copytree(exported_run.folder, tmp_path / "run"))
     with (folder / "exports/model.bin").open("ab") as file:
         file.write(b"x")
     with pytest.raises(tl.InputError, match=r"model\.bin' is damaged"):
         tl.load_classifier(folder / "exports/model.xml")
 
 
-def test_explain_finds_the_network_of_an_export(exported):
+def test_explain_finds_the_network_of_an_export(exported_run):
     red = np.tile(np.uint8([220, 40, 30]), (30, 30, 1))
-    by_file = tl.explain(tl.load_classifier(exported.folder / "exports/model.onnx"), red)
-    np.testing.assert_allclose(by_file, tl.explain(tl.load_classifier(exported.folder), red))
+    by_file = tl.explain(tl.load_classifier(exported_run.folder / "exports/model.onnx"), red)
+    np.testing.assert_allclose(by_file, tl.explain(tl.load_classifier(exported_run.folder), red))
 
 
 def test_one_format_writes_its_own_files_and_later_ones_are_added(run_folder, monkeypatch):
@@ -174,10 +179,10 @@ def test_int8_is_calibrated_on_training_images(run_folder, monkeypatch, photo_re
     )
     tl.export_run(run_folder, "litert-int8")
     train = open_recipe_data(photo_recipe).train
-    assert len(given) == len(train)
-    first = np.asarray(tl.load_classifier(run_folder).predict_probabilities([given[0]]))
-    assert first.shape == (1, 3)
-    assert given[0].shape == (16, 16, 3)
+    card = tl.load_classifier(run_folder).card
+    files = [train.images.encoded(index) for index in range(len(train))]
+    expected = resize_files_for_evaluation(files, Preprocessing(**card["preprocessing"]))
+    np.testing.assert_array_equal(given, expected)
 
 
 def test_a_file_of_the_users_is_not_replaced(run_folder, monkeypatch):

@@ -1,8 +1,6 @@
 """ONNX files: the same probabilities as the network, by ONNX Runtime."""
 
 import json
-import shutil
-import subprocess
 
 import keras
 import numpy as np
@@ -92,36 +90,3 @@ def test_a_layer_that_it_does_not_know_is_refused(layer, fault):
     model = keras.Model(images, keras.layers.Dense(4)(pooled))
     with pytest.raises(TypeError, match=fault):
         onnx_file.onnx_model(FrameNetwork(model, frame_network().card))
-
-
-SCRIPT = """
-const ort = require("onnxruntime-node");
-const fs = require("fs");
-(async () => {
-  const session = await ort.InferenceSession.create("model.onnx");
-  const pixels = new Float32Array(new Uint8Array(fs.readFileSync("frames.bin")).buffer);
-  const images = new ort.Tensor("float32", pixels, [pixels.length / (SIDE * SIDE * 3), SIDE, SIDE, 3]);
-  const { probabilities } = await session.run({ images });
-  console.log(JSON.stringify(Array.from(probabilities.data)));
-})();
-"""
-
-
-@pytest.mark.long
-@pytest.mark.network
-@pytest.mark.skipif(shutil.which("npm") is None, reason="needs node and npm")
-def test_javascript_gives_the_same_answers(tmp_path):
-    network = frame_network("all_blocks")
-    onnx_file.write(network, tmp_path / "model.onnx")
-    (tmp_path / "frames.bin").write_bytes(frames().tobytes())
-    (tmp_path / "answer.js").write_text(SCRIPT.replace("SIDE", str(SIDE)))
-    # Its processor's binaries are in the package; its script would fetch those for GPUs.
-    install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "onnxruntime-node"]
-    installed = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"npm cannot install onnxruntime-node: {installed.stderr[-300:]}")
-    answered = subprocess.run(
-        ["node", "answer.js"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    given = np.reshape(json.loads(answered.stdout), (-1, len(CLASSES)))
-    np.testing.assert_allclose(given, expected(network, frames()), atol=2e-6)

@@ -28,6 +28,6 @@ def test_a_speed_is_the_median_call_after_a_first_one(monkeypatch):
     moments = itertools.chain([0, 9, 9, 10, 10, 11, 11, 12, 12, 13])
     monkeypatch.setattr(time, "perf_counter", lambda: next(moments))
     frames = np.zeros((3, 8, 8, 3), np.float32)
-    speed = runtimes.images_per_second(lambda batch: asked.append(batch.shape), frames, 4)
+    speed = runtimes.images_per_second(lambda batch: asked.append(batch.shape), frames, 4, 1.0)
     assert speed == pytest.approx(4.0)
     assert asked == [(4, 8, 8, 3)] * 6

@@ -110,6 +110,8 @@ def export_run(
     }
     files = {name: tuple(f"{EXPORTS}/{file}" for file in WRITERS[name][1]) for name in wanted}
     check_written_by_us(folder, [*sum(files.values(), ()), EXPORTS_FILE])
+    if (folder / EXPORTS_FILE).is_file():
+        check_file(folder / EXPORTS_FILE, folder, "Without it the files are exported anew.")
     dataset = open_recipe_data(recipe, progress)
     network = FrameNetwork(copy_in(load_model(folder / MODEL_FILE), "float32"), card)
     split, compared_on = _compared_images(dataset)

@@ -20,6 +20,8 @@ from tl_toolkit.export import runtimes
 from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.paired_test import mcnemar_test
 
+TIMED_SECONDS = 1.0  # for each batch size
+
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredExport:
@@ -124,6 +126,7 @@ class ExportMeasure:
             "frames": str(self._frames),
             "encoded": str(self._encoded),
             "answers": str(answered),
+            "seconds": TIMED_SECONDS,
         }
         process = subprocess.run(
             [sys.executable, "-I", runtimes.__file__],

@@ -16,8 +16,6 @@ from tl_toolkit.export.frame_network import FrameNetwork
 from tl_toolkit.export.runtimes import FLOAT_SIGNATURE, IMAGES, PROBABILITIES, UINT8_SIGNATURE
 from tl_toolkit.models.fold import inference_engine
 
-EXTRA = "litert"
-
 
 def write(network: FrameNetwork, path: pathlib.Path) -> None:
     """Writes a .tflite file with two signatures that share their weights.

@@ -2,7 +2,9 @@
 
 TensorFlow's converter quantises too, but all or nothing: with the softmax and the logits in 8 bits a probability has 256
 steps. Here convolutions, their sums, padding and maxima are in int8, with a scale for each output channel of a kernel;
-preprocessing, pooling to features, the head and the softmax stay float32.
+preprocessing, the first convolution, pooling to features, the head and the softmax stay float32. With the first one in
+int8 too, a ResNet-50 with a new head changed 18 of 419 answers on photos of solar cells, and 5 without, at the same speed
+and size; with all of conv2 in float32 4, at two thirds of the speed.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from tl_toolkit.export.runtimes import FLOAT_SIGNATURE, IMAGES, UINT8_SIGNATURE
 
 try:
     from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import TFLOperationName
 except ImportError as _error:
     raise missing_package("litert", _error) from _error
 
-EXTRA = "litert"
 BITS = 8
 QUANTISED = (
     TFLOperationName.CONV_2D,
@@ -33,6 +35,8 @@ QUANTISED = (
     TFLOperationName.MAX_POOL_2D,
     TFLOperationName.PAD,
 )
+# Of the first convolution, with its padding and pooling: names of the tensors that they give.
+FIRST_LAYER = ".*(conv1|pool1)_.*"
 
 
 def write(network: FrameNetwork, path: pathlib.Path, frames: Iterable[np.ndarray]) -> None:
@@ -51,6 +55,9 @@ def write(network: FrameNetwork, path: pathlib.Path, frames: Iterable[np.ndarray
     work = quantizer.Quantizer(bytearray(lite_model(network)))
     for operation in QUANTISED:
         work.add_static_config(".*", operation, activation_num_bits=BITS, weight_num_bits=BITS)
+        work.update_quantization_recipe(
+            FIRST_LAYER, operation, algorithm_key=AlgorithmName.NO_QUANTIZE
+        )
     # It draws bars of its own on both, and warns of the memory that its calibration takes.
     with (
         contextlib.redirect_stdout(io.StringIO()),

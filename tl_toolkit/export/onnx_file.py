@@ -28,7 +28,6 @@ try:
 except ImportError as _error:
     raise missing_package("onnx", _error) from _error
 
-EXTRA = "onnx"
 OPSET, IR_VERSION = 17, 8  # of 2022: ONNX Runtime 1.12 and later read them
 
 

@@ -17,7 +17,6 @@ try:
 except ImportError as _error:
     raise missing_package("openvino", _error) from _error
 
-EXTRA = "openvino"
 METADATA = "tl_toolkit"  # the branch of `rt_info` that holds ours
 
 

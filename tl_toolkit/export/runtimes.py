@@ -3,7 +3,8 @@
     python runtimes.py
 
 It reads a line of JSON: `path` of an exported file, `frames` (an .npy file, float32[n, size, size, 3]), `answers` (the
-.npz file to write), and of a SavedModel `encoded` (an .npz file of image files' contents) too. The answers are
+.npz file to write), `seconds` that each batch size is timed for, and of a SavedModel `encoded` (an .npz file of image
+files' contents) too. The answers are
 `probabilities`, float32[n, classes], `batch_sizes` and for each `images_per_second`, and `has_tensorflow`.
 
 It imports neither this package nor, but for a SavedModel, TensorFlow: that a format needs neither is what is checked.
@@ -28,7 +29,7 @@ Answer = Callable[[np.ndarray], np.ndarray]  # float32[n, size, size, 3] to floa
 IMAGES, PROBABILITIES = "images", "probabilities"
 UINT8_SIGNATURE, FLOAT_SIGNATURE = "serve_images", "serve_float_images"
 BATCH_SIZES = (1, 32)
-SECONDS, FEWEST_CALLS = 1.0, 5  # that each is timed for
+FEWEST_CALLS = 5  # that are timed
 
 
 def open_onnx(path: str) -> tuple[Answer, dict[str, Any]]:
@@ -76,7 +77,8 @@ def main() -> None:
         parts = [answer(np.array(part)) for part in _parts(frames)]
     else:
         answer, parts = _saved_model(str(path), request["encoded"])
-    speeds = [images_per_second(answer, frames, size) for size in BATCH_SIZES]
+    seconds = request["seconds"]
+    speeds = [images_per_second(answer, frames, size, seconds) for size in BATCH_SIZES]
     np.savez(
         request["answers"],
         probabilities=np.concatenate(parts),
@@ -86,12 +88,14 @@ def main() -> None:
     )
 
 
-def images_per_second(answer: Answer, frames: np.ndarray, batch_size: int) -> float:
-    """Times batches: the median call of those of a second, after a first one."""
+def images_per_second(
+    answer: Answer, frames: np.ndarray, batch_size: int, at_least: float
+) -> float:
+    """Times batches: the median call of those of so many seconds, after a first one."""
     batch = np.resize(frames[:batch_size], (batch_size, *frames.shape[1:]))
     answer(batch)
     seconds: list[float] = []
-    while len(seconds) < FEWEST_CALLS or sum(seconds) < SECONDS:
+    while len(seconds) < FEWEST_CALLS or sum(seconds) < at_least:
         start = time.perf_counter()
         answer(batch)
         seconds.append(time.perf_counter() - start)
