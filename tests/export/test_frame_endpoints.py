@@ -14,7 +14,6 @@ from tl_toolkit.catalog import PREPROCESSING, Preprocessing
 from tl_toolkit.data.resize import resize_files_for_evaluation
 from tl_toolkit.export import onnx_file
 from tl_toolkit.export.frame_endpoints import endpoints_of_frames, open_exported_file
-from tl_toolkit.export.frame_network import missing_package
 
 
 @pytest.fixture
@@ -83,12 +82,6 @@ def test_a_file_of_another_program_is_refused(onnx_path, tmp_path):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(tl.InputError, match=r"other\.onnx' cannot be read"):
         tl.load_classifier(tmp_path / "other.onnx")
-
-
-def test_a_missing_runtime_is_named_with_its_extra():
-    error = missing_package("litert", ModuleNotFoundError("no", name="ai_edge_litert"))
-    assert str(error).startswith("ai_edge_litert is not installed")
-    assert "'tl-toolkit[litert]'" in str(error)
 
 
 def test_the_card_gives_the_preprocessing_back(onnx_path):
