@@ -159,6 +159,34 @@ def test_a_float32_file_that_differs_leaves_nothing(run_folder, monkeypatch):
     assert not (run_folder / "exports").exists()
 
 
+def test_a_served_bfloat16_is_further_from_float32(exported_run):
+    row = dataclasses.replace(exported_run.formats["onnx"], largest_difference=0.05)
+    module._check(row, "bfloat16", False)
+    with pytest.raises(RuntimeError, match=r"at most 0\.0001 is allowed"):
+        module._check(row, "float32", False)
+
+
+def test_an_export_that_was_interrupted_is_made_again(run_folder, monkeypatch):
+    quick(monkeypatch)
+
+    copyfile = shutil.copyfile
+
+    def interrupted(source, target):
+        copyfile(source, target)
+        if source.name == "model.onnx":
+            copyfile(source, run_folder / "exports" / source.name)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(module.shutil, "copyfile", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tl.export_run(run_folder, "onnx")
+    assert (run_folder / "exports/model.onnx").is_file()
+    tl.export_run(run_folder, "onnx")
+    assert tl.verify(run_folder).is_whole
+    assert tl.verify(run_folder).unknown == ()
+
+
 def test_int8_that_changes_answers_has_to_be_accepted(run_folder, monkeypatch):
     before = contents(run_folder)
     quick(monkeypatch, difference=0.2, changed=1)

@@ -20,7 +20,11 @@ from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.measured_exports import ExportMeasure, MeasuredExport
-from tl_toolkit.experiments.run_folder import check_written_by_us, list_written_again
+from tl_toolkit.experiments.run_folder import (
+    check_written_by_us,
+    claim_files,
+    list_written_again,
+)
 from tl_toolkit.experiments.written_files import EXPORTS, EXPORTS_FILE
 from tl_toolkit.export.frame_network import FrameNetwork
 from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, TOLERANCES
@@ -199,6 +203,7 @@ def _keep(
 ) -> None:
     """Copies the files into the run, each whole, and lists them in its manifest."""
     written = [file for name in files for file in reversed(files[name])]  # the one to open last
+    claim_files(folder, [*written, EXPORTS_FILE])
     if written:
         (folder / EXPORTS).mkdir(exist_ok=True)
     for file in written:
