@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -49,9 +50,11 @@ def endpoints_of_frames(
 ) -> dict[str, Callable]:
     """Returns functions that take and give what those of `make_endpoints` do, by what answers frames."""
     names = tf.constant(list(class_names))
+    one_at_a_time = threading.Lock()  # LiteRT and OpenVINO answer in memory of their own
 
     def answer_all(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = np.asarray(answer(frames.numpy()), np.float32)
+        with one_at_a_time:
+            probabilities = np.array(answer(frames.numpy()), np.float32)
         scores, order = tf.math.top_k(probabilities, k=len(class_names))
         return {
             "classes": tf.gather(names, order),
