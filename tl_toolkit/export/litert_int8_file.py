@@ -3,8 +3,8 @@
 TensorFlow's converter quantises too, but all or nothing: with the softmax and the logits in 8 bits a probability has 256
 steps. Here convolutions, their sums, padding and maxima are in int8, with a scale for each output channel of a kernel;
 preprocessing, the first convolution, pooling to features, the head and the softmax stay float32. With the first one in
-int8 too, a ResNet-50 with a new head changed 18 of 419 answers on photos of solar cells, and 5 without, at the same speed
-and size; with all of conv2 in float32 4, at two thirds of the speed.
+int8 too, a ResNet-50 with a new head changed 18 of 419 answers on photos of solar cells, and 5 without, at the same size;
+with all of conv2 in float32 it changed 4, and was slower.
 """
 
 from __future__ import annotations
