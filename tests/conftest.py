@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import pickle
+import shutil
 import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
@@ -26,6 +27,7 @@ from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, WeightSpec
+from tl_toolkit.experiments import measured_exports
 from tl_toolkit.experiments import report as report_module
 from tl_toolkit.experiments import run as run_module
 from tl_toolkit.models.head import assemble_classifier
@@ -44,7 +46,7 @@ def pytest_collection_modifyitems(items):
     """What needs a finished run is slow: to train, export and load one takes seconds."""
     slow = collections.Counter()
     for item in items:
-        if "finished_run" in item.fixturenames:
+        if {"finished_run", "exported_run"} & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
         slow[item.path] += item.get_closest_marker("slow") is not None
     # The files with most slow tests first: one that came last would keep one process waiting for the other.
@@ -151,3 +153,24 @@ def photo_recipe(photos, tiny_weights):
 def finished_run(photo_recipe, made_once):
     """The result of that recipe."""
     return made_once("runs", lambda folder: tl.run(photo_recipe, folder / "photos"))
+
+
+@pytest.fixture(autouse=True)
+def _quick_timing_of_exports(monkeypatch):
+    """A few calls say nothing of a format's speed, and are not asked to."""
+    monkeypatch.setattr(measured_exports, "TIMED_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="session")
+def exported_run(finished_run, made_once):
+    """What was said of a copy of that run, `my_run`, in every format; of so small a network int8 may change any answer."""
+
+    def make(folder):
+        shutil.copytree(finished_run.folder, folder / "my_run")
+        measured_exports.TIMED_SECONDS, before = 0.0, measured_exports.TIMED_SECONDS
+        try:
+            return tl.export_run(folder / "my_run", "all", accept_changes=True)
+        finally:
+            measured_exports.TIMED_SECONDS = before
+
+    return made_once("exports", make)

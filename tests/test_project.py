@@ -21,6 +21,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/choosing_and_checking.md",
+    "docs/exporting.md",
     "docs/several_devices.md",
 )
 

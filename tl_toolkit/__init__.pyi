@@ -11,6 +11,8 @@ from .experiments.cleaned_csv import write_csv as write_csv
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
 from .experiments.explain import explain as explain
+from .experiments.export_run import Exports as Exports
+from .experiments.export_run import export_run as export_run
 from .experiments.find_learning_rate import LearningRates as LearningRates
 from .experiments.find_learning_rate import find_learning_rate as find_learning_rate
 from .experiments.k_fold import CrossValidation as CrossValidation

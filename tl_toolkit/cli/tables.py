@@ -12,6 +12,7 @@ from tl_toolkit.progress import Table
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
+    from tl_toolkit.experiments.export_run import Exports
     from tl_toolkit.experiments.k_fold import CrossValidation
     from tl_toolkit.export.classifier import Prediction
     from tl_toolkit.report.paired_test import PairedTest
@@ -168,3 +169,40 @@ def print_search(result: SearchResult, progress: TerminalProgress) -> None:
         f"The page to look at: {result.page}\n"
         f"tl-toolkit train --recipe {result.folder / 'best_recipe.json'}"
     )
+
+
+def exports_table(exports: Exports) -> Table:
+    """A row a format, beside the SavedModel."""
+    from tl_toolkit.report.paired_test import p_text
+
+    rows = []
+    for row in exports.formats.values():
+        is_reference = row.format == "savedmodel"
+        changed = str(row.changed_answers)
+        if row.changed_answers:
+            changed += f" (p {p_text(row.mcnemar_p, '= ')})"
+        rows.append(
+            (
+                row.format,
+                "–" if is_reference else f"{row.largest_difference:.1e}",
+                "–" if is_reference else changed,
+                f"{row.top1:.3f}",
+                f"{row.calibration_error:.3f}",
+                f"{row.megabytes:.2f}",
+                *(f"{speed:,.0f}" for speed in row.images_per_second.values()),
+            )
+        )
+    columns = (
+        "format",
+        "off by",
+        "changed",
+        "accuracy",
+        "ECE",
+        "MB",
+        *(f"images/s, {size}" for size in next(iter(exports.formats.values())).images_per_second),
+    )
+    caption = (
+        f"Compared with the SavedModel on {exports.compared_on}: the largest difference of a probability, answers that "
+        "changed (with McNemar's p), accuracy, expected calibration error; images/s by the batch size, on this machine's processor."
+    )
+    return Table(columns, tuple(rows), caption)

@@ -73,6 +73,10 @@ def evaluate_exported(
     if unsure_below is not None:
         metrics["unsure_below"] = held_back(logits, of_all, unsure_below)
     notes = list(source.notes)
+    if classifier.path is None and classifier.network is None:
+        notes.append(
+            "no image is left out: away from its run, an exported file does not say which the model has seen"
+        )
     if left_out:
         notes.append(
             f"{left_out} images are left out: the model learned from them or was selected by them"

@@ -190,11 +190,31 @@ def finish_output(folder: pathlib.Path, kind: str = RUN) -> None:
 
 def list_written_again(folder: pathlib.Path, file: str) -> None:
     """Makes a file that was written into a finished folder one of those that this toolkit put there."""
-    marker = _read_marker(folder)
-    if marker.get("finished") and file not in marker.get("files", ()):
-        write_json(folder / MARKER, marker | {"files": sorted([*marker.get("files", ()), file])})
-        list_anew(folder, [MARKER])
+    claim_files(folder, [file])
     list_anew(folder, [file])
+
+
+def claim_files(folder: pathlib.Path, files: Iterable[str]) -> None:
+    """Makes files that will be written into a finished folder ours, so that they are even if that is interrupted."""
+    marker = _read_marker(folder)
+    claimed = {*marker.get("files", ()), *files}
+    if marker.get("finished") and claimed != {*marker.get("files", ())}:
+        write_json(folder / MARKER, marker | {"files": sorted(claimed)})
+        list_anew(folder, [MARKER])
+
+
+def check_written_by_us(folder: pathlib.Path, files: Iterable[str]) -> None:
+    """Refuses to write files into a finished folder where one of that name is there that this toolkit did not write.
+
+    Raises:
+        InputError: There is one.
+    """
+    ours = _read_marker(folder).get("files", ())
+    for file in files:
+        if os.path.lexists(folder / file) and file not in ours:
+            raise InputError(
+                f"{str(folder / file)!r} was not written by this toolkit, and would be replaced: move it away."
+            )
 
 
 def _check_place(

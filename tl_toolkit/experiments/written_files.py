@@ -3,12 +3,18 @@
 CHECKPOINTS = "checkpoints"
 RUN, COMPARISON, SEARCH, CROSS_VALIDATION = "run", "comparison", "search", "cross-validation"
 PAGE = "report.html"
+EXPORTS, EXPORTS_FILE = (
+    "exports",
+    "exports.json",
+)  # the network in other formats, and how they compare
 # What each kind puts into its folder; whatever else is in there is the user's.
 WRITTEN = {
     RUN: {
         "blocks.png",
         "confusion_matrix.png",
         "contact_sheet.png",
+        EXPORTS,
+        EXPORTS_FILE,
         "held_back.png",
         "history.csv",
         "ladder.json",

@@ -18,7 +18,9 @@ from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
+from tl_toolkit.export.frame_endpoints import open_exported_file
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
+from tl_toolkit.export.runtimes import OPENERS
 from tl_toolkit.export.saved_model import CARD, SAVED_MODEL
 from tl_toolkit.files.manifest import check_files
 
@@ -55,7 +57,8 @@ class Classifier:
     """Predicts classes of images. Made by `load_classifier`.
 
     Attributes:
-        path: The SavedModel's folder; None for weights with their original head.
+        path: The SavedModel's folder, of an exported file that of the run that it lies in; None for weights with their
+            original head, and files that were copied elsewhere.
         card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
             `preprocessing` and `test` too.
         network: The network that it was made from, where it was made here; None where it was loaded.
@@ -133,7 +136,8 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
     """Loads a classifier that `run` exported, or weights with the head that they were published with.
 
     Args:
-        path: A run's folder, or the SavedModel in it; or `"resnet18"` to `"resnet152"` for ImageNet's
+        path: A run's folder, or the SavedModel in it; or a file that `export_run` wrote, .onnx, .tflite or .xml, which
+            its own runtime then answers with; or `"resnet18"` to `"resnet152"` for ImageNet's
             classes with the best available weights, or the name of weights.
 
     Raises:
@@ -147,12 +151,16 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
     folder = user_path(os.fspath(path))
     if not folder.exists() and names_weights(str(path)):
         return Classifier(None, *build_pretrained(str(path)))
+    if folder.suffix in OPENERS and folder.is_file():
+        saved_model = folder.parent.parent / SAVED_MODEL
+        endpoints, card = open_exported_file(folder)
+        return Classifier(saved_model if saved_model.is_dir() else None, endpoints, card)
     if (folder / SAVED_MODEL).is_dir():
         folder = folder / SAVED_MODEL
     if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
         raise InputError(
             f"{str(path)!r} is not an exported classifier. Expected a finished run's folder, the saved_model "
-            "folder in it, a network such as resnet50, or a name that `tl-toolkit weights` lists."
+            "folder in it, an exported .onnx, .tflite or .xml file, a network such as resnet50, or a name that `tl-toolkit weights` lists."
         )
     check_files(folder, but=[SEEN_IMAGES.as_posix()])
     try:

@@ -93,7 +93,7 @@ class _Step:
 
 def _steps(model: keras.Model, precision: str | None) -> list[_Step]:
     """Returns what computes every layer, in the model's own order."""
-    normalisation_of = _folded_pairs(model)
+    normalisation_of = folded_pairs(model)
     folded = {layer.name for layer in normalisation_of.values()}
     steps = []
     for layer in model.layers:
@@ -106,12 +106,13 @@ def _steps(model: keras.Model, precision: str | None) -> list[_Step]:
             compute = _folded_convolution(layer, normalisation_of[layer.name], precision)
         else:
             compute = _with_constants(layer, precision)
-        inputs = tuple(id(tensor) for tensor in _inputs(layer))
+        inputs = tuple(id(tensor) for tensor in inputs_of(layer))
         steps.append(_Step(inputs, id(layer.output), compute))
     return steps
 
 
-def _inputs(layer: keras.layers.Layer) -> Sequence[keras.KerasTensor]:
+def inputs_of(layer: keras.layers.Layer) -> Sequence[keras.KerasTensor]:
+    """Returns the tensors of the graph that a layer, which is called once, takes."""
     return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
@@ -128,7 +129,7 @@ def _folded_convolution(
 
     The bias is added by an operation that TensorFlow fuses into the convolution.
     """
-    scale, shift = _scale_and_shift(normalisation)
+    scale, shift = scale_and_shift(normalisation)
     dtype = _compute_dtype(layer, precision)
     kernel = np.asarray(layer.kernel.numpy(), np.float64) * scale
     constants = [_captured(value.astype(np.float32), dtype) for value in (kernel, shift)]
@@ -147,7 +148,7 @@ def _with_constants(
     served = layer
     if precision is not None and layer.compute_dtype != _compute_dtype(layer, precision):
         served = _layer_in(layer, precision)
-        shapes = [tensor.shape for tensor in _inputs(layer)]
+        shapes = [tensor.shape for tensor in inputs_of(layer)]
         served.build(shapes if len(shapes) > 1 else shapes[0])
     values = [_captured(variable.numpy()) for variable in layer.variables]
     takes_training = "training" in inspect.signature(layer.call).parameters
@@ -185,13 +186,13 @@ def _compute_dtype(layer: keras.layers.Layer, precision: str | None) -> str:
     return "float32" if isinstance(layer, FLOAT32_LAYERS) else precision
 
 
-def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
+def folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """Returns the normalisation to fold by the name of the convolution that it follows."""
     outputs = {id(model_output) for model_output in model.outputs}
     made_by = {id(layer.output): layer for layer in model.layers}
     uses: dict[int, int] = {}
     for layer in model.layers:
-        for tensor in _inputs(layer):
+        for tensor in inputs_of(layer):
             uses[id(tensor)] = uses.get(id(tensor), 0) + 1
     pairs = {}
     for layer in model.layers:
@@ -210,7 +211,9 @@ def _folded_pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalizati
     return pairs
 
 
-def _scale_and_shift(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+def scale_and_shift(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what it multiplies by and adds at inference, float64[channels] each."""
+
     def value(variable: Any, default: float) -> Any:
         return default if variable is None else np.asarray(variable.numpy(), np.float64)
 

@@ -101,9 +101,15 @@ def _page(classifier: Classifier, answerer: Answerer) -> Page:
     calibration = classifier.card.get("facts", {}).get("calibration", "")
     return render_asking_page(
         PAGE,
-        title=classifier.path.parent.name if classifier.path else "ImageNet's classes",
+        title=_title(classifier),
         facts=facts,
         probabilities=f"Calibration of the probabilities: {calibration}." if calibration else "",
         why_not_explained=answerer.why_not_explained,
         serving=SERVING.format(folder=classifier.path) if classifier.path else "",
     )
+
+
+def _title(classifier: Classifier) -> str:
+    if classifier.path is not None:
+        return classifier.path.parent.name
+    return "An exported classifier" if classifier.network is None else "ImageNet's classes"
