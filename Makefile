@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests and benchmarks use PyTorch on the processor: its build for GPUs is gigabytes larger.
 export UV_TORCH_BACKEND ?= cpu
 
-.PHONY: demo test test-fast test-kill test-long check format bench gpu-check clean
+.PHONY: demo test test-fast test-kill test-long check format docs bench gpu-check clean
 
 demo: .venv/.installed
 	$(BIN)/python recipes/compare.py
@@ -40,6 +40,10 @@ check: .venv/.installed-test
 
 format: .venv/.installed-test
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+# The site, in build/site; a broken link ends it.
+docs: .venv/.installed-test
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/run.py
