@@ -37,6 +37,11 @@ def are_several(labels: np.ndarray) -> bool:
     return labels.ndim == 2
 
 
+def several_count(labels: np.ndarray) -> int:
+    """Returns how many labels there are where a photo may have several; 0 where it has one class."""
+    return labels.shape[1] if are_several(labels) else 0
+
+
 def counts_of(labels: np.ndarray, classes: int) -> np.ndarray:
     """Returns int64[classes], how many photos have each."""
     if are_several(labels):

@@ -214,6 +214,7 @@ def take_step(
             distribute,
             source.signature,
             average,
+            experiment.dataset.has_several_labels,
         )
 
     # All that is constant in the graph: what moves, batch normalisation's modes, the schedule.
