@@ -139,9 +139,7 @@ class _Deal:
         for unit in order[self.part_of[order] < 0]:  # without any label
             self._give(unit, lacks, lacks_sizes, lacks_sizes)
 
-    def _give(
-        self, unit: int, lacks: np.ndarray, lacks_sizes: np.ndarray, by: np.ndarray
-    ) -> None:
+    def _give(self, unit: int, lacks: np.ndarray, lacks_sizes: np.ndarray, by: np.ndarray) -> None:
         alike = np.flatnonzero(by >= by.max() - ROUNDING)
         alike = alike[lacks_sizes[alike] >= lacks_sizes[alike].max() - ROUNDING]
         part = int(alike[0] if len(alike) == 1 else self._random.choice(alike))

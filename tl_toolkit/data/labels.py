@@ -16,6 +16,8 @@ from scipy.special import expit, softmax
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import Recipe
 
+NO_LABEL = "no label"  # what is said of a photo without any
+
 
 def as_labels(values: npt.ArrayLike) -> np.ndarray:
     """Returns labels in one of the two forms: int64[n], or uint8[n, labels] of rows of 0 and 1.
@@ -73,7 +75,24 @@ def names_of(row: np.ndarray | np.integer, class_names: Sequence[str]) -> tuple[
     """Returns the names of one photo's labels, of its row of 0 and 1 or of its class's number."""
     if np.ndim(row) == 0:
         return (class_names[int(row)],)
-    return tuple(name for name, has in zip(class_names, row, strict=True) if has)
+    return tuple(name for name, has in zip(class_names, np.asarray(row), strict=True) if has)
+
+
+def refuse_several(labels: np.ndarray, what: str, instead: str) -> None:
+    """Refuses something that only photos of one class have.
+
+    Args:
+        labels: In either form.
+        what: It, as a sentence begins.
+        instead: What can be done.
+
+    Raises:
+        InputError: A photo may have several of these labels.
+    """
+    if are_several(labels):
+        raise InputError(
+            f"{what} is for photos of one class, and these have several labels: {instead}."
+        )
 
 
 def check_recipe_of_several(recipe: Recipe) -> None:

@@ -133,9 +133,7 @@ def _split(
 
     test = source.test
     if test is None:
-        test, pool, groups = _part(
-            pool, groups, test_fraction, (split_seed, 0), source.class_names
-        )
+        test, pool, groups = _part(pool, groups, test_fraction, (split_seed, 0), source.class_names)
     if labels_per_class is not None:
         chosen = sample_per_class(
             pool.labels, labels_per_class, (seed, 2), source.class_names, groups

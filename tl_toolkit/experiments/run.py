@@ -52,7 +52,7 @@ class RunResult:
     Attributes:
         folder: The run's folder.
         recipe: What was done.
-        test: `classification_metrics` on the test images.
+        test: `classification_metrics` on the test images, or `label_metrics` of photos with several labels.
         validation: The same on the validation images; None where there are none.
         history: Figures of every epoch.
         plan: What training did to every variable.
@@ -94,7 +94,7 @@ def run(
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
     `contact_sheet.png` (training images as they are and as training saw them, unless a head was solved for from
     the images as they are), `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two
-    classes `roc.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`,
+    classes `roc.png`, of photos with several labels `label_curves.png` in place of those four, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`,
     `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
@@ -167,6 +167,9 @@ def write_run(
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
     of_batch_norm, notes_on_it = batch_norm_of_run(trained, progress)
     notes = (*experiment.notes, *notes_on_it, *caveats(tested.metrics, seen_test_images))
+    if tested.label_thresholds is not None:
+        of_thresholds = tested.label_thresholds.note(dataset.class_names)
+        notes = (*notes, *([of_thresholds] if of_thresholds else []))
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
@@ -183,7 +186,7 @@ def write_run(
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
     }
-    write_model_card(trained, tested.metrics, facts, partial)
+    write_model_card(trained, tested, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
     write_report(trained, tested, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")

@@ -11,6 +11,7 @@ WRITTEN = {
         "contact_sheet.png",
         "held_back.png",
         "history.csv",
+        "label_curves.png",
         "ladder.json",
         "ladder.png",
         "metrics.json",
