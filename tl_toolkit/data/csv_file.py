@@ -11,6 +11,7 @@ from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import path_in_text, user_path
 from tl_toolkit.data.folder import check_files, report_bad
+from tl_toolkit.data.label_table import load_label_table, names_several_labels
 from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
@@ -30,7 +31,8 @@ def load_csv(
         path: A CSV file, UTF-8. Its first line names the columns: `file` (relative to the CSV's folder) and
             `label`, and, where wanted, `split` (train, validation or test), `weight` (how much the
             image counts in the loss, over 0) and `group` (such as a patient, a camera or a day: images of one are
-            never parted by a split or a fold that is made; empty for none).
+            never parted by a split or a fold that is made; empty for none). With options behind it photos have several
+            labels: see `load_label_table`.
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
@@ -41,6 +43,8 @@ def load_csv(
     Raises:
         InputError: The table is not as described, or an image is bad.
     """
+    if names_several_labels(path):
+        return load_label_table(path, on_bad_image, progress, group_near_duplicates)
     table = user_path(path)
     rows = read_table(table)
     class_names = tuple(sorted({row[LABEL] for row in rows}))

@@ -13,8 +13,10 @@ from tl_toolkit.data.csv_file import FILE, GROUP, LABEL, SPLIT, WEIGHT, read_tab
 from tl_toolkit.data.dataset import FileImages, Images
 from tl_toolkit.data.file_names import path_in_text, user_path
 from tl_toolkit.data.folder import list_folder
+from tl_toolkit.data.label_table import names_several_labels
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
+from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 
@@ -70,6 +72,11 @@ def _of_folder(argument: str) -> Listing:
 
 
 def _of_table(argument: str) -> Listing:
+    if names_several_labels(argument):
+        raise InputError(
+            "An audit is for photos of one class, and these have several labels: copies, near-duplicates and bad files are "
+            "found when they are opened, and a run's page shows photos whose labels are doubtful."
+        )
     table = user_path(argument)
     rows = read_table(table)
     class_names = tuple(sorted({row[LABEL] for row in rows}))

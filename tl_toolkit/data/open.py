@@ -63,7 +63,8 @@ def open_dataset(
     Where images came or went, it is another split.
 
     Args:
-        uri: `"folder:PATH"`, `"csv:PATH"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
+        uri: `"folder:PATH"`, `"csv:PATH"`, of photos with several labels `"csv:PATH?labels=A,B,C"` or
+            `"csv:PATH?label=COLUMN&separator=|"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
             `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
             together; the rest, test data aside, goes unused. None: use all.

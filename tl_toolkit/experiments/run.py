@@ -12,6 +12,7 @@ from typing import Any
 from tl_toolkit.catalog import CATALOG
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.label_table import table_path
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
@@ -229,7 +230,7 @@ def _write_manifest_of(saved_model: pathlib.Path) -> None:
 def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     """Returns the files and folders of the user's that a recipe reads."""
     scheme, _, argument = recipe.data.partition(":")
-    names = [argument] if scheme in ("folder", "csv") else []
+    names = [table_path(argument)] if scheme in ("folder", "csv") else []
     weights = recipe.start
     if weights is not None and weights not in (DEFAULT_WEIGHTS, *CATALOG) and ":" not in weights:
         names.append(weights)
