@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.labels import NO_LABEL
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
@@ -64,6 +65,13 @@ class LabelPrediction(Prediction):
 
     labels: tuple[str, ...]
     thresholds: dict[str, float]
+
+
+def answer_in_words(prediction: Prediction) -> str:
+    """Returns the class that is answered, or the labels that are given; `"no label"` for none."""
+    if isinstance(prediction, LabelPrediction):
+        return ", ".join(prediction.labels) or NO_LABEL
+    return prediction.class_name
 
 
 class Classifier:

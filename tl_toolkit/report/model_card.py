@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.data.label_table import table_path
 from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.label_words import card_opening, table_of_labels
 
@@ -168,7 +169,10 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
 def _without_folders(uri: str) -> str:
     """Where a file lies on somebody's disk is not for the public."""
     kind, colon, rest = uri.partition(":")
-    return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind in ("folder", "csv") else uri
+    if kind == "csv":  # what stands behind the path may hold a slash too
+        path = table_path(rest)
+        return f"{kind}{colon}{pathlib.PurePath(path).name}{rest.removeprefix(path)}"
+    return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind == "folder" else uri
 
 
 def _plain(text: str) -> str:
