@@ -13,7 +13,10 @@ import tl_toolkit as tl
 from tl_toolkit.cli.evaluate import evaluate
 from tl_toolkit.cli.predict import predict
 from tl_toolkit.data.dataset import ArrayImages, ImageSource, Split
+from tl_toolkit.data.resize import resize_pixels_for_evaluation
 from tl_toolkit.experiments.evaluate_exported import evaluate_exported
+from tl_toolkit.models.head import new_head
+from tl_toolkit.report.heat_maps import heat_maps
 
 pytestmark = [pytest.mark.usefixtures("patches_uri"), pytest.mark.slow]
 
@@ -130,7 +133,12 @@ def test_two_runs_are_compared_by_photos_with_all_labels_right(finished):
     assert found.only_a == found.only_b == 0
 
 
-def test_a_photo_is_explained_for_a_label(finished, photo_files):
+def test_a_heat_map_adds_up_to_the_labels_own_logit(finished, photo_files):
+    model = tl.load_model(finished / "model.keras")
+    pixels = patches(3, seed=5)[0].astype(np.float32)
+    seen = resize_pixels_for_evaluation(pixels, model.get_layer("preprocessing").record).numpy()
+    maps = heat_maps(model, seen, [1, 1, 1], several=True)
+    logits = model(seen).numpy()[:, 1] - new_head(model).bias.numpy()[1]
+    np.testing.assert_allclose(maps.sum((1, 2)), logits, rtol=1e-3, atol=1e-3)
     heat = tl.explain(tl.load_classifier(finished), photo_files[0], "red")
     assert heat.shape == (16, 16)
-    assert np.abs(heat).max() == pytest.approx(1, abs=0.1)

@@ -197,8 +197,8 @@ def _retrained(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup | None:
     for place, metrics in runs:
         test = metrics["test"]
         if are_of_labels(test):
-            right, interval = test["subset_accuracy"], test["subset_accuracy_interval"]
-            rows.append(IntervalRow(place.replace("_", " "), right, *interval, text=percent(right)))
+            right, (low, high) = test["subset_accuracy"], test["subset_accuracy_interval"]
+            rows.append(IntervalRow(place.replace("_", " "), right, low, high, text=percent(right)))
             what = "share of test photos with all labels right"
             continue
         low, high = test["top1_interval"]
