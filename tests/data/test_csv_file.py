@@ -99,7 +99,11 @@ def test_any_text_is_a_label(folder, labels):
         ([], ("file", "label"), "at least two labels"),
         (ROWS[::2], ("file", "label"), "at least two labels. Found: cat"),
         ([*ROWS, ("0.png", "")], ("file", "label"), "Line 14 .* must have a file and a label"),
-        ([*ROWS, ("0.png", "cat", "x")], ("file", "label"), "Line 14 .* no more fields"),
+        (
+            [*ROWS, ("0.png", "cat", "x")],
+            ("file", "label"),
+            "line 14 has 3 cells, and the .* names 2",
+        ),
         ([(*row, "dev") for row in ROWS], ("file", "label", "split"), "Line 2 .* split 'dev'"),
         ([(*row, "-1") for row in ROWS], ("file", "label", "weight"), "Line 2 .* weight '-1'"),
         ([(*row, "nan") for row in ROWS], ("file", "label", "weight"), "Line 2 .* weight 'nan'"),

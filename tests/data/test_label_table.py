@@ -77,9 +77,10 @@ def test_the_table_opens_in_three_splits_that_have_every_label(table):
         ("labels=round,round", "named twice"),
         ("labels=round", "at least two labels"),
         ("label=tags&separator=|&labels=new", "in one way"),
-        ("separator=|", "in one way"),
-        ("labels=round,new&file=picture", "Unknown column 'picture'"),
-        ("labels=round,new&root=x", "Unknown option of a table with several labels 'root'"),
+        ("separator=|", "Unknown column 'label'"),
+        ("labels=round,new&file=picture", "There is no column 'picture'"),
+        ("labels=round,new&root=x", "x/0.png' cannot be used"),
+        ("labels=round,new&colour=x", "Unknown option of a table 'colour'"),
         ("labels=", "needs one value"),
     ],
 )

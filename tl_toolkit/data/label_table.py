@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import pathlib
 import urllib.parse
-from collections.abc import Sequence
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
-from tl_toolkit.data.file_names import path_in_text, user_path
+from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.folder import check_files, report_bad
-from tl_toolkit.data.label_columns import Where, labels_of_columns, labels_of_lists
+from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
 from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_rows import open_table, splits_of, weights_of
+from tl_toolkit.data.named_photos import photo_paths
+from tl_toolkit.data.table import Table
+from tl_toolkit.data.table_columns import choose_column
+from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, ROLES, SUFFIX, TableUri, parse_table_uri
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.progress import SILENT, Progress
 
-LABELS, LABEL, SEPARATOR, FILE = "labels", "label", "separator", "file"
-OPTIONS = (LABELS, LABEL, SEPARATOR, FILE)
-SPLIT, WEIGHT, GROUP = "split", "weight", "group"
-Columns = dict[str, list[str]]
+LABELS, SEPARATOR = "labels", "separator"
 
 
 def names_several_labels(argument: str) -> bool:
@@ -33,9 +33,9 @@ def names_several_labels(argument: str) -> bool:
     return bool(names & {LABELS, SEPARATOR})
 
 
-def table_path(argument: str) -> str:
-    """Returns the table's path out of what follows `csv:`."""
-    return argument.rpartition("?")[0] if names_several_labels(argument) else argument
+def without_label_options(argument: str) -> str:
+    """Returns what follows `csv:` as `parse_table_uri` takes it, without the options that name several labels."""
+    return _parted(argument)[1] if names_several_labels(argument) else argument
 
 
 def load_label_table(
@@ -48,9 +48,9 @@ def load_label_table(
 
     Args:
         argument: `PATH?labels=A,B,C`, a column of 0 and 1 a label, in the order that is given; or
-            `PATH?label=COLUMN&separator=|`, a column that lists each photo's labels, which may be empty. `file=COLUMN`
-            names the column of the files; without it that is `file`. Values are percent-decoded (`%2C` is a comma). The columns
-            `split`, `weight` and `group` are as `load_csv` has them.
+            `PATH?label=COLUMN&separator=|`, a column that lists each photo's labels, which may be empty. Values are
+            percent-decoded (`%2C` is a comma). Everything else, such as `file=COLUMN`, `root` and the columns `split`, `weight` and
+            `group`, is as `load_csv` has it.
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
@@ -58,37 +58,36 @@ def load_label_table(
     Raises:
         InputError: The table is not as described, or an image is bad.
     """
-    path, options = _parsed(argument)
-    table = user_path(path)
-    columns, lines = _read(table)
-
-    def where(row: int) -> str:
-        return f"Line {lines[row]} of {str(table)!r}"
-
-    names, labels = _labels(columns, options, where)
+    options, rest = _parted(argument)
+    uri = parse_table_uri(rest)
+    _check(options, uri, argument)
+    table = open_table(uri, needed=(FILE,))
+    names, labels = _labels(table, options, uri)
     if len(names) < 2:
         raise InputError(
-            f"{str(table)!r} must have at least two labels. Found: {', '.join(names)}."
+            f"{str(uri.path)!r} must have at least two labels. Found: {', '.join(names)}."
         )
-    file_column = options.get(FILE, FILE)
-    if file_column not in columns:
-        raise unknown_name("column", file_column, columns, "file=COLUMN names that of the files.")
-    for row, name in enumerate(columns[file_column]):
+    chosen = _columns(table, uri)
+    cells = table.columns[chosen[FILE]]
+    for row, name in enumerate(cells):
         if not name or "\0" in name:
-            raise InputError(f"{where(row)} must name a file.")
-    splits, weights = _splits(columns, where), _weights(columns, where)
+            raise InputError(f"{table.where(row)} must name a file.")
+    found, found_endings = photo_paths(
+        cells, uri.root, uri.options.get(SUFFIX), on_bad_image == "error"
+    )
+    splits, weights = splits_of(table, chosen), weights_of(table, chosen)
     # Copies contradict each other where their labels are not all the same.
     _, combination = np.unique(labels, axis=0, return_inverse=True)
     files = [
-        LabelledFile(table.parent / path_in_text(name), int(number))
-        for name, number in zip(columns[file_column], combination.ravel(), strict=True)
+        LabelledFile(pathlib.Path(path), int(number))
+        for path, number in zip(found, combination.ravel(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     files = without_contradictions(check_files(files, progress, seen))
-    notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
+    notes = report_bad([file for file in files if file.fault], uri.path.parent, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
     members = {name: np.flatnonzero(is_sound & (splits == name)) for name in SPLITS}
-    given = columns.get(GROUP, [""] * len(files))
+    given = table.columns[chosen[GROUP]] if GROUP in chosen else [""] * len(files)
     keys, copies = group_copies(
         {name: [files[row] for row in rows] for name, rows in members.items()},
         seen,
@@ -103,7 +102,7 @@ def load_label_table(
         missing = np.flatnonzero(~labels[rows].any(axis=0))
         if len(missing):
             raise InputError(
-                f"No photo of the split {name!r} in {str(table)!r} has the label {names[missing[0]]!r}."
+                f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
             )
         paths = FileImages(np.array([str(files[row].path) for row in rows]))
         made[name] = Split.of(paths, labels[rows], first_id, weights[rows], keys[name])
@@ -114,83 +113,53 @@ def load_label_table(
         validation=made.get(VALIDATION),
         test=made.get(TEST),
         groups=np.unique(keys[TRAIN], return_inverse=True)[1],
-        notes=(*notes, *copies),
+        notes=(*notes, *copies, *filter(None, (*table.notes, found_endings))),
     )
 
 
-def _parsed(argument: str) -> tuple[str, dict[str, str]]:
+def _parted(argument: str) -> tuple[dict[str, str], str]:
+    """Returns the options that name several labels, not decoded, and the URI without them."""
     path, _, query = argument.rpartition("?")
-    options: dict[str, str] = {}
-    for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        if name not in OPTIONS:
-            raise unknown_name("option of a table with several labels", name, OPTIONS)
-        if not value or name in options:
-            raise InputError(f"The option {name!r} in {argument!r} needs one value: {name}=VALUE.")
-        options[name] = value if name == LABELS else urllib.parse.unquote(value)
-    if (LABELS in options) == (SEPARATOR in options) or (LABEL in options) != (
-        SEPARATOR in options
-    ):
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    own: dict[str, str] = {}
+    for name, _, value in pairs:
+        if name in (LABELS, SEPARATOR):
+            if not value or name in own:
+                raise InputError(
+                    f"The option {name!r} in {argument!r} needs one value: {name}=VALUE."
+                )
+            own[name] = value
+    rest = "&".join("=".join((name, value)) for name, _, value in pairs if name not in own)
+    return own, "?".join(filter(None, (path, rest)))
+
+
+def _check(options: dict[str, str], uri: TableUri, argument: str) -> None:
+    in_columns, in_lists = LABELS in options, SEPARATOR in options
+    if in_columns == in_lists or (in_columns and LABEL in uri.options):
         raise InputError(
             f"Name the labels of {argument!r} in one way: labels=A,B,C, a column of 0 and 1 each, or label=COLUMN&separator=|, "
             "a column that lists them."
         )
-    return path, options
 
 
 def _labels(
-    columns: Columns, options: dict[str, str], where: Where
+    table: Table, options: dict[str, str], uri: TableUri
 ) -> tuple[tuple[str, ...], np.ndarray]:
     if LABELS in options:
         names = tuple(urllib.parse.unquote(name) for name in options[LABELS].split(","))
-        return names, labels_of_columns(columns, names, where)
-    if options[LABEL] not in columns:
-        raise unknown_name("column", options[LABEL], columns)
-    return labels_of_lists(columns[options[LABEL]], options[SEPARATOR], where)
+        return names, labels_of_columns(table.columns, names, table.where)
+    column = choose_column(list(table.columns), LABEL, uri.options.get(LABEL))
+    if column is None:
+        raise unknown_name("column", LABEL, table.columns, "label=COLUMN names that of the labels.")
+    separator = urllib.parse.unquote(options[SEPARATOR])
+    return labels_of_lists(table.columns[column], separator, table.where)
 
 
-def _read(table: pathlib.Path) -> tuple[Columns, list[int]]:
-    """Returns the cells of every column, and where each row ends in the file."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = [(reader.line_num, row) for row in reader]
-            names = list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"Cannot read the table {str(table)!r}: {error}.") from error
-    for number, row in rows:
-        if None in row:
-            raise InputError(
-                f"Line {number} of {str(table)!r} has more fields than there are columns."
-            )
-    if not rows:
-        raise InputError(f"{str(table)!r} has no rows.")
-    return {name: [row[name] for _, row in rows] for name in names}, [n for n, _ in rows]
-
-
-def _splits(columns: Columns, where: Where) -> np.ndarray:
-    """str[rows]."""
-    found = []
-    for row in range(len(next(iter(columns.values())))):
-        split = (columns[SPLIT][row] if SPLIT in columns else "").lower() or TRAIN
-        if split not in SPLIT_ALIASES:
-            raise InputError(
-                f"{where(row)} has the split {split!r}. Expected: {', '.join(SPLITS)}."
-            )
-        found.append(SPLIT_ALIASES[split])
-    return np.array(found, str)
-
-
-def _weights(columns: Columns, where: Where) -> np.ndarray:
-    """float32[rows]."""
-    rows: Sequence[str] = columns.get(WEIGHT, ["1"] * len(next(iter(columns.values()))))
-    found = []
-    for row, cell in enumerate(rows):
-        try:
-            weight = float(cell or 1)
-        except ValueError:
-            weight = 0.0
-        if not 0 < weight < float("inf"):
-            raise InputError(f"{where(row)} has the weight {cell!r}. Expected: a number over 0.")
-        found.append(weight)
-    return np.array(found, np.float32)
+def _columns(table: Table, uri: TableUri) -> dict[str, str]:
+    """Returns the columns by role; that of the files must be there."""
+    names = list(table.columns)
+    found = {role: choose_column(names, role, uri.options.get(role)) for role in ROLES}
+    chosen = {role: name for role, name in found.items() if name is not None and role != LABEL}
+    if FILE not in chosen:
+        raise unknown_name("column", FILE, names, "file=COLUMN names that of the files.")
+    return chosen

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from tl_toolkit.catalog import SPLITS, TRAIN
-from tl_toolkit.data.csv_file import FILE, GROUP, LABEL, SPLIT, WEIGHT, read_table
 from tl_toolkit.data.dataset import FileImages, Images
-from tl_toolkit.data.file_names import path_in_text, user_path
 from tl_toolkit.data.folder import list_folder
 from tl_toolkit.data.label_table import names_several_labels
+from tl_toolkit.data.labelled_rows import read_labelled_rows
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
@@ -77,15 +77,9 @@ def _of_table(argument: str) -> Listing:
             "An audit is for photos of one class, and these have several labels: copies, near-duplicates and bad files are "
             "found when they are opened, and a run's page shows photos whose labels are doubtful."
         )
-    table = user_path(argument)
-    rows = read_table(table)
-    class_names = tuple(sorted({row[LABEL] for row in rows}))
-    files = [
-        (str(table.parent / path_in_text(row[FILE])), class_names.index(row[LABEL]), row[SPLIT])
-        for row in rows
-    ]
-    groups = [row.get(GROUP) or "" for row in rows]
-    return _of_files(class_names, files, groups, [row[WEIGHT] for row in rows])
+    rows = read_labelled_rows(parse_table_uri(argument), finds_all=False)
+    files = list(zip(rows.paths, rows.labels.tolist(), rows.splits.tolist(), strict=True))
+    return _of_files(rows.class_names, files, rows.groups, rows.weights.tolist(), rows.notes)
 
 
 def _of_files(

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
-from tl_toolkit.data.csv_file import FILE, GROUP, LABEL, SPLIT, WEIGHT
 from tl_toolkit.data.file_names import utf8_text
 from tl_toolkit.data.photo_check import KINDS
+from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, SPLIT, WEIGHT
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.experiments.audit_result import ALONE, DOUBTED, OUTLIER, Audit
 from tl_toolkit.files.atomic import written_aside

@@ -12,8 +12,9 @@ from typing import Any
 from tl_toolkit.catalog import CATALOG
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.file_names import user_path
-from tl_toolkit.data.label_table import table_path
+from tl_toolkit.data.label_table import without_label_options
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
+from tl_toolkit.data.table_uri import ROOT, parse_table_uri
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_norm_of_run import batch_norm_of_run
@@ -230,7 +231,11 @@ def _write_manifest_of(saved_model: pathlib.Path) -> None:
 def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     """Returns the files and folders of the user's that a recipe reads."""
     scheme, _, argument = recipe.data.partition(":")
-    names = [table_path(argument)] if scheme in ("folder", "csv") else []
+    names = [argument] if scheme == "folder" else []
+    if scheme == "csv":
+        with contextlib.suppress(InputError):  # opening it says what is wrong with it
+            table = parse_table_uri(without_label_options(argument))
+            names += [str(table.path), *([str(table.root)] if ROOT in table.options else [])]
     weights = recipe.start
     if weights is not None and weights not in (DEFAULT_WEIGHTS, *CATALOG) and ":" not in weights:
         names.append(weights)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.catalog import WeightSpec
-from tl_toolkit.data.label_table import table_path
+from tl_toolkit.data.label_table import without_label_options
+from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.label_words import card_opening, table_of_labels
 
@@ -169,9 +170,8 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
 def _without_folders(uri: str) -> str:
     """Where a file lies on somebody's disk is not for the public."""
     kind, colon, rest = uri.partition(":")
-    if kind == "csv":  # what stands behind the path may hold a slash too
-        path = table_path(rest)
-        return f"{kind}{colon}{pathlib.PurePath(path).name}{rest.removeprefix(path)}"
+    if kind == "csv":
+        return f"{kind}{colon}{parse_table_uri(without_label_options(rest)).without_folders()}"
     return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind == "folder" else uri
 
 
