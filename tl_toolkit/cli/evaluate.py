@@ -5,7 +5,7 @@ from __future__ import annotations
 import tyro
 
 from tl_toolkit.cli.maybe import Maybe
-from tl_toolkit.cli.tables import held_back_in_words, metrics_table, print_json
+from tl_toolkit.cli.tables import held_back_in_words, label_table, metrics_table, print_json
 from tl_toolkit.cli.terminal import drawn, terminal
 
 
@@ -39,6 +39,8 @@ def evaluate(
             print_json(metrics)
             return
         progress.console.print(drawn(metrics_table(metrics)))
+        if "labels" in metrics["images"]:
+            progress.console.print(drawn(label_table(metrics["images"])))
         if unsure_below is not None:
             progress.message(held_back_in_words(metrics["images"]["unsure_below"]))
         for note in metrics["notes"]:

@@ -31,7 +31,7 @@ def predict(
     csv: bool = False,
     verbose: bool = False,
 ) -> None:
-    """Classifies image files. One that cannot be read is named at the end, and the exit code is 2.
+    """Classifies image files, or gives them labels. One that cannot be read is named at the end, and the exit code is 2.
 
     Args:
         model: A finished run's folder or the SavedModel in it; or a network such as resnet50, for the
@@ -71,6 +71,11 @@ def predict(
             check_answers_page(page)
         with progress.stage("Loading the model"):
             classifier = load_classifier(model)
+        if classifier.thresholds is not None and unsure_below is not None:
+            raise InputError(
+                "--unsure-below is for one class a photo, and this model gives any number of labels, each from a threshold of "
+                "its own: leave it out, or look at the probabilities with --csv."
+            )
         answers = answer_files(classifier, files, progress)
         if maps is not None:
             maps.write(classifier, answers, progress)
@@ -102,6 +107,9 @@ def _as_json(answer: FileAnswer, unsure_below: float | None) -> dict[str, Any]:
     if answer.prediction is None:
         return {"image": printable(answer.path), "error": answer.fault}
     values = {"image": printable(answer.path), **dataclasses.asdict(answer.prediction)}
+    if "labels" in values:  # any number: the most probable one is no answer
+        names = ("image", "labels", "probabilities", "thresholds")
+        return {name: values[name] for name in names}
     if unsure_below is not None:
         values["unsure"] = answer.prediction.score < unsure_below
     return values
@@ -111,6 +119,10 @@ def _print_csv(
     answers: Sequence[FileAnswer], class_names: Sequence[str], unsure_below: float | None
 ) -> None:
 
+    predictions = [answer.prediction for answer in answers if answer.prediction is not None]
+    if any(hasattr(prediction, "labels") for prediction in predictions):
+        _print_label_csv(answers, class_names)
+        return
     of_unsure = [] if unsure_below is None else ["unsure"]
     columns = ["image", "answer", "score", *of_unsure, "error"]
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -123,5 +135,24 @@ def _print_csv(
             [
                 *(values.get(column, "") for column in columns),
                 *(probabilities.get(name, "") for name in class_names),
+            ]
+        )
+
+
+def _print_label_csv(answers: Sequence[FileAnswer], label_names: Sequence[str]) -> None:
+    """A row a file: the labels in words, then 0 or 1 and the probability of each."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    columns = ["image", "labels", "error", *(f"answer of {name}" for name in label_names)]
+    writer.writerow([*columns, *(f"probability of {name}" for name in label_names)])
+    for answer in answers:
+        values = _as_json(answer, None)
+        given, probabilities = values.get("labels"), values.get("probabilities", {})
+        writer.writerow(
+            [
+                values["image"],
+                " | ".join(name for name in label_names if name in (given or ())),
+                values.get("error", ""),
+                *("" if given is None else int(name in given) for name in label_names),
+                *(probabilities.get(name, "") for name in label_names),
             ]
         )

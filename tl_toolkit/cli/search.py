@@ -49,7 +49,8 @@ def search(
         tuner: bayesian, random, grid or hyperband.
         trials: Maximum number of trials; None: all of a grid or of Hyperband.
         executions: Trainings per trial, with different seeds; their mean is the trial's result.
-        objective: What trials are compared by: val_loss, val_top1 or val_balanced_accuracy.
+        objective: What trials are compared by: val_loss, val_top1 or val_balanced_accuracy; of photos with several
+            labels val_loss, val_mean_average_precision or val_macro_f1.
         search_seed: Seed of the tuner's random draws.
         retrain: Number of seeds with which the best recipe is trained again, on training and validation images;
             each result is tested once.

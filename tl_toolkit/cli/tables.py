@@ -28,6 +28,8 @@ def print_json(values: Any) -> None:
 def metrics_table(metrics: dict[str, Any]) -> Table:
     """A row a split, of what `classification_metrics` returns."""
     splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
+    if any("mean_average_precision" in values for values in splits.values()):
+        return _label_metrics_table(splits)
     has_auc = any("roc_auc" in values for values in splits.values())  # of two classes
     rows = []
     for split, values in splits.items():
@@ -48,6 +50,30 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     return Table((*columns, *(("ROC AUC",) if has_auc else ())), tuple(rows))
 
 
+def _label_metrics_table(splits: dict[str, Any]) -> Table:
+    """A row a split, of what `label_metrics` returns."""
+    figures = ("mean_average_precision", "macro_f1", "micro_f1", "subset_accuracy", "hamming_loss")
+    rows = [
+        (
+            split,
+            str(values["examples"]),
+            *("–" if values[name] is None else f"{values[name]:.3f}" for name in figures),
+            f"{values['log_loss']:.3f}",
+        )
+        for split, values in splits.items()
+    ]
+    columns = ("mean AP", "macro F1", "micro F1", "all right", "Hamming loss", "log loss")
+    return Table(("", "images", *columns), tuple(rows))
+
+
+def label_table(metrics: dict[str, Any]) -> Table:
+    """A row a label, of what `label_metrics` returns."""
+    from tl_toolkit.report.label_words import label_rows
+
+    columns, rows = label_rows(metrics["labels"])
+    return Table(columns, tuple(rows))
+
+
 def plan_table(plan: FreezePlan) -> Table:
     """A row a stage: what is trained, what is frozen, and batch normalisation's mode."""
     from tl_toolkit.report.summary import PLAN_COLUMNS, plan_rows
@@ -62,17 +88,24 @@ def predictions_table(
     top: int,
     unsure_below: float | None = None,
 ) -> Table:
-    """A row an image: the most probable classes; with `unsure_below` the answer too, or that it is unsure."""
+    """A row an image: the most probable classes; with `unsure_below` the answer too, or that it is unsure.
+
+    Of a classifier that gives any number of labels: the labels that are given, and the most probable ones.
+    """
+    given = [getattr(prediction, "labels", None) for prediction in predictions]
+    has_labels = any(labels is not None for labels in given)
     count = min(top, len(predictions[0].probabilities))
     rows = [
         (
             image,
             *([_answer(p, unsure_below)] if unsure_below is not None else ()),
+            *([", ".join(labels or ()) or "–"] if has_labels else ()),
             *(f"{name} {score:.3f}" for name, score in list(p.probabilities.items())[:count]),
         )
-        for image, p in zip(images, predictions, strict=True)
+        for image, p, labels in zip(images, predictions, given, strict=True)
     ]
     answer = ("answer",) if unsure_below is not None else ()
+    answer = ("labels",) if has_labels else answer
     return Table(("image", *answer, *(f"{n + 1}." for n in range(count))), tuple(rows))
 
 

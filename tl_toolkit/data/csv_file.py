@@ -9,6 +9,7 @@ import numpy as np
 from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
+from tl_toolkit.data.label_table import load_label_table, names_several_labels
 from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
 from tl_toolkit.data.table_uri import parse_table_uri
@@ -32,6 +33,7 @@ def load_csv(
             patient, a camera or a day: images of one are never parted by a split or a fold that is made; empty
             for none). Other columns are chosen by options: `labels.csv?file=id&label=breed&suffix=.jpg&root=train`;
             see `table_uri.OPTIONS` and `table_columns.USUAL_NAMES`. Labels stay the text that they are.
+            With `labels` or `separator` photos have several labels: see `load_label_table`.
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
@@ -43,6 +45,8 @@ def load_csv(
     Raises:
         InputError: The table is not as described, or an image is bad.
     """
+    if names_several_labels(path):
+        return load_label_table(path, on_bad_image, progress, group_near_duplicates)
     uri = parse_table_uri(path)
     rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
     table, class_names = uri.path, rows.class_names

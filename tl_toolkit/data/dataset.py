@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import AugmentationName
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.labels import are_several, as_labels
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
 from tl_toolkit.data.other_formats import decodable, decodable_tensor
 from tl_toolkit.fields import check_fields
@@ -137,7 +138,7 @@ class Split:
 
     Attributes:
         images: As files, files' contents or pixels.
-        labels: int64[n], numbers of classes.
+        labels: int64[n], numbers of classes; of photos with several labels, uint8[n, labels] of 0 and 1.
         ids: int64[n], each image's number in the whole data set, whatever split it is in.
         weights: float32[n], how much each image counts in the loss; None: all alike.
         groups: str[n], equal for images that must stay in one fold (copies, near-duplicates, a patient's), comparable
@@ -189,7 +190,7 @@ class Split:
         groups: np.ndarray | None = None,
     ) -> Split:
         """Returns a split whose ids count up from `first_id`."""
-        labels = np.asarray(labels, np.int64)
+        labels = as_labels(labels)
         ids = np.arange(first_id, first_id + len(labels), dtype=np.int64)
         weights = None if weights is None else np.asarray(weights, np.float32)
         return cls(images, labels, ids, weights, groups)
@@ -251,10 +252,16 @@ class ImageDataset:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether a photo may have several of the labels, or none."""
+        return are_several(self.train.labels)
+
     def summary(self) -> str:
         """One line: classes and images of each split."""
         validation = len(self.validation) if self.validation is not None else 0
+        what = "labels, any number a photo" if self.has_several_labels else "classes"
         return (
-            f"{printable(self.uri)}: {len(self.class_names)} classes; {len(self.train)} training, "
+            f"{printable(self.uri)}: {len(self.class_names)} {what}; {len(self.train)} training, "
             f"{validation} validation and {len(self.test)} test images"
         )

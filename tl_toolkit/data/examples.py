@@ -33,8 +33,8 @@ def example_reader(
 
     The function takes an image's position, the epoch, the number of the view, int64[] each, and the positions of
     all images of the epoch in their order, int64[n], of which one is mixed in where the augmentation mixes. It
-    returns float32[size, size, 3], 0-255, an int64 label and its float32 weight in the loss; of a mixed
-    example two labels and two weights, those of the image at the position first.
+    returns float32[size, size, 3], 0-255, an int64 label and its float32 weight in the loss; of photos with several
+    labels a row of each; of a mixed example those of two images, those of the image at the position first.
 
     Args:
         split: The examples.
@@ -42,7 +42,7 @@ def example_reader(
         augmentation: The preset; None gives the evaluation view.
         seed: Of the run.
         load: From a position to the image.
-        weights: float32[len(split)], each image's weight in the loss.
+        weights: Of `example_weights`, each image's weight in the loss.
     """
     ids, labels, weights = (tf.constant(of) for of in (split.ids, split.labels, weights))
     mixes = augmentation is not None and augmentation.mixes
@@ -66,6 +66,8 @@ def example_reader(
         pixels, share = mix_images(pixels, view_of(partner, view), augmentation, key)
         pair = tf.stack([position, partner])
         shares = tf.stack([share, 1 - share])
+        if labels.shape.rank == 2:
+            shares = shares[:, None]
         return pixels, tf.gather(labels, pair), tf.gather(weights, pair) * shares
 
     return example

@@ -104,14 +104,15 @@ def read_labelled_rows(uri: TableUri, finds_all: bool = True) -> LabelledRows:
         class_names=class_names,
         paths=paths,
         labels=np.array([number[label] for label in labels], np.int64),
-        splits=_splits(table, chosen),
-        weights=_weights(table, chosen),
+        splits=splits_of(table, chosen),
+        weights=weights_of(table, chosen),
         groups=table.columns[chosen[GROUP]] if GROUP in chosen else [],
         notes=tuple(filter(None, notes)),
     )
 
 
-def _splits(table: Table, chosen: dict[str, str]) -> np.ndarray:
+def splits_of(table: Table, chosen: dict[str, str]) -> np.ndarray:
+    """Returns str[n], of `SPLITS`; `chosen` has the columns by role."""
     cells = table.columns[chosen[SPLIT]] if SPLIT in chosen else [""] * len(table)
     meaning: dict[str, str] = {"": TRAIN}
     for row, cell in enumerate(cells):
@@ -124,7 +125,8 @@ def _splits(table: Table, chosen: dict[str, str]) -> np.ndarray:
     return np.array([meaning[cell] for cell in cells], str)
 
 
-def _weights(table: Table, chosen: dict[str, str]) -> np.ndarray:
+def weights_of(table: Table, chosen: dict[str, str]) -> np.ndarray:
+    """Returns float32[n], over 0; `chosen` has the columns by role."""
     if WEIGHT not in chosen:
         return np.ones(len(table), np.float32)
     weights = np.empty(len(table), np.float32)

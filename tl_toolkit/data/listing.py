@@ -11,10 +11,12 @@ import numpy as np
 from tl_toolkit.catalog import SPLITS, TRAIN
 from tl_toolkit.data.dataset import FileImages, Images
 from tl_toolkit.data.folder import list_folder
+from tl_toolkit.data.label_table import names_several_labels
 from tl_toolkit.data.labelled_rows import read_labelled_rows
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.table_uri import parse_table_uri
+from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 
@@ -70,6 +72,11 @@ def _of_folder(argument: str) -> Listing:
 
 
 def _of_table(argument: str) -> Listing:
+    if names_several_labels(argument):
+        raise InputError(
+            "An audit is for photos of one class, and these have several labels: copies, near-duplicates and bad files are "
+            "found when they are opened, and a run's page shows photos whose labels are doubtful."
+        )
     rows = read_labelled_rows(parse_table_uri(argument), finds_all=False)
     files = list(zip(rows.paths, rows.labels.tolist(), rows.splits.tolist(), strict=True))
     return _of_files(rows.class_names, files, rows.groups, rows.weights.tolist(), rows.notes)

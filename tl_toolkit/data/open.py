@@ -15,6 +15,7 @@ from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
 from tl_toolkit.data.elpv import load_elpv
 from tl_toolkit.data.folder import load_folder
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, side_for_views
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
@@ -36,6 +37,10 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
 OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
+NO_FEW_SHOT = (
+    "`labels_per_class` is for photos of one class, and these have several labels: a photo counts for all of its labels "
+    "at once. Leave it out, and give fewer photos."
+)
 PARTED = (
     "near-duplicates stand on both sides of the splits: kept together, too few distinct images would be left of a class. "
     "The figures can be too high"
@@ -62,7 +67,8 @@ def open_dataset(
     Where images came or went, it is another split.
 
     Args:
-        uri: `"folder:PATH"`, `"csv:PATH"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
+        uri: `"folder:PATH"`, `"csv:PATH"`, of photos with several labels `"csv:PATH?labels=A,B,C"` or
+            `"csv:PATH?label=COLUMN&separator=|"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
             `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
             together; the rest, test data aside, goes unused. None: use all.
@@ -120,6 +126,8 @@ def _split(
     """Makes the splits that a source lacks; the arguments are those of `open_dataset`."""
     pool, groups, notes = source.train, source.groups, list(source.notes)
     few_shot = labels_per_class is not None
+    if few_shot and are_several(pool.labels):
+        raise InputError(f"{NO_FEW_SHOT} Received: {labels_per_class}")
     if few_shot and source.validation is not None:
         notes.append(
             "labels_per_class covers validation too: the source's own validation split is not used"
@@ -132,7 +140,7 @@ def _split(
 
     test = source.test
     if test is None:
-        test, pool, groups = _part(pool, groups, test_fraction, (split_seed, 0))
+        test, pool, groups = _part(pool, groups, test_fraction, (split_seed, 0), source.class_names)
     if labels_per_class is not None:
         chosen = sample_per_class(
             pool.labels, labels_per_class, (seed, 2), source.class_names, groups
@@ -145,7 +153,9 @@ def _split(
         pool, groups = pool.take(chosen), _in_order(groups, chosen)
     validation = None if few_shot else source.validation
     if makes_validation:
-        validation, pool, _ = _part(pool, groups, validation_fraction, (split_seed, 1))
+        validation, pool, _ = _part(
+            pool, groups, validation_fraction, (split_seed, 1), source.class_names
+        )
     elif validation is not None and validation_fraction == 0:
         pool, validation = pool.joined(validation), None
         notes.append("validation_fraction=0: the source's own validation images are trained on")
@@ -229,9 +239,13 @@ def _in_order(groups: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | Non
 
 
 def _part(
-    pool: Split, groups: np.ndarray | None, fraction: float, seed: tuple[int, int]
+    pool: Split,
+    groups: np.ndarray | None,
+    fraction: float,
+    seed: tuple[int, int],
+    class_names: tuple[str, ...],
 ) -> tuple[Split, Split, np.ndarray | None]:
     """Returns the chosen part, the rest, and the rest's groups."""
-    chosen = stratified_split(pool.labels, fraction, seed, groups)
+    chosen = stratified_split(pool.labels, fraction, seed, groups, class_names)
     rest = None if groups is None else groups[~chosen]
     return pool.take(np.flatnonzero(chosen)), pool.take(np.flatnonzero(~chosen)), rest

@@ -14,6 +14,7 @@ from tl_toolkit.data.augment import coarse_from
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decoded_cache import decoded_loader
 from tl_toolkit.data.examples import Example, example_reader
+from tl_toolkit.data.labels import are_several, counts_of
 from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
 from tl_toolkit.progress import SILENT, Progress
 
@@ -65,14 +66,34 @@ def examples_per_epoch(labels: np.ndarray, balanced: bool = False) -> int:
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Returns float32[classes], n / (classes x size of the class): classes weigh the same in the loss."""
-    counts = np.bincount(labels, minlength=classes)
+    """Returns how much each class counts in the loss, so that all weigh the same.
+
+    Args:
+        labels: int64[n], or uint8[n, labels] of photos with several labels.
+        classes: How many there are.
+
+    Returns:
+        float32[classes], n / (classes x size of the class). Of several labels float32[2, labels]: n / (2 x photos without
+        it) and n / (2 x photos with it), so that having a label weighs as much as not having it.
+    """
+    counts = counts_of(labels, classes)
+    if are_several(labels):
+        both = np.stack([len(labels) - counts, counts])
+        return (len(labels) / (2 * np.maximum(both, 1))).astype(np.float32)
     return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def example_weights(split: Split, class_weights: np.ndarray | None) -> np.ndarray:
-    """Returns float32[n], each image's weight in the loss: its own times that of its class."""
+    """Returns each image's weight in the loss: its own times that of its class.
+
+    Returns:
+        float32[n]; of photos with several labels float32[n, labels], the weight of every answer.
+    """
     weights = np.ones(len(split), np.float32) if split.weights is None else split.weights
+    if are_several(split.labels):
+        labels = split.labels.shape[1]
+        of_answers = np.ones((2, labels), np.float32) if class_weights is None else class_weights
+        return weights[:, None] * of_answers[split.labels, np.arange(labels)]
     return weights if class_weights is None else weights * class_weights[split.labels]
 
 
@@ -140,21 +161,27 @@ def batch_positions(labels: np.ndarray, **batches: Any) -> Iterator[tuple[int, n
 
 
 def training_signature(
-    preprocessing: Preprocessing, mixed: bool = False
+    preprocessing: Preprocessing, mixed: bool = False, several: int = 0
 ) -> tuple[tf.TensorSpec, ...]:
     """Returns the types and shapes of a batch of `training_batches`, whatever its size.
 
     Args:
         preprocessing: Gives the image size.
         mixed: Whether an example is made of two images, and has two labels.
+        several: How many labels there are, where a photo may have several; 0: it has one class.
     """
     side = preprocessing.image_size
-    labels = (None, 2) if mixed else (None,)
     return (
         tf.TensorSpec((None, side, side, 3), tf.float32),
-        tf.TensorSpec(labels, tf.int64),
-        tf.TensorSpec(labels, tf.float32),
+        *label_signature(mixed, several),
     )
+
+
+def label_signature(mixed: bool = False, several: int = 0) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+    """Returns the types and shapes of a batch's labels and weights; the arguments are those of `training_signature`."""
+    shape = (None, *((2,) if mixed else ()), *((several,) if several else ()))
+    kind = tf.uint8 if several else tf.int64
+    return tf.TensorSpec(shape, kind), tf.TensorSpec(shape, tf.float32)
 
 
 def training_batches(
@@ -186,7 +213,7 @@ def training_batches(
         first_step: Where to start in that epoch.
         balanced: See `epoch_order`.
         views: How many views an image has; epoch e shows the view e % views. None: a new one each epoch.
-        class_weights: float32[classes], the loss weight of each class, times that of each example; 1 by
+        class_weights: Of `class_weights`, the loss weight of each class, times that of each example; 1 by
             default.
         replica_shares: Whose shares of the batches; None: whole batches.
         progress: Shows how many images are decoded, where they are decoded once and kept.
@@ -194,7 +221,8 @@ def training_batches(
     Returns:
         A data set of (float32[batch, size, size, 3] pixels 0-255, int64[batch] labels, float32[batch]
         weights). Where the augmentation mixes two images, labels and weights are [batch, 2]: each label's share of
-        the loss, times its image's weight. The batches depend on the arguments alone. With replica shares an element is the share of one
+        the loss, times its image's weight. Of photos with several labels both are [batch, labels] or [batch, 2, labels], the
+        labels uint8. The batches depend on the arguments alone. With replica shares an element is the share of one
         replica, in their order; it may be empty.
     """
     # By the whole run's epochs: a resumed run sees the same pixels to the last bit.

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tl_toolkit.data.label_splits import check_label_sizes, split_of_labels
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.errors import InputError
 
 
@@ -18,14 +20,16 @@ def stratified_split(
     fraction: float,
     seed: int | Sequence[int],
     groups: np.ndarray | None = None,
+    class_names: Sequence[str] = (),
 ) -> np.ndarray:
     """Chooses which images go to the smaller side of a split.
 
     Args:
-        labels: int64[n].
+        labels: int64[n]; or uint8[n, labels], which `split_of_labels` splits.
         fraction: Of every class, rounded; at least one image of it and never the last one.
         seed: The same seed gives the same choice, in each class whatever the others hold.
         groups: int64[n]; images of one group stay together.
+        class_names: For the error.
 
     Returns:
         bool[n], True for the chosen ones.
@@ -33,6 +37,8 @@ def stratified_split(
     Raises:
         InputError: Groups of several classes leave a side without a class.
     """
+    if are_several(labels):
+        return split_of_labels(labels, fraction, seed, groups, class_names)
     groups = np.arange(len(labels)) if groups is None else groups
     if _holds_mixed_groups(labels, groups):
         return _split_mixed_groups(labels, fraction, seed, groups)
@@ -119,6 +125,9 @@ def check_class_sizes(
     groups: np.ndarray | None = None,
 ) -> None:
     """Raises `InputError` where a class has too few distinct images for one on each of `sides`."""
+    if are_several(labels):
+        check_label_sizes(labels, class_names, sides, groups)
+        return
     groups = np.arange(len(labels)) if groups is None else groups
     for label, name in enumerate(class_names):
         distinct = len(np.unique(groups[labels == label]))

@@ -10,11 +10,16 @@ import numpy as np
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import FileImages, Split
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.labels import are_several, probabilities_of
 from tl_toolkit.report.answers import ANSWER, CLASS, CONTENTS, IMAGE, probability_columns
+from tl_toolkit.report.label_answers import label_columns
 
 
 def answer_rows(
-    split: Split, logits: np.ndarray, class_names: Sequence[str]
+    split: Split,
+    logits: np.ndarray,
+    class_names: Sequence[str],
+    thresholds: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns a row an image: its name, true class, the class said, all probabilities, and its digest.
 
@@ -22,7 +27,10 @@ def answer_rows(
         split: The images.
         logits: float[n, classes], as served.
         class_names: In the order of the labels.
+        thresholds: Of several labels an image: from which probability on each is given.
     """
+    if are_several(split.labels):
+        return _label_rows(split, logits, class_names, thresholds)
     said = logits.argmax(axis=1)
     probabilities = probability_columns(logits, class_names)
     digests = content_digests(split)
@@ -33,6 +41,33 @@ def answer_rows(
             ANSWER: class_names[said[index]],
             **probabilities[index],
             CONTENTS: str(digests[index]),
+        }
+        for index in range(len(split))
+    ]
+
+
+def _label_rows(
+    split: Split,
+    logits: np.ndarray,
+    label_names: Sequence[str],
+    thresholds: Sequence[float] | None,
+    folds: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
+    """As `answer_rows`, of images with several labels; of folds as `out_of_fold_rows`."""
+    probabilities = probabilities_of(logits, several=True)
+    is_given = None if thresholds is None else probabilities >= np.asarray(thresholds)
+    digests = content_digests(split) if folds is None else ()
+    return [
+        {
+            IMAGE: image_name(split, index),
+            **({} if folds is None else {"fold": int(folds[index])}),
+            **label_columns(
+                split.labels[index],
+                None if is_given is None else is_given[index],
+                probabilities[index],
+                label_names,
+            ),
+            **({CONTENTS: str(digests[index])} if folds is None else {}),
         }
         for index in range(len(split))
     ]
@@ -57,6 +92,8 @@ def out_of_fold_rows(
         logits: float[n, classes], by the head of the other folds.
         class_names: In the order of the labels.
     """
+    if are_several(split.labels):
+        return _label_rows(split, logits, class_names, None, folds)
     probabilities = probability_columns(logits, class_names)
     return [
         {

@@ -14,7 +14,13 @@ from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
-from tl_toolkit.export.classifier import Classifier, contents_of
+from tl_toolkit.export.classifier import (
+    Classifier,
+    LabelPrediction,
+    Prediction,
+    answer_in_words,
+    contents_of,
+)
 from tl_toolkit.export.file_answers import FileAnswer
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.progress import SILENT, Progress
@@ -37,6 +43,7 @@ class AnswerRow:
         classes: The most probable ones, with their probabilities.
         is_unsure: Whether the answer is held back.
         thumbnail: WebP in base64; empty: there is none.
+        explained: What the heat map speaks for.
         heat_map: Likewise.
     """
 
@@ -46,6 +53,7 @@ class AnswerRow:
     is_unsure: bool
     thumbnail: str
     heat_map: str
+    explained: str = ""
 
 
 def check_answers_page(path: pathlib.Path) -> None:
@@ -76,7 +84,7 @@ def write_answers_page(
     """
     given = sorted(
         (answer for answer in answers if answer.prediction is not None),
-        key=lambda answer: answer.prediction.score if answer.prediction is not None else 0.0,
+        key=lambda answer: _sureness(answer.prediction),
     )
     images = FileImages(np.array([str(answer.path) for answer in given], object))
     with progress.stage("Making thumbnails"):
@@ -93,11 +101,21 @@ def write_answers_page(
         is_unsure = unsure_below is not None and prediction.score < unsure_below
         pictures = thumbnails.of.get(position, ""), maps.get(position, "")
         name = printable(answer.path)
-        rows.append(AnswerRow(name, prediction.class_name, classes, is_unsure, *pictures))
+        rows.append(
+            AnswerRow(
+                name,
+                answer_in_words(prediction),
+                classes,
+                is_unsure,
+                *pictures,
+                explained=prediction.class_name,
+            )
+        )
     page = render_page(
         "answers.html.j2",
         f"{model}: answers",
-        about=f"Each with its {min(CLASSES_SHOWN, len(classifier.class_names))} most probable classes.",
+        about=_about(classifier),
+        is_compared=classifier.thresholds is None,
         rows=rows,
         unsure=sum(row.is_unsure for row in rows),
         explained=bool(maps),
@@ -105,6 +123,24 @@ def write_answers_page(
         faults=[(printable(a.path), a.fault) for a in answers if a.prediction is None],
     )
     write_text(path, page)
+
+
+def _sureness(prediction: Prediction | None) -> float:
+    """How sure an answer is: its probability; of any number of labels, the least distance of one from its threshold."""
+    if isinstance(prediction, LabelPrediction):
+        pairs = prediction.probabilities.items()
+        return min(abs(value - prediction.thresholds[name]) for name, value in pairs)
+    return prediction.score if prediction is not None else 0.0
+
+
+def _about(classifier: Classifier) -> str:
+    shown = min(CLASSES_SHOWN, len(classifier.class_names))
+    if classifier.thresholds is None:
+        return f"Each with its {shown} most probable classes."
+    return (
+        f"Each with the labels that it is given, and its {shown} most probable ones; first those with a label that is nearest to "
+        "its threshold."
+    )
 
 
 def _heat_maps(

@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 
 from tl_toolkit.catalog import ADAPT
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.measured_images import (
     MOST_IMAGES,
@@ -221,6 +222,8 @@ def _effect(
 ) -> BatchStatisticsEffect | None:
     known = [part for part in labels if part is not None]
     if number is None or len(known) < len(labels):
+        return None
+    if any(are_several(part) for part in known):  # it is measured on one class an image
         return None
     moving, batch = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     class_numbers = number(np.concatenate(known))

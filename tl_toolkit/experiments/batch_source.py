@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tl_toolkit.data.evaluation_batches import decoded_evaluation_batches
+from tl_toolkit.data.labels import several_count
 from tl_toolkit.data.pipeline import (
     ReplicaShares,
     class_weights,
@@ -124,7 +125,9 @@ def _streamed(
     return BatchSource(
         model=experiment.model,
         signature=training_signature(
-            preprocessing, mixed=augmentation is not None and augmentation.mixes
+            preprocessing,
+            mixed=augmentation is not None and augmentation.mixes,
+            several=several_count(dataset.train.labels),
         ),
         training=training,
         validation=validation,
@@ -141,7 +144,7 @@ def _from_features(
         validation = cached.validation_batches(dataset.validation, EVALUATION_BATCH_SIZE)
     return BatchSource(
         model=cached.model,
-        signature=cached.training_signature(),
+        signature=cached.training_signature(several_count(dataset.train.labels)),
         training=lambda **batches: cached.training_batches(dataset.train, **batches),
         validation=validation,
         predict=experiment.traced.get(

@@ -39,7 +39,7 @@ def calibrate(model: keras.Model, logits: np.ndarray, labels: np.ndarray, kind: 
     Args:
         model: Its last dense layer is changed.
         logits: float[n, classes] of images that it did not learn from.
-        labels: int64[n].
+        labels: int64[n], or uint8[n, labels].
         kind: Which images they are, in words.
     """
     if len(labels) < FEWEST_IMAGES:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tl_toolkit.catalog import ALL_BLOCKS, FLIPS, LBFGS, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.labels import refuse_several
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
@@ -117,6 +118,12 @@ class PlannedClimb:
 def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     """Opens the data and times every rung on a few batches, unless that was done before."""
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
+    refuse_several(
+        dataset.train.labels,
+        "Strategy 'auto'",
+        "train 'new_head', 'last_layers' and 'full_fine_tune' in turn, and keep the one of the lowest validation loss; or "
+        "search over the strategy",
+    )
     networks = context.networks or NetworkPool(NETWORKS)
     context = dataclasses.replace(
         context, dataset=dataset, networks=networks, checkpoint_at_end=True

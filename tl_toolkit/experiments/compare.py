@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tl_toolkit.data.labels import refuse_several
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
@@ -141,6 +142,12 @@ def _train_all(
     datasets = [
         open_recipe_data(recipes[0].replace(seed=seed), context.progress) for seed in range(seeds)
     ]
+    refuse_several(
+        datasets[0].train.labels,
+        "A comparison of strategies",
+        "search over the strategy, or train each and compare the runs with tl.paired_test (tl-toolkit compare takes only "
+        "photos of one class)",
+    )
     first_models: dict[str, TrainedModel] = {}
     first_weights: dict[str, list[np.ndarray]] = {}
     context = dataclasses.replace(context, networks=context.networks or NetworkPool(size=2))

@@ -6,9 +6,11 @@ import pathlib
 from typing import Annotated, Any
 
 import numpy as np
+from scipy.special import logit
 
 from tl_toolkit.data.content_digests import content_digests
-from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.dataset import ImageSource, Split
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.seen_images import read_seen_images
 from tl_toolkit.errors import InputError
@@ -16,9 +18,12 @@ from tl_toolkit.export.classifier import Classifier, load_classifier
 from tl_toolkit.fields import Between, check_value
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.report.held_back import held_back
+from tl_toolkit.report.label_metrics import label_metrics
+from tl_toolkit.report.label_words import names_in_words
 from tl_toolkit.report.metrics import classification_metrics
 
 IMAGES_AT_A_TIME = 256
+SMALLEST = 1e-7  # of probabilities in float32, and of their distance from 1
 Probability = Annotated[float, Between(0, 1)] | None
 
 
@@ -40,7 +45,8 @@ def evaluate_exported(
         unsure_below: Probability below which answers are held back; None: all are given.
 
     Returns:
-        `images`, the `classification_metrics` of all images that it has not seen, and `notes`. With
+        `images`, the `classification_metrics` of all images that it has not seen (of a model that gives any number of
+        labels, their `label_metrics` at its thresholds), and `notes`. With
         `unsure_below`, `images` has what `held_back` returns under that name too.
 
     Raises:
@@ -50,6 +56,12 @@ def evaluate_exported(
     check_value("unsure_below", unsure_below, Probability)
     classifier = load_classifier(model)
     source = open_images(data, on_bad_image, progress)
+    several = _check_form(classifier, source.train.labels, data)
+    if several and unsure_below is not None:
+        raise InputError(
+            "`unsure_below` holds back answers of one class a photo, and this model gives any number of labels, each from a "
+            f"threshold of its own: leave it out. Received: {unsure_below}"
+        )
     positions = _positions(source.class_names, classifier, data)
     seen = read_seen_images(classifier.path) if classifier.path is not None else set()
     probabilities, labels, left_out = [], [], 0
@@ -60,18 +72,57 @@ def evaluate_exported(
         left_out += len(split) - len(unseen)
         if len(unseen):
             probabilities.append(_probabilities(classifier, split.take(unseen), progress))
-            labels.append(positions[split.labels[unseen]])
+            rows = split.labels[unseen]
+            labels.append(rows if several else positions[rows])
     if not labels:
         raise InputError(
             f"The model learned from, or was selected by, all {left_out} images of {data!r}: measure it "
             "on others."
         )
-    logits = np.log(np.maximum(np.concatenate(probabilities), np.finfo(np.float32).tiny))
     of_all = np.concatenate(labels)
+    if several:
+        known = np.concatenate(probabilities)[:, positions]
+        return _of_labels(classifier, source, known, of_all, left_out)
+    logits = np.log(np.maximum(np.concatenate(probabilities), np.finfo(np.float32).tiny))
     positive = _positive(classifier, of_all)
     metrics = classification_metrics(logits, of_all, classifier.class_names, positive)
     if unsure_below is not None:
         metrics["unsure_below"] = held_back(logits, of_all, unsure_below)
+    return {"images": metrics, "notes": _notes(classifier, source, left_out)}
+
+
+def _check_form(classifier: Classifier, labels: np.ndarray, data: str) -> bool:
+    """Returns whether a photo may have several labels; the model and the data must agree in that."""
+    gives_several = classifier.thresholds is not None
+    if gives_several != are_several(labels):
+        kinds = "any number of labels", "one class"
+        of_model, of_data = kinds if gives_several else kinds[::-1]
+        raise InputError(
+            f"The model gives a photo {of_model}, and a photo of {data!r} has {of_data}: measure it on data of its kind."
+        )
+    return gives_several
+
+
+def _of_labels(
+    classifier: Classifier,
+    source: ImageSource,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    left_out: int,
+) -> dict[str, Any]:
+    """Measures labels at the model's own thresholds; labels that the data do not have are not measured."""
+    thresholds = classifier.thresholds or {}
+    names = source.class_names
+    clipped = np.clip(probabilities.astype(np.float64), SMALLEST, 1 - SMALLEST)
+    metrics = label_metrics(logit(clipped), labels, names, [thresholds[name] for name in names])
+    notes = _notes(classifier, source, left_out)
+    unmeasured = [name for name in classifier.class_names if name not in names]
+    if unmeasured:
+        notes.append(f"the data do not say which photos have {names_in_words(unmeasured)}")
+    return {"images": metrics, "notes": notes}
+
+
+def _notes(classifier: Classifier, source: ImageSource, left_out: int) -> list[str]:
     notes = list(source.notes)
     if classifier.path is None and classifier.network is None:
         notes.append(
@@ -81,7 +132,7 @@ def evaluate_exported(
         notes.append(
             f"{left_out} images are left out: the model learned from them or was selected by them"
         )
-    return {"images": metrics, "notes": notes}
+    return notes
 
 
 def _positions(class_names: tuple[str, ...], classifier: Classifier, data: str) -> np.ndarray:

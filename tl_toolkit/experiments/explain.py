@@ -31,11 +31,12 @@ def explain(classifier: Classifier, image: Image, class_name: str | None = None)
     Args:
         classifier: From `load_classifier`: a finished run, or weights with their original head.
         image: As `Classifier.predict` takes one.
-        class_name: The class to speak for. Default: the one that the classifier answers.
+        class_name: The class to speak for. Default: the one that the classifier answers, of several labels the most
+            probable one.
 
     Returns:
         float32[height, width] of the upright photo; positive where it speaks for the class, compared with the mean over
-        all classes, and negative where it speaks against it. The largest magnitude is 1. What the classifier does not
+        all classes (of a classifier that gives any number of labels, with none), and negative where it speaks against it. The largest magnitude is 1. What the classifier does not
         see, at the edges of a photo that is not square, is 0.
 
     Raises:
@@ -68,7 +69,9 @@ class Explainer:
         if class_name not in names:
             raise unknown_name("class", class_name, names)
         height_and_width, seen = self._look(image)
-        (heat_map,) = heat_maps(self._model, seen.numpy(), [names.index(class_name)])
+        several = self._classifier.thresholds is not None
+        label = names.index(class_name)
+        (heat_map,) = heat_maps(self._model, seen.numpy(), [label], several=several)
         return self._over_the_photo(heat_map, *height_and_width)
 
     def _look(self, image: Image) -> tuple[tuple[int, int], tf.Tensor]:

@@ -15,12 +15,14 @@ from tl_toolkit.catalog import ALL_BLOCKS, FEATURES, LOGITS, WeightSpec
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.experiments.tested import Tested, label_thresholds
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import (
     CARD,
     SAVED_MODEL,
+    THRESHOLDS,
     LogitsOf,
     SavedModelCheck,
     export_saved_model,
@@ -28,10 +30,20 @@ from tl_toolkit.export.saved_model import (
 )
 from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.fold import copy_in, inference_engine
+from tl_toolkit.report.label_words import thresholds_in_words
 from tl_toolkit.report.model_card import MODEL_CARD, model_card
 from tl_toolkit.weights.run_folder import MODEL_FILE, SPEC_FILE
 
 TEST_FIGURES_ON_CARD = ("examples", "top1", "top1_interval", "balanced_accuracy")
+TEST_FIGURES_OF_LABELS = (
+    "examples",
+    "mean_average_precision",
+    "macro_f1",
+    "micro_f1",
+    "subset_accuracy",
+    "subset_accuracy_interval",
+    "hamming_loss",
+)
 
 
 def export(
@@ -56,8 +68,13 @@ def export(
     engine = inference_engine(experiment.model, precision)
     if precision != "float32":
         served["serving"] = _agreement(engine, experiment)
+    chosen = label_thresholds(trained)
     export_saved_model(
-        engine, saved_model, experiment.preprocessing, experiment.dataset.class_names
+        engine,
+        saved_model,
+        experiment.preprocessing,
+        experiment.dataset.class_names,
+        None if chosen is None else chosen.values,
     )
     check = SavedModelCheck(
         process,
@@ -67,6 +84,7 @@ def export(
         _float32_logits(experiment),
         experiment.preprocessing,
         precision,
+        several=chosen is not None,
     )
     experiment.model.save(folder / MODEL_FILE)
     write_json(folder / SPEC_FILE, _spec_of_result(experiment).to_json())
@@ -74,19 +92,26 @@ def export(
 
 
 def write_model_card(
-    trained: TrainedModel, test: dict[str, Any], facts: dict[str, str], folder: pathlib.Path
+    trained: TrainedModel, tested: Tested, facts: dict[str, str], folder: pathlib.Path
 ) -> None:
     """Writes the recipe, the test figures and what the summary lists next to the SavedModel, and a card to read."""
-    experiment = trained.experiment
+    experiment, test, chosen = trained.experiment, tested.metrics, tested.label_thresholds
+    names = experiment.dataset.class_names
+    figures = TEST_FIGURES_ON_CARD if chosen is None else TEST_FIGURES_OF_LABELS
+    of_labels: dict[str, Any] = {}
+    if chosen is not None:
+        of_labels[THRESHOLDS] = dict(zip(names, chosen.values, strict=True))
+        of_labels["thresholds_chosen_on"] = f"{chosen.images} {chosen.kind}".strip()
     card = {
         "recipe": experiment.recipe.to_json(),
         "facts": facts,
         "preprocessing": dataclasses.asdict(experiment.preprocessing),
-        "test": {name: test[name] for name in TEST_FIGURES_ON_CARD},
+        "test": {name: test[name] for name in figures},
         "positive_class": test.get("positive_class"),
         "notes": list(experiment.notes),
+        **of_labels,
     }
-    write_card(folder / SAVED_MODEL, experiment.dataset.class_names, card)
+    write_card(folder / SAVED_MODEL, names, card)
     dataset = experiment.dataset
     page = model_card(
         experiment.model.name,
@@ -96,6 +121,9 @@ def write_model_card(
         test,
         facts,
         experiment.notes,
+        ""
+        if chosen is None
+        else thresholds_in_words({"images": chosen.images, "chosen_on": chosen.kind}),
     )
     write_text(folder / MODEL_CARD, page)
     write_text(folder / SAVED_MODEL / CARD.parent / MODEL_CARD, page)
@@ -115,6 +143,14 @@ def _agreement(engine: Callable, experiment: Experiment) -> str:
     batches = EvaluationBatches(test, experiment.preprocessing, EVALUATION_BATCH_SIZE)
     in_float32 = inference_engine(experiment.model, "float32")
     answers = [(engine(images).numpy(), in_float32(images).numpy()) for images, _ in batches]
+    if experiment.dataset.has_several_labels:
+        both = (np.concatenate(logits) >= 0 for logits in zip(*answers, strict=True))
+        of_served, of_float32 = both
+        same = int((of_served == of_float32).sum())
+        return (
+            f"in {experiment.recipe.serve_precision}: from probability 0.5 on the same answer as in float32 to {same} of "
+            f"{of_served.size} questions whether a test image has a label ({same / of_served.size:.4f})"
+        )
     served, expected = (np.concatenate(logits).argmax(-1) for logits in zip(*answers, strict=True))
     same = int((served == expected).sum())
     accuracy = float((served == test.labels).mean())

@@ -27,7 +27,7 @@ from tl_toolkit.experiments.run_folder import (
 )
 from tl_toolkit.experiments.written_files import EXPORTS, EXPORTS_FILE
 from tl_toolkit.export.frame_network import FrameNetwork
-from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, TOLERANCES
+from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, THRESHOLDS, TOLERANCES
 from tl_toolkit.fields import check_value
 from tl_toolkit.files.atomic import write_json, written_aside
 from tl_toolkit.files.manifest import check_file, check_files
@@ -95,7 +95,7 @@ def export_run(
         What was written, and how it compares.
 
     Raises:
-        InputError: It is no finished run, its data cannot be opened, a format's package is not installed, a file of
+        InputError: It is no finished run, or one of several labels a photo, its data cannot be opened, a format's package is not installed, a file of
             the user's is in the place, or int8 changes more than 1% of the answers. Nothing is left behind.
         RuntimeError: A float32 file differs from the SavedModel by more than 1e-4 in a probability (0.1 where the
             SavedModel is in bfloat16), or does not load. Nothing is left behind.
@@ -108,6 +108,11 @@ def export_run(
     check_value("to", to, ExportFormat)
     folder = user_path(os.fspath(run))
     recipe, card = _read_run(folder)
+    if THRESHOLDS in card:
+        raise InputError(
+            f"{str(folder)!r} gives a photo any number of labels, and other formats are for one class a photo. Use its "
+            "SavedModel, which has the labels' probabilities and thresholds."
+        )
     wanted = [name for name in WRITERS if to in (name, ALL)]
     writers = {
         name: importlib.import_module(f"tl_toolkit.export.{WRITERS[name][0]}") for name in wanted

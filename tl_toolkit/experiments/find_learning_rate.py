@@ -152,7 +152,12 @@ def _measure(
                 between[0], steps - 1, between[1] / between[0]
             )
         step = TrainingStep(
-            source.model, optimizer, hyperparameters.label_smoothing, distribute, source.signature
+            source.model,
+            optimizer,
+            hyperparameters.label_smoothing,
+            distribute,
+            source.signature,
+            several=experiment.dataset.has_several_labels,
         )
         batches = iter(
             distributed_batches(_long_enough(experiment, steps), source, distribute, 0, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.kept_together import kept_together
+from tl_toolkit.data.labels import refuse_several
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
@@ -138,6 +139,12 @@ def cross_validate(
     context = dataclasses.replace(context, progress=shown)
     with shared_output(output, CROSS_VALIDATION, overwrite, processes, reads) as folder:
         dataset = open_recipe_data(recipe, shown)
+        refuse_several(
+            dataset.train.labels,
+            "Cross-validation of a recipe",
+            "train a new head that is solved for (strategy 'new_head'), whose run has figures out of fold, or train with several "
+            "values of split_seed",
+        )
         pool = dataset.train
         if dataset.validation is not None:
             pool = pool.joined(dataset.validation)

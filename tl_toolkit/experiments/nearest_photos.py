@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import Split
+from tl_toolkit.data.labels import NO_LABEL, names_of
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.resize import resize_files_for_evaluation
 from tl_toolkit.models.deep_graph import load_model, recursion_room
@@ -29,7 +30,7 @@ class Neighbour:
 
     Attributes:
         position: In the training split.
-        class_name: What it is labelled as.
+        class_name: What it is labelled as; several labels in one text.
         similarity: Cosine of its features and the other photo's, less the mean features of all, -1 to 1.
     """
 
@@ -90,7 +91,7 @@ class LearnedPhotos:
         return [
             Neighbour(
                 int(position),
-                self._class_names[self.photos.labels[position]],
+                ", ".join(names_of(self.photos.labels[position], self._class_names)) or NO_LABEL,
                 float(similarities[position]),
             )
             for position in np.argsort(-similarities, kind="stable")[:count]

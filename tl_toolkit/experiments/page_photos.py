@@ -15,6 +15,8 @@ from tl_toolkit.experiments.answer_rows import image_name
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import AnswerTable
+from tl_toolkit.report.label_answers import LabelTable
+from tl_toolkit.report.page.label_photos import OfLabel, by_importance, choose_label_photos
 from tl_toolkit.report.page.photo_choice import ChosenPhotos, choose_photos
 from tl_toolkit.report.page.thumbnails import Thumbnails, make_thumbnails
 
@@ -31,12 +33,14 @@ class PagePhotos:
         chosen: Which they are; None where there are no answers.
         missing: Why there are none at all; empty: there are.
         split: Where they are; None where there are none.
+        labels: Of answers with several labels, which photos are shown of each; empty of one class.
     """
 
     thumbnails: Thumbnails = dataclasses.field(default_factory=Thumbnails)
     chosen: ChosenPhotos | None = None
     missing: str = ""
     split: Split | None = None
+    labels: tuple[OfLabel, ...] = ()
 
 
 def page_photos(
@@ -74,6 +78,28 @@ def page_photos(
     return PagePhotos(thumbnails, chosen, split=split)
 
 
+def label_page_photos(
+    table: LabelTable | None,
+    recipe: Recipe,
+    dataset: ImageDataset | None,
+    *,
+    photos: bool,
+    progress: Progress = SILENT,
+) -> PagePhotos:
+    """As `page_photos`, of test images that may have several labels."""
+    if table is None:
+        return PagePhotos()
+    chosen = choose_label_photos(table)
+    if not photos:
+        return PagePhotos(labels=chosen, missing=WITHOUT)
+    try:
+        split = test_images(dataset or open_recipe_data(recipe, progress))
+    except (InputError, OSError) as error:
+        return PagePhotos(labels=chosen, missing=f"{GONE}: {error}")
+    thumbnails = thumbnails_of(table, split, by_importance(chosen))
+    return PagePhotos(thumbnails, labels=chosen, split=split)
+
+
 def test_images(dataset: ImageDataset) -> Split:
     """Returns the images that a run's answers are about."""
     return dataset.test
@@ -85,7 +111,9 @@ def images_but_tests(dataset: ImageDataset) -> Split:
     return train if validation is None else train.joined(validation)
 
 
-def thumbnails_of(table: AnswerTable, split: Split, positions: Sequence[int]) -> Thumbnails:
+def thumbnails_of(
+    table: AnswerTable | LabelTable, split: Split, positions: Sequence[int]
+) -> Thumbnails:
     """Returns thumbnails of photos in a table of answers, named by their positions there.
 
     A photo is found by its name; where the table has digests, it has to be the same photo as then.

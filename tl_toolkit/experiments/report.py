@@ -6,10 +6,12 @@ import dataclasses
 import pathlib
 import platform
 import shutil
+from typing import Any
 
 import numpy as np
 
 from tl_toolkit.catalog import ALL_BLOCKS
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.experiments.answer_rows import answer_rows, out_of_fold_rows
 from tl_toolkit.experiments.climb import Climb
 from tl_toolkit.experiments.identity import package_versions
@@ -23,6 +25,7 @@ from tl_toolkit.progress import Progress
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
 from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
 from tl_toolkit.report.calibration import reliability
+from tl_toolkit.report.label_plots import plot_label_curves
 from tl_toolkit.report.ladder import LADDER, ladder_table, measured, plot_ladder
 from tl_toolkit.report.plots import (
     plot_block_shares,
@@ -37,6 +40,7 @@ from tl_toolkit.transfer.updates import rates_by_stage
 TENSORFLOW_LOG = "tensorflow.log"
 CONTACT_SHEET = "contact_sheet.png"
 RELIABILITY, HELD_BACK, ROC = "reliability.png", "held_back.png", "roc.png"
+LABEL_CURVES = "label_curves.png"
 LADDER_PLOT = "ladder.png"
 # Of a training by steps, and of a head that was solved for.
 TRAINING_CURVES = "training_curves.png"
@@ -116,9 +120,11 @@ def _training(trained: TrainedModel) -> str:
     if solved.path is None or solved.folds is None:
         return chosen
     path = solved.path
+    several = trained.experiment.dataset.has_several_labels
+    accuracy = "share of labels right" if several else "accuracy"
     return (
         f"{chosen}, the best of {len(path.strengths)} in {solved.folds.max() + 1}-fold cross-validation: out of fold "
-        f"accuracy {path.accuracies[path.best]:.3f}, log loss {path.log_losses[path.best]:.3f}"
+        f"{accuracy} {path.accuracies[path.best]:.3f}, log loss {path.log_losses[path.best]:.3f}"
     )
 
 
@@ -152,10 +158,13 @@ def draw_plots(
         blocks = blocks_of_features(trained.experiment.spec.architecture)
         plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
     names = trained.experiment.dataset.class_names
+    logits, labels = tested.logits, tested.labels
+    if tested.label_thresholds is not None:
+        plot_label_curves(logits, labels, names, folder / LABEL_CURVES)
+        return
     plot_confusion_matrix(
         tested.metrics["confusion_matrix"], names, folder / "confusion_matrix.png"
     )
-    logits, labels = tested.logits, tested.labels
     raw = logits * trained.calibration.temperature
     answers = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
     plot_reliability({**answers, "as served": reliability(logits, labels)}, folder / RELIABILITY)
@@ -190,6 +199,7 @@ def write_report(
         "validation": trained.validation,
         "held_back": tested.held_back,
         **({"thresholds": tested.thresholds} if experiment.positive is not None else {}),
+        **_of_labels(trained, tested),
         "trained_parameters": experiment.plan.trained_parameters,
         "seconds": trained.progress.seconds,
         "notes": list(experiment.notes),
@@ -205,9 +215,10 @@ def write_report(
         write_json(folder / "versions.json", _versions())
         write_rows(history, folder / "history.csv")
         solved, dataset = trained.solved, experiment.dataset
-        write_rows(
-            answer_rows(dataset.test, tested.logits, dataset.class_names), folder / TEST_ANSWERS
-        )
+        chosen = tested.label_thresholds
+        thresholds = None if chosen is None else chosen.values
+        answers = answer_rows(dataset.test, tested.logits, dataset.class_names, thresholds)
+        write_rows(answers, folder / TEST_ANSWERS)
         if solved is not None and solved.path is not None and solved.folds is not None:
             rows = out_of_fold_rows(
                 dataset.train,
@@ -238,10 +249,26 @@ def write_report(
             shutil.copyfile(progress.log_file, folder / TENSORFLOW_LOG)
 
 
+def _of_labels(trained: TrainedModel, tested: Tested) -> dict[str, Any]:
+    """Of several labels an image, from which probability on each is given, and by what that was chosen."""
+    chosen = tested.label_thresholds
+    if chosen is None:
+        return {}
+    names = trained.experiment.dataset.class_names
+    values = {
+        "values": dict(zip(names, chosen.values, strict=True)),
+        "chosen_on": chosen.kind,
+        "images": chosen.images,
+    }
+    return {"label_thresholds": values}
+
+
 def _why_positive(trained: TrainedModel) -> str:
     recipe, labels = trained.experiment.recipe, trained.experiment.dataset.train.labels
     if recipe.positive_class is not None:
         return "as the recipe says"
+    if are_several(labels):
+        return ""
     first, second = np.bincount(labels, minlength=2)[:2]
     return "the second class" if first == second else "the rarer class of the training images"
 

@@ -12,6 +12,7 @@ from typing import Any
 from tl_toolkit.catalog import CATALOG
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.label_table import without_label_options
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
 from tl_toolkit.data.table_uri import ROOT, parse_table_uri
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -53,7 +54,7 @@ class RunResult:
     Attributes:
         folder: The run's folder.
         recipe: What was done.
-        test: `classification_metrics` on the test images.
+        test: `classification_metrics` on the test images, or `label_metrics` of photos with several labels.
         validation: The same on the validation images; None where there are none.
         history: Figures of every epoch.
         plan: What training did to every variable.
@@ -95,7 +96,7 @@ def run(
     solved for `regularisation_path.png` and `out_of_fold.csv`, on all blocks `blocks.png`),
     `contact_sheet.png` (training images as they are and as training saw them, unless a head was solved for from
     the images as they are), `test_answers.csv`, `confusion_matrix.png`, `reliability.png`, `held_back.png`, of two
-    classes `roc.png`, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`,
+    classes `roc.png`, of photos with several labels `label_curves.png` in place of those four, for strategy `"auto"` `ladder.json` and `ladder.png`, `versions.json`, `weights.json`,
     `model.keras` (to train on from; it ends in
     logits) and `saved_model/` (to serve). `tl_toolkit.manifest.json` says what every file was: see `tl.verify`.
 
@@ -168,6 +169,9 @@ def write_run(
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
     of_batch_norm, notes_on_it = batch_norm_of_run(trained, progress)
     notes = (*experiment.notes, *notes_on_it, *caveats(tested.metrics, seen_test_images))
+    if tested.label_thresholds is not None:
+        of_thresholds = tested.label_thresholds.note(dataset.class_names)
+        notes = (*notes, *([of_thresholds] if of_thresholds else []))
     experiment = dataclasses.replace(experiment, notes=notes)
     trained = dataclasses.replace(trained, experiment=experiment)
 
@@ -184,7 +188,7 @@ def write_run(
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
     }
-    write_model_card(trained, tested.metrics, facts, partial)
+    write_model_card(trained, tested, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
     write_report(trained, tested, facts, partial, progress, climbed)
     write_pin(experiment.weights, partial / "recipe.json")
@@ -230,7 +234,7 @@ def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
     names = [argument] if scheme == "folder" else []
     if scheme == "csv":
         with contextlib.suppress(InputError):  # opening it says what is wrong with it
-            table = parse_table_uri(argument)
+            table = parse_table_uri(without_label_options(argument))
             names += [str(table.path), *([str(table.root)] if ROOT in table.options else [])]
     weights = recipe.start
     if weights is not None and weights not in (DEFAULT_WEIGHTS, *CATALOG) and ":" not in weights:

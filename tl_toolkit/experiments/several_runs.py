@@ -15,6 +15,7 @@ from tl_toolkit.experiments.paired_runs import keys_of, paired_test
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import AnswerTable
+from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.page.run_files import RunFiles, read_run_files
 from tl_toolkit.report.page.runs_page import (
     MOST_RUNS,
@@ -42,6 +43,11 @@ def several_runs_page(
     if len(folders) > MOST_RUNS:
         raise InputError(f"A page has room for {MOST_RUNS} runs. Received: {len(folders)}")
     runs = [NamedRun(str(folder), read_run_files(folder)) for folder in folders]
+    if any(are_of_labels(run.files.metrics["test"]) for run in runs):
+        raise InputError(
+            "The page of several runs is for photos of one class, and these have several labels: compare two runs with "
+            "tl.paired_test, or look at their own pages."
+        )
     pairs = [_pair(runs, a, b) for a, b in itertools.combinations(range(len(runs)), 2)]
     first = runs[0].files
     if first.answers is None:

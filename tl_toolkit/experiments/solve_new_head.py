@@ -22,7 +22,7 @@ from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.experiments.recompute_batch_norm import recompute_batch_norm
 from tl_toolkit.models.head import head_input, new_head
 from tl_toolkit.training.run_state import TrainingProgress
-from tl_toolkit.training.step import make_predictor
+from tl_toolkit.training.step import LABEL_ACCURACY, TOP1, make_predictor
 from tl_toolkit.transfer.cached_batches import CachedBatches
 from tl_toolkit.transfer.cut import cut_model
 from tl_toolkit.transfer.feature_cache import FeatureCache, SplitViews
@@ -60,7 +60,8 @@ def solve_new_head(
     if solved.path is not None:
         of_training = solved.path.logits, dataset.train.labels
         calibration = calibrate(experiment.model, *of_training, "training images out of fold")
-    return solved, _as_progress(solved, time.monotonic() - started), validation, calibration
+    progress = _as_progress(solved, time.monotonic() - started, several=dataset.has_several_labels)
+    return solved, progress, validation, calibration
 
 
 def start_from_solved_head(
@@ -170,15 +171,16 @@ def _cache(is_kept: bool, context: Context) -> Iterator[FeatureCache]:
         yield dataclasses.replace(context.feature_cache, folder=pathlib.Path(folder))
 
 
-def _as_progress(solved: SolvedHead, seconds: float) -> TrainingProgress:
+def _as_progress(solved: SolvedHead, seconds: float, *, several: bool) -> TrainingProgress:
     progress = TrainingProgress(seconds=seconds)
     if solved.path is None:
         progress.history = [{"strength": solved.strength}]
         progress.notes = [ONE_IMAGE_A_CLASS]
         return progress
     path = solved.path
+    accuracy_name = LABEL_ACCURACY if several else TOP1
     progress.history = [
-        {"strength": strength, "log_loss": float(loss), "top1": float(accuracy)}
+        {"strength": strength, "log_loss": float(loss), accuracy_name: float(accuracy)}
         for strength, loss, accuracy in zip(
             path.strengths, path.log_losses, path.accuracies, strict=True
         )

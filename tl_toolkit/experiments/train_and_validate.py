@@ -23,13 +23,13 @@ from tl_toolkit.experiments.batch_source import (
 )
 from tl_toolkit.experiments.calibrate import Calibration, calibrate
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.figures import figures_of, figures_of_epoch
 from tl_toolkit.experiments.identity import check_all_train_the_same, run_identity
 from tl_toolkit.experiments.pin_file import read_pin, write_pin
 from tl_toolkit.experiments.prepare import Experiment, prepare
 from tl_toolkit.experiments.solve_new_head import solve_new_head, start_from_solved_head
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.strategies import NewHead
 from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
@@ -53,7 +53,7 @@ class TrainedModel:
         experiment: What was trained.
         progress: History, best epoch, time.
         validation: `classification_metrics` on the validation images, before the logits are divided; None where
-            there are none.
+            there are none. Of several labels `label_metrics`, each given from probability 0.5 on.
         verified: Variables that were compared, bit by bit, with what they were before.
         devices: What it was trained on, and how a batch was shared out.
         calibration: By what its logits were divided in the end.
@@ -184,7 +184,7 @@ def _validation_metrics(experiment: Experiment, logits: np.ndarray | None) -> di
     if logits is None or split is None:
         return None
     names = experiment.dataset.class_names
-    return classification_metrics(logits, split.labels, names, experiment.positive)
+    return figures_of(logits, split.labels, names, experiment.positive)
 
 
 def take_step(
@@ -214,6 +214,7 @@ def take_step(
             distribute,
             source.signature,
             average,
+            experiment.dataset.has_several_labels,
         )
 
     # All that is constant in the graph: what moves, batch normalisation's modes, the schedule.
@@ -240,21 +241,20 @@ class _Validation:
         self._predict = lambda: source.predict(batches)
         self._class_names = experiment.dataset.class_names
         is_balanced = experiment.recipe.class_balance == "none"
+        # Of several labels the loss alone: accuracies hardly see the rare ones.
         self._selected_by = "top1" if is_balanced else "balanced_accuracy"
+        self._several = experiment.dataset.has_several_labels
         self._best: tuple[list[float], tuple[np.ndarray, np.ndarray]] | None = None
 
     def __call__(self) -> tuple[dict[str, float], list[float]]:
         predicted = self._predict()
-        metrics = classification_metrics(*predicted, self._class_names)
-        figures = {
-            "val_loss": metrics["log_loss"],
-            "val_top1": metrics["top1"],
-            "val_balanced_accuracy": metrics["balanced_accuracy"],
-        }
-        score = [metrics[self._selected_by], -metrics["log_loss"]]
+        metrics = figures_of(*predicted, self._class_names)
+        score = [-metrics["log_loss"]]
+        if not self._several:
+            score.insert(0, metrics[self._selected_by])
         if self._best is None or score > self._best[0]:
             self._best = score, predicted
-        return figures, score
+        return figures_of_epoch(metrics), score
 
     def of_best(self, progress: TrainingProgress) -> tuple[np.ndarray, np.ndarray]:
         """Logits and labels by the weights that were selected, which the model holds again."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.data.examples import example_reader
-from tl_toolkit.data.pipeline import epoch_order
+from tl_toolkit.data.labels import NO_LABEL, are_several, names_of
+from tl_toolkit.data.pipeline import epoch_order, example_weights
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.report.contact_sheet import SheetRow, plot_contact_sheet
@@ -51,9 +53,11 @@ def choose_images(labels: np.ndarray, seed: int) -> np.ndarray:
     """Returns the positions of up to `IMAGES` images, sorted by class: of as many classes as there are.
 
     Args:
-        labels: int64[n].
+        labels: int64[n]; of images with several labels, uint8[n, labels], the rarest of its labels counts as the class.
         seed: Of the run.
     """
+    if are_several(labels):
+        labels = _rarest_labels(labels)
     rng = np.random.default_rng((seed, 0x4353))
     shuffled = rng.permutation(len(labels))
     # By how many of its class come before an image: the first of every class, then the second.
@@ -65,6 +69,13 @@ def choose_images(labels: np.ndarray, seed: int) -> np.ndarray:
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
+def _rarest_labels(labels: np.ndarray) -> np.ndarray:
+    """Returns int64[n], of each image the label that fewest have; that of no label is the last number."""
+    counts = labels.sum(axis=0, dtype=np.float64)
+    of_each = np.where(labels > 0, counts, np.inf)
+    return np.where(labels.any(axis=1), of_each.argmin(axis=1), labels.shape[1]).astype(np.int64)
+
+
 def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> list[SheetRow]:
     """Returns a row an image: the evaluation view, and the examples of so many epochs, mixed ones included."""
     recipe, train, names = (
@@ -72,6 +83,7 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         experiment.dataset.train,
         experiment.dataset.class_names,
     )
+    several = are_several(train.labels)
     load, preprocessing = train.images.loader(), experiment.preprocessing
     read = example_reader(
         train,
@@ -79,7 +91,7 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         experiment.augmentation,
         recipe.seed,
         load=train.images.view_loader(),
-        weights=np.ones(len(train), np.float32),
+        weights=example_weights(train, None) if several else np.ones(len(train), np.float32),
     )
     orders = [
         tf.constant(
@@ -95,9 +107,26 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
             pixels, labels, shares = read(tf.constant(position), epoch, epoch, order)
             images.append(pixels)
             captions.append([])
-            if labels.shape.rank == 1:
+            if several:
+                captions[-1] = _caption_of_labels(labels.numpy(), shares.numpy(), names)
+            elif labels.shape.rank == 1:
                 of_labels = zip(shares.numpy(), labels.numpy(), strict=True)
                 captions[-1] = [(float(share), names[label]) for share, label in of_labels]
         pixels = np.rint(np.stack(images)).astype(np.uint8)
-        rows.append(SheetRow(names[train.labels[position]], pixels, captions))
+        rows.append(SheetRow(_name(train.labels[position], names), pixels, captions))
     return rows
+
+
+def _name(label: np.ndarray | np.integer, names: Sequence[str]) -> str:
+    return ", ".join(names_of(label, names)) or NO_LABEL
+
+
+def _caption_of_labels(
+    labels: np.ndarray, shares: np.ndarray, names: Sequence[str]
+) -> list[tuple[float, str]]:
+    """Returns the shares and labels of the two images of a mixed example; nothing of one that is not mixed."""
+    if labels.ndim == 1:
+        return []
+    return [
+        (float(share.mean()), _name(row, names)) for share, row in zip(shares, labels, strict=True)
+    ]

@@ -10,7 +10,12 @@ import keras
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.page_heat_maps import page_heat_maps
-from tl_toolkit.experiments.page_photos import images_but_tests, page_photos, test_images
+from tl_toolkit.experiments.page_photos import (
+    images_but_tests,
+    label_page_photos,
+    page_photos,
+    test_images,
+)
 from tl_toolkit.experiments.written_files import PAGE
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.manifest import check_file
@@ -18,11 +23,12 @@ from tl_toolkit.models.deep_graph import load_model
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import read_answer_table
+from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.page.audit_section import AUDIT, AuditSection, read_audit
 from tl_toolkit.report.page.comparison_page import comparison_page
 from tl_toolkit.report.page.folds_page import folds_page
 from tl_toolkit.report.page.run_files import read_json, read_run_files
-from tl_toolkit.report.page.run_page import run_page
+from tl_toolkit.report.page.run_page import label_run_page, run_page
 from tl_toolkit.report.page.search_page import search_page
 from tl_toolkit.weights.run_folder import MODEL_FILE
 
@@ -54,6 +60,21 @@ def write_run_page(
         InputError: A file of the run is missing or damaged, or the audit's is no audit.
     """
     files = read_run_files(folder)
+    if are_of_labels(files.metrics["test"]):
+        shown = label_page_photos(
+            files.label_answers, _recipe(files.recipe), dataset, photos=photos, progress=progress
+        )
+        section = _audit(folder, audit)
+        page = label_run_page(
+            files,
+            name,
+            shown.thumbnails,
+            chosen=shown.labels,
+            missing=shown.missing,
+            audit=section,
+        )
+        write_text(to or folder / PAGE, page)
+        return
     found = page_photos(
         files.answers,
         _recipe(files.recipe),
@@ -65,11 +86,11 @@ def write_run_page(
     heat_maps = None
     if files.answers is not None and found.chosen is not None and found.split is not None:
         # What cannot be shown, or is another photo now, is not explained.
-        shown = [p for p, _ in found.chosen.explained if p in found.thumbnails.of]
-        if model is None and shown and (folder / MODEL_FILE).is_file():
+        explained = [p for p, _ in found.chosen.explained if p in found.thumbnails.of]
+        if model is None and explained and (folder / MODEL_FILE).is_file():
             model = load_model(folder / MODEL_FILE)
         if model is not None:
-            heat_maps = page_heat_maps(model, files.answers, shown, found.split)
+            heat_maps = page_heat_maps(model, files.answers, explained, found.split)
     page = run_page(
         files,
         name,

@@ -17,6 +17,7 @@ WRITTEN = {
         EXPORTS_FILE,
         "held_back.png",
         "history.csv",
+        "label_curves.png",
         "ladder.json",
         "ladder.png",
         "metrics.json",

@@ -15,13 +15,14 @@ import tensorflow as tf
 
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.labels import NO_LABEL
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.frame_endpoints import open_exported_file
 from tl_toolkit.export.pretrained import build_pretrained, names_weights
 from tl_toolkit.export.runtimes import OPENERS
-from tl_toolkit.export.saved_model import CARD, SAVED_MODEL
+from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, THRESHOLDS
 from tl_toolkit.files.manifest import check_files
 
 Image = str | pathlib.Path | bytes | np.ndarray
@@ -53,6 +54,28 @@ class Prediction:
     probabilities: dict[str, float]
 
 
+@dataclasses.dataclass(frozen=True)
+class LabelPrediction(Prediction):
+    """What a classifier that gives any number of labels says of one image.
+
+    `class_name` and `score` are of the most probable label, which the image need not be given.
+
+    Attributes:
+        labels: Those that the image is given, most probable first; there may be none.
+        thresholds: By label, the probability from which on it is given.
+    """
+
+    labels: tuple[str, ...]
+    thresholds: dict[str, float]
+
+
+def answer_in_words(prediction: Prediction) -> str:
+    """Returns the class that is answered, or the labels that are given; `"no label"` for none."""
+    if isinstance(prediction, LabelPrediction):
+        return ", ".join(prediction.labels) or NO_LABEL
+    return prediction.class_name
+
+
 class Classifier:
     """Predicts classes of images. Made by `load_classifier`.
 
@@ -60,7 +83,7 @@ class Classifier:
         path: The SavedModel's folder, of an exported file that of the run that it lies in; None for weights with their
             original head, and files that were copied elsewhere.
         card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
-            `preprocessing` and `test` too.
+            `preprocessing` and `test` too; of several labels `thresholds`.
         network: The network that it was made from, where it was made here; None where it was loaded.
     """
 
@@ -83,6 +106,11 @@ class Classifier:
         """In the order of the model's outputs."""
         return tuple(self.card["class_names"])
 
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """Of a classifier that gives any number of labels, the probability from which on each is given; None of one class."""
+        return self.card.get(THRESHOLDS)
+
     def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
         """Classifies images.
 
@@ -91,7 +119,7 @@ class Classifier:
                 float32[height, width, 3], RGB, 0-255. A uint8 or float32 array of rank 4 is a batch.
 
         Returns:
-            One prediction an image, in order.
+            One prediction an image, in order; of a classifier that gives any number of labels, a `LabelPrediction`.
 
         Raises:
             InputError: A file cannot be read or is not an image, or pixels are not 0-255; the message names it.
@@ -126,9 +154,19 @@ class Classifier:
             except tf.errors.OpError as error:
                 raise _unreadable(images, contents) from error
         rows = zip(answers["classes"].numpy(), answers["scores"].numpy(), strict=True)
-        return [
+        predictions = [
             Prediction(classes[0].decode(), float(scores[0]), _by_name(classes, scores))
             for classes, scores in rows
+        ]
+        if self.thresholds is None:
+            return predictions
+        return [
+            LabelPrediction(
+                **vars(prediction),
+                labels=_given(prediction, is_given),
+                thresholds=dict(self.thresholds),
+            )
+            for prediction, is_given in zip(predictions, answers["given"].numpy(), strict=True)
         ]
 
 
@@ -250,6 +288,10 @@ def _unreadable(images: Sequence[Image], contents: Sequence[bytes]) -> InputErro
         except tf.errors.OpError:
             return InputError(f"The image {_name(image, number)} is damaged.")
     return InputError("An image could not be decoded.")
+
+
+def _given(prediction: Prediction, is_given: np.ndarray) -> tuple[str, ...]:
+    return tuple(n for n, one in zip(prediction.probabilities, is_given, strict=True) if one)
 
 
 def _by_name(classes: np.ndarray, scores: np.ndarray) -> dict[str, float]:

@@ -22,6 +22,7 @@ from tl_toolkit.files.manifest import check_file
 
 SAVED_MODEL = "saved_model"  # folder in a run's
 CARD = pathlib.PurePath("assets.extra", "model_card.json")
+THRESHOLDS = "thresholds"  # on the card, by label
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}  # of probabilities, by the served precision
 CHECKED_IMAGES = 8
 
@@ -33,8 +34,9 @@ def export_saved_model(
     folder: pathlib.Path,
     preprocessing: Preprocessing,
     class_names: Sequence[str],
+    thresholds: Sequence[float] | None = None,
 ) -> None:
-    """Writes a SavedModel with decoding, resizing, preprocessing, softmax and labels inside.
+    """Writes a SavedModel with decoding, resizing, preprocessing, softmax or sigmoid, and labels inside.
 
     Its endpoints are those of `make_endpoints`; its weights are constants.
 
@@ -43,10 +45,12 @@ def export_saved_model(
         folder: Where to; must not exist.
         preprocessing: Gives the image size and the crop.
         class_names: In the order of the logits.
+        thresholds: Of several labels an image, from which probability on each is given; None: it has one class.
     """
+    endpoints = make_endpoints(engine, preprocessing, class_names, thresholds)
     signatures = {
         name: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
-        for name, (function, spec) in make_endpoints(engine, preprocessing, class_names).items()
+        for name, (function, spec) in endpoints.items()
     }
     tf.saved_model.save(tf.Module(), str(folder), signatures)
     (folder / CARD).parent.mkdir()
@@ -83,6 +87,7 @@ class SavedModelCheck:
         logits_of: The model in float32: from images, float32[n, size, size, 3] of 0-255, to logits.
         preprocessing: Gives the image size and the crop.
         precision: What the SavedModel computes in.
+        several: Whether an image may have several labels, each with a probability of its own.
     """
 
     def __init__(
@@ -94,7 +99,9 @@ class SavedModelCheck:
         logits_of: LogitsOf,
         preprocessing: Preprocessing,
         precision: str = "float32",
+        several: bool = False,
     ) -> None:
+        self._several = several
         self._process, self._folder, self._precision = process, folder, precision
         self.images = min(len(split), CHECKED_IMAGES)
         encoded = [split.images.encoded(index) for index in range(self.images)]
@@ -118,9 +125,9 @@ class SavedModelCheck:
             ]
         )
         if np.array_equal(of_pixels, of_files):
-            expected_of_files = expected_of_pixels = _probabilities(logits_of, of_files)
+            expected_of_files = expected_of_pixels = self._probabilities(logits_of, of_files)
         else:  # a large file's view is decoded coarsely
-            both = _probabilities(logits_of, np.concatenate([of_files, of_pixels]))
+            both = self._probabilities(logits_of, np.concatenate([of_files, of_pixels]))
             expected_of_files, expected_of_pixels = np.split(both, 2)
         self._expected = {
             "serving_default": expected_of_files,
@@ -147,12 +154,12 @@ class SavedModelCheck:
             )
         return difference
 
-
-def _probabilities(logits_of: LogitsOf, images: np.ndarray) -> np.ndarray:
-    # A GPU's shorter float32 would round the folded kernels otherwise than these.
-    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        return tf.nn.softmax(logits_of(images)).numpy()
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+    def _probabilities(self, logits_of: LogitsOf, images: np.ndarray) -> np.ndarray:
+        # A GPU's shorter float32 would round the folded kernels otherwise than these.
+        allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            logits = logits_of(images)
+            return (tf.nn.sigmoid(logits) if self._several else tf.nn.softmax(logits)).numpy()
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(allowed)

@@ -17,6 +17,7 @@ from tl_toolkit.files.manifest import check_file
 
 TEST_ANSWERS = "test_answers.csv"
 IMAGE, CLASS, ANSWER, CONTENTS = "image", "class", "answer", "digest of the image"
+LABELS = "labels"  # in place of the class, where a photo may have several
 PROBABILITY_OF = "probability of "
 
 
@@ -27,8 +28,8 @@ class Answers:
     Attributes:
         images: Names of the images.
         digests: Of their contents, by which they are recognised under any name.
-        classes: Their true classes.
-        answers: The class that was said of each.
+        classes: Their true classes; of several labels a photo, all of them in one text.
+        answers: The class that was said of each; likewise.
     """
 
     images: tuple[str, ...]
@@ -78,7 +79,8 @@ def read_answers(folder: pathlib.Path) -> Answers:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = ([row[name] for row in rows] for name in (IMAGE, CONTENTS, CLASS, ANSWER))
+        truth = LABELS if rows and LABELS in rows[0] else CLASS
+        columns = ([row[name] for row in rows] for name in (IMAGE, CONTENTS, truth, ANSWER))
         return Answers(*map(tuple, columns))
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise InputError(

@@ -67,11 +67,14 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Args:
         logits: float[n, classes] of images that the classifier did not learn from.
-        labels: int64[n].
+        labels: int64[n]; or uint8[n, labels], of images with several labels.
     """
     logits = logits.astype(np.float64)
 
     def loss(log_temperature: float) -> float:
+        if labels.ndim == 2:
+            of_all = logits / np.exp(log_temperature)
+            return float((np.logaddexp(0, of_all) - labels * of_all).mean())
         of_each = log_softmax(logits / np.exp(log_temperature), axis=-1)
         return float(-of_each[np.arange(len(labels)), labels].mean())
 

@@ -24,7 +24,9 @@ COLOURS = "inferno"
 STRONGEST = 0.7  # opacity of the place that says most
 
 
-def heat_maps(model: keras.Model, images: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+def heat_maps(
+    model: keras.Model, images: np.ndarray, classes: Sequence[int], *, several: bool = False
+) -> np.ndarray:
     """Returns what every place of an image adds to the logit of a class.
 
     Softmax sees differences of logits only, so the class is compared with the mean over all classes: a map's sum is
@@ -35,12 +37,13 @@ def heat_maps(model: keras.Model, images: np.ndarray, classes: Sequence[int]) ->
         model: An assembled classifier, with its head on features, logits or all blocks.
         images: float32[n, height, width, 3], as the model takes them: RGB, 0-255.
         classes: n numbers of classes, one an image.
+        several: Whether an image may have several labels: each logit then stands alone, and is compared with none.
 
     Returns:
         float32[n, rows, columns]: places of the last block's output; with a head on all blocks, twice as fine. Positive
         speaks for the class, negative against it.
     """
-    of_blocks = _kernels(model)
+    of_blocks = _kernels(model, compared=not several)
     with recursion_room(len(model.layers)):
         blocks = keras.Model(
             model.input, [model.get_layer(block + BLOCK_OUTPUT).output for block in of_blocks]
@@ -89,13 +92,16 @@ def small_overlay(photo: np.ndarray, heat_map: np.ndarray, longest_side: int) ->
     return overlay(np.asarray(small), heat_map)
 
 
-def _kernels(model: keras.Model) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Returns, by block, the kernels on its averages and maxima, float64[channels, classes], less their classes' mean."""
+def _kernels(
+    model: keras.Model, *, compared: bool
+) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Returns, by block, the kernels on its averages and maxima, float64[channels, classes]; compared: less their classes' mean."""
     head = new_head(model)
     kernel = np.asarray(head.kernel, np.float64)
     if head.name == LOGITS_HEAD:  # two linear layers are one
         kernel = np.asarray(model.get_layer(FEATURES_HEAD).kernel, np.float64) @ kernel
-    kernel = kernel - kernel.mean(axis=1, keepdims=True)
+    if compared:
+        kernel = kernel - kernel.mean(axis=1, keepdims=True)
     blocks = [
         layer.name.removesuffix(BLOCK_OUTPUT)
         for layer in model.layers

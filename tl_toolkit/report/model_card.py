@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.catalog import WeightSpec
+from tl_toolkit.data.label_table import without_label_options
 from tl_toolkit.data.table_uri import parse_table_uri
+from tl_toolkit.report.label_metrics import are_of_labels
+from tl_toolkit.report.label_words import card_opening, table_of_labels
 
 MODEL_CARD = "model_card.md"
 MOST_CLASSES_SHOWN = 100
@@ -38,6 +41,15 @@ TensorFlow Serving takes it as it is, from a folder whose name is the version's 
 docker run -p 8501:8501 -v "$PWD/saved_model:/models/classifier/1" -e MODEL_NAME=classifier tensorflow/serving
 ```
 """
+CALLS_OF_LABELS = CALLS.replace(
+    'print(classifier.predict("photo.jpg")[0].class_name)',
+    'print(classifier.predict("photo.jpg")[0].labels)',
+).replace(
+    'print(found["classes"][0, 0].numpy().decode(), float(found["scores"][0, 0]))',
+    """for name, score, is_given in zip(found["classes"][0], found["scores"][0], found["given"][0]):
+    if is_given:
+        print(name.numpy().decode(), float(score))""",
+)
 
 
 def model_card(
@@ -48,6 +60,7 @@ def model_card(
     test: dict[str, Any],
     facts: dict[str, str],
     notes: Sequence[str],
+    thresholds: str = "",
 ) -> str:
     """Returns a model card in Markdown, with the metadata that the Hugging Face Hub reads.
 
@@ -56,18 +69,46 @@ def model_card(
         data: URI of what it learned from.
         spec: What it started from.
         data_licence: Of the images.
-        test: `classification_metrics` on the test images.
+        test: `classification_metrics` on the test images, or `label_metrics`.
         facts: What the summary lists, by name.
         notes: What the reader should know.
+        thresholds: Of several labels, what their thresholds were chosen by, in a sentence.
 
     Reference: Mitchell et al. 2019, "Model Cards for Model Reporting".
     """
     data = _without_folders(data)
+    lines = [f"# {_plain(name)} on {_plain(data)}", ""]
+    if are_of_labels(test):
+        lines += card_opening(test, thresholds)
+        lines += table_of_labels(test["labels"], _plain, MOST_CLASSES_SHOWN)
+        beware = "Of others, and of things that no label names, it says something all the same."
+    else:
+        lines += _opening(test)
+        beware = "Of others, and of things that are in none of the classes, it names a class all the same."
+    lines += ["", "## What to beware of", ""]
+    lines += [f"- {_plain(note)}" for note in notes]
+    lines += [
+        f"- The figures hold for photos like the test images. {beware}",
+        "",
+        "## Licences",
+        "",
+        f"- images that it learned from: {_plain(data_licence) or 'unknown; it was not stated with the data'}",
+        f"- weights that it started from ({_plain(spec.name)}): {_plain(spec.licence) or 'unknown'}",
+        "",
+        "## How to call it",
+        "",
+        CALLS_OF_LABELS if are_of_labels(test) else CALLS,
+        "## How it was made",
+        "",
+    ]
+    lines += [f"- {name}: {_plain(value)}" for name, value in facts.items() if value]
+    return f"---\n{_metadata(name, data, spec, test)}\n---\n" + "\n".join(lines) + "\n"
+
+
+def _opening(test: dict[str, Any]) -> list[str]:
     low, high = test["top1_interval"]
     commonest = max(row["support"] for row in test["classes"].values()) / test["examples"]
     lines = [
-        f"# {_plain(name)} on {_plain(data)}",
-        "",
         f"Says which of {len(test['classes'])} classes a photo shows.",
         "",
         "## How often it is right",
@@ -87,31 +128,20 @@ def model_card(
     ]
     if len(classes) > MOST_CLASSES_SHOWN:
         lines.append(f"| … and {len(classes) - MOST_CLASSES_SHOWN} more | | | |")
-    lines += ["", "## What to beware of", ""]
-    lines += [f"- {_plain(note)}" for note in notes]
-    lines += [
-        "- The figures hold for photos like the test images. Of others, and of things that are in none of the classes, "
-        "it names a class all the same.",
-        "",
-        "## Licences",
-        "",
-        f"- images that it learned from: {_plain(data_licence) or 'unknown; it was not stated with the data'}",
-        f"- weights that it started from ({_plain(spec.name)}): {_plain(spec.licence) or 'unknown'}",
-        "",
-        "## How to call it",
-        "",
-        CALLS,
-        "## How it was made",
-        "",
-    ]
-    lines += [f"- {name}: {_plain(value)}" for name, value in facts.items() if value]
-    return f"---\n{_metadata(name, data, spec, test)}\n---\n" + "\n".join(lines) + "\n"
+    return lines
 
 
 def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> str:
     """What the Hub reads, in YAML."""
     from huggingface_hub import EvalResult, ModelCardData
 
+    headline = {"accuracy": test.get("top1"), "log_loss": test["log_loss"]}
+    if are_of_labels(test):
+        headline = {
+            "mean_average_precision": test["mean_average_precision"],
+            "f1": test["macro_f1"],
+            "log_loss": test["log_loss"],
+        }
     results = [
         EvalResult(
             task_type="image-classification",
@@ -119,9 +149,9 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
             dataset_name=data,
             dataset_split="test",
             metric_type=metric,
-            metric_value=round(value, 4),
+            metric_value=None if value is None else round(value, 4),
         )
-        for metric, value in (("accuracy", test["top1"]), ("log_loss", test["log_loss"]))
+        for metric, value in headline.items()
     ]
     # Of two licences, of weights and of data, which of them binds the model is not ours to say.
     card = ModelCardData(
@@ -129,7 +159,7 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
         library_name="keras",
         pipeline_tag="image-classification",
         tags=["image-classification", "transfer-learning", spec.architecture.name, "tl_toolkit"],
-        metrics=["accuracy"],
+        metrics=[next(iter(headline))],
         license="other",
         license_name="see-licences-below",
         eval_results=results,
@@ -141,7 +171,7 @@ def _without_folders(uri: str) -> str:
     """Where a file lies on somebody's disk is not for the public."""
     kind, colon, rest = uri.partition(":")
     if kind == "csv":
-        return f"{kind}{colon}{parse_table_uri(rest).without_folders()}"
+        return f"{kind}{colon}{parse_table_uri(without_label_options(rest)).without_folders()}"
     return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind == "folder" else uri
 
 

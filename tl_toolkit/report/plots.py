@@ -15,13 +15,21 @@ DOTS_PER_INCH = 120
 LARGEST_LABELLED_MATRIX = 20  # classes; with more, numbers in the cells cannot be read
 
 
+def accuracy_column(row: Mapping[str, float]) -> tuple[str, str]:
+    """Returns the column of a history that has the accuracy, and its name: of several labels, the share of them that is right."""
+    if "label_accuracy" in row:
+        return "label_accuracy", "Labels right"
+    return "top1", "Accuracy"
+
+
 def plot_training_curves(history: Sequence[dict[str, float]], path: pathlib.Path) -> None:
     """Draws loss and accuracy of each epoch, in training and in validation where there is one."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(history) == 1 else None
-    for axes, key, title in ((loss_axes, "loss", "Loss"), (accuracy_axes, "top1", "Accuracy")):
+    accuracy, words = accuracy_column(history[0])
+    for axes, key, title in ((loss_axes, "loss", "Loss"), (accuracy_axes, accuracy, words)):
         axes.plot(
             epochs, [row[key] for row in history], marker=marker, label="training (augmented)"
         )
@@ -45,8 +53,9 @@ def plot_regularisation_path(
     """Draws log loss and accuracy out of fold for every strength of the L2 penalty, the chosen one marked."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     strengths = [row["strength"] for row in history]
+    accuracy, words = accuracy_column(history[0])
     for axes, key, title in zip(
-        figure.subplots(1, 2), ("log_loss", "top1"), ("Log loss", "Accuracy"), strict=True
+        figure.subplots(1, 2), ("log_loss", accuracy), ("Log loss", words), strict=True
     ):
         axes.plot(strengths, [row[key] for row in history], marker="o")
         axes.axvline(strengths[best], color="tab:red", linestyle="--", label="chosen")
@@ -54,7 +63,7 @@ def plot_regularisation_path(
         axes.set_xscale("log")
         axes.grid(alpha=0.3)
         axes.legend()
-        if key == "top1":
+        if key == accuracy:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     figure.savefig(path, dpi=DOTS_PER_INCH)
 

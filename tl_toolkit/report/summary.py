@@ -7,6 +7,8 @@ from typing import Any
 
 from tl_toolkit.progress import Table
 from tl_toolkit.report.held_back import IN_SUMMARY
+from tl_toolkit.report.label_metrics import are_of_labels
+from tl_toolkit.report.label_words import figures_of_splits, table_of_labels
 from tl_toolkit.transfer.plan import FreezePlan
 
 PLAN_COLUMNS = ("stage", "trained parameters", "frozen parameters", "batch normalisation")
@@ -46,13 +48,32 @@ def write_summary(
         why_positive: Why the positive class is that one, of two classes.
         ladder: The rungs that the model was chosen from; its caption names the images that selected.
     """
+    lines = [f"# {title}", "", dataset_line + ".", ""]
+    if are_of_labels(metrics["test"]):
+        lines += figures_of_splits(metrics)
+        lines += ["", "## Labels", "", *table_of_labels(metrics["test"]["labels"])]
+    else:
+        lines += _one_class(metrics, find, why_positive, ladder)
+    lines += [
+        "",
+        "## What was trained",
+        "",
+        f"| {' | '.join(PLAN_COLUMNS)} |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {' | '.join(row)} |" for row in plan_rows(plan)]
+    lines += ["", "## Facts", ""] + [f"- {name}: {value}" for name, value in facts.items() if value]
+    lines += ["", "## Notes", ""] + [f"- {note}" for note in notes or ["none"]]
+    return "\n".join(lines) + "\n"
+
+
+def _one_class(
+    metrics: dict[str, Any], find: float | None, why_positive: str, ladder: Table | None
+) -> list[str]:
+    """Figures of photos of one class; the arguments are those of `write_summary`."""
     test, validation = metrics["test"], metrics.get("validation")
     low, high = test["top1_interval"]
     lines = [
-        f"# {title}",
-        "",
-        dataset_line + ".",
-        "",
         "| | top-1 | 95% interval | balanced accuracy | log loss | images |",
         "|---|---|---|---|---|---|",
         f"| test | {test['top1']:.3f} | {low:.3f}–{high:.3f} | {test['balanced_accuracy']:.3f} "
@@ -82,18 +103,7 @@ def write_summary(
     ]
     if test.get("positive_class") is not None:
         lines += _finding(test, metrics["thresholds"], find, why_positive)
-    lines += _held_back(metrics.get("held_back", []))
-    lines += [
-        "",
-        "## What was trained",
-        "",
-        f"| {' | '.join(PLAN_COLUMNS)} |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| {' | '.join(row)} |" for row in plan_rows(plan)]
-    lines += ["", "## Facts", ""] + [f"- {name}: {value}" for name, value in facts.items() if value]
-    lines += ["", "## Notes", ""] + [f"- {note}" for note in notes or ["none"]]
-    return "\n".join(lines) + "\n"
+    return lines + _held_back(metrics.get("held_back", []))
 
 
 def _finding(

@@ -18,8 +18,8 @@ class HeldOut:
     """What a model says of images that it did not learn from, and that are no test images.
 
     Attributes:
-        logits: float[n, 2], as served.
-        labels: int64[n].
+        logits: float[n, classes], as served; two of them for what is said of a positive class.
+        labels: int64[n], or uint8[n, labels].
         kind: Which they are, such as `"validation images"`.
     """
 

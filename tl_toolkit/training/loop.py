@@ -154,7 +154,7 @@ def _end_epoch(
     figures = {
         "epoch": progress.epoch + 1,
         "loss": loss_sum / examples,
-        "top1": correct / examples,
+        step.accuracy: correct / examples,
     }
     if validate is not None:
         with step.average.in_place() if step.average is not None else contextlib.nullcontext():

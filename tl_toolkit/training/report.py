@@ -9,7 +9,7 @@ import keras
 
 from tl_toolkit.progress import Progress, Stage
 
-FIGURES = ("loss", "top1", "val_loss", "val_top1")
+FIGURES = ("loss", "top1", "label_accuracy", "val_loss", "val_top1", "val_mean_average_precision")
 
 
 class ReportTraining(keras.callbacks.Callback):

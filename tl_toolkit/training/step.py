@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from tl_toolkit.models.batch_norm import counted_examples
 from tl_toolkit.training.by_variable import take_first_values
+from tl_toolkit.training.several_labels import binary_cross_entropy, shares_right
 from tl_toolkit.training.weight_average import WeightAverage
 
+TOP1, LABEL_ACCURACY = "top1", "label_accuracy"
 Predictor = Callable[[Iterable], tuple[np.ndarray, np.ndarray]]
 
 
@@ -23,7 +25,8 @@ class StepResult:
 
     Attributes:
         loss_sum: Of the examples' weighted losses.
-        correct: Examples whose class the logits named; of a mixed example, the class with the larger share.
+        correct: Examples whose class the logits named; of a mixed example, the class with the larger share. Of images
+            with several labels, the sum of the shares of them that are right.
         examples: How many there were.
         stop: Whether a process was asked to stop, by each of the reasons that it was told.
     """
@@ -48,6 +51,7 @@ class TrainingStep:
     Attributes:
         optimizer: The one that it was made with.
         average: Of the weights; None: none is kept.
+        accuracy: What the correct ones come to in the history, `"top1"` or `"label_accuracy"`.
 
     Args:
         model: Images to logits; its trainable variables are trained.
@@ -57,6 +61,7 @@ class TrainingStep:
         input_signature: Of (images, labels, weights) on one replica, so that batches of two sizes are traced
             once; None: each shape is traced as it comes.
         average: Follows the weights.
+        several: Whether an image may have several labels, each a question of its own.
     """
 
     def __init__(
@@ -67,8 +72,10 @@ class TrainingStep:
         distribute: tf.distribute.Strategy,
         input_signature: Sequence[tf.TensorSpec] | None = None,
         average: WeightAverage | None = None,
+        several: bool = False,
     ) -> None:
         self.optimizer = optimizer
+        self.accuracy = LABEL_ACCURACY if several else TOP1
         self.average = average
         trained = model.trainable_variables
 
@@ -85,14 +92,18 @@ class TrainingStep:
                 images, labels, weights = _at_least_one((images, labels, weights), size)
             with tf.GradientTape() as tape, counted_examples(size):
                 logits = model(images, training=True)
-                losses = cross_entropy(logits, labels, label_smoothing)
+                loss_of_labels = binary_cross_entropy if several else cross_entropy
+                losses = loss_of_labels(logits, labels, label_smoothing)
                 losses *= tf.cast(weights, losses.dtype)
                 loss = tf.reduce_sum(losses) / tf.cast(all_examples, losses.dtype)
                 scaled_loss = optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled_loss, trained)
             optimizer.apply(all_reduce("SUM", gradients) if is_shared else gradients, trained)
-            right = tf.argmax(logits, axis=-1) == _main_labels(labels, weights)
-            correct = tf.math.count_nonzero(right[:size])
+            if several:
+                correct = tf.reduce_sum(shares_right(logits, labels, weights)[:size])
+            else:
+                right = tf.argmax(logits, axis=-1) == _main_labels(labels, weights)
+                correct = tf.math.count_nonzero(right[:size])
             figures = (tf.reduce_sum(losses), correct, examples)
             return tf.concat([[tf.cast(f, tf.float64) for f in figures], stop], axis=0)
 
@@ -135,7 +146,8 @@ class TrainingStep:
         Args:
             batch: Each replica's share: float32[batch, size, size, 3] or activations, int64[batch], float32[batch];
                 of examples that are mixed of two images, labels and weights are [batch, 2], and an example's loss
-                is the sum over its labels.
+                is the sum over its labels. Of images with several labels both are [batch, labels] or [batch, 2, labels],
+                the labels uint8.
             stop: Reasons for which this process is asked to stop, told to all processes.
         """
         figures = self._step(tuple(batch), np.array(stop, np.float64)).numpy()
@@ -189,7 +201,7 @@ def cross_entropy(logits: Any, labels: tf.Tensor, label_smoothing: float) -> tf.
 def make_predictor(
     model: keras.Model, distribute: tf.distribute.Strategy | None = None
 ) -> Predictor:
-    """Returns a function from evaluation batches to (float32[n, classes] logits, int64[n] labels).
+    """Returns a function from evaluation batches to (float32[n, classes] logits, their labels as they come).
 
     Args:
         model: Images to logits.

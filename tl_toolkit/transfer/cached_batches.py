@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.dataset import ImageDataset, Split
+from tl_toolkit.data.labels import several_count
 from tl_toolkit.data.parallelism import PREFETCHED, without_autotuning
-from tl_toolkit.data.pipeline import batch_positions, example_weights
+from tl_toolkit.data.pipeline import batch_positions, example_weights, label_signature
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.transfer.cut import Cut, cut_model
 from tl_toolkit.transfer.feature_cache import FeatureCache, Features, SplitViews
@@ -38,12 +39,15 @@ class CachedBatches:
         """Activations to logits, with the model's own variables."""
         return self.cut.trained
 
-    def training_signature(self) -> tuple[tf.TensorSpec, ...]:
-        """What a batch of `training_batches` is, whatever its size."""
+    def training_signature(self, several: int = 0) -> tuple[tf.TensorSpec, ...]:
+        """What a batch of `training_batches` is, whatever its size.
+
+        Args:
+            several: As for `training_signature` of images.
+        """
         return (
             tf.TensorSpec((None, *self.train.shape), tf.float32),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None,), tf.float32),
+            *label_signature(several=several),
         )
 
     def training_batches(
@@ -65,7 +69,7 @@ class CachedBatches:
 
         return without_autotuning(
             tf.data.Dataset.from_generator(
-                examples, output_signature=self.training_signature()
+                examples, output_signature=self.training_signature(several_count(split.labels))
             ).prefetch(PREFETCHED)
         )
 
@@ -81,7 +85,9 @@ class CachedBatches:
                 yield features.rows(positions), split.labels[positions]
 
         return without_autotuning(
-            tf.data.Dataset.from_generator(examples, output_signature=self.training_signature()[:2])
+            tf.data.Dataset.from_generator(
+                examples, output_signature=self.training_signature(several_count(split.labels))[:2]
+            )
         )
 
     def release(self) -> None:

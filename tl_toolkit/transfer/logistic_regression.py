@@ -1,11 +1,13 @@
-"""Multinomial logistic regression with an L2 penalty, solved to its minimum for every strength of a path.
+"""Logistic regression with an L2 penalty, multinomial or of several labels, solved to its minimum for every strength of a path.
 
 Of examples i with weights w_i, targets t_i (each a distribution over the classes) and standardised features z_i
 it minimises, over a kernel W and a bias b,
 
     Σ w_i · cross-entropy(t_i, softmax(z_i W + b)) + ‖W‖² / (2 C),
 
-where C is the strength, as scikit-learn has it; the bias is not penalised. The problem is solved by L-BFGS (Liu and
+where C is the strength, as scikit-learn has it; the bias is not penalised. Of examples with several labels the
+cross-entropy is the sum over the labels of that of sigmoid(z_i W + b): as many binary problems, of one strength. The
+problem is solved by L-BFGS (Liu and
 Nocedal 1989) in float64, in coordinates in which the features are uncorrelated and as curved as the loss, which
 takes tens of steps where it would take hundreds. Where there are fewer examples than features, W lies in the span
 of the examples: then only their products are needed, however many features there are. More examples than fit in
@@ -19,9 +21,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
-from scipy.special import log_softmax
 
 from tl_toolkit.transfer.feature_space import LinearHead, Rows, Space, choose_space
+from tl_toolkit.transfer.links import Link, OneClass, SeveralLabels
 
 STRENGTHS = tuple(float(c) for c in np.logspace(-6, 1, 15))
 STRENGTHS_WITHOUT_GAIN = 2  # that end a path: weaker penalties take the longest
@@ -38,8 +40,10 @@ class Path:
 
     Attributes:
         strengths: C, rising, as far as it paid to go.
-        log_losses: float64[strengths], means over the scored examples by their weights.
-        accuracies: float64[strengths], of the scored examples, all alike.
+        log_losses: float64[strengths], means over the scored examples by their weights; of several labels, over all
+            answers.
+        accuracies: float64[strengths], of the scored examples, all alike; of several labels, the share of all answers
+            that are right from probability 0.5 on.
         logits: float64[examples, classes] of the best strength; every example's are of the fold that left it
             out. NaN where an example is not scored.
         nearby: Kernel and bias, the folds' mean at the best strength: near those of all examples.
@@ -62,13 +66,17 @@ class Problem:
 
     Args:
         rows: float[examples, features].
-        targets: float[examples, classes], each row a distribution.
-        weights: float[examples], at least 0.
+        targets: float[examples, classes], each row a distribution; of several labels, each from 0 to 1.
+        weights: float[examples], at least 0; of several labels, float[examples, labels].
     """
 
     def __init__(self, rows: Rows, targets: np.ndarray, weights: np.ndarray) -> None:
         self._targets = np.asarray(targets, np.float64)
         self._weights = np.asarray(weights, np.float64)
+        self._link: Link = OneClass(self._targets.shape[1])
+        self._folds = self._weights  # by which problems on the same examples differ
+        if self._weights.ndim == 2:
+            self._link, self._folds = SeveralLabels(self._weights), np.ones(len(self._weights))
         self._space = choose_space(rows)
 
     def fit(
@@ -80,8 +88,9 @@ class Problem:
             strength: C.
             nearby: Of a `Path`, which saves steps.
         """
-        weights = self._weights[:, None]
-        kernel, bias = _minimise(self._space, self._targets, weights, strength, nearby, EXACT)
+        kernel, bias = _minimise(
+            self._space, self._link, self._targets, self._folds[:, None], strength, nearby, EXACT
+        )
         return self._space.head(kernel[:, 0], bias[0])
 
     def cross_validate(
@@ -100,7 +109,7 @@ class Problem:
             strengths: C, rising. The path ends where two of them in turn have not lowered the log loss.
         """
         all_folds, classes = np.arange(folds.max() + 1), self._targets.shape[1]
-        weights = self._weights[:, None] * (folds[:, None] != all_folds)
+        weights = self._folds[:, None] * (folds[:, None] != all_folds)
         together = max(1, LARGEST_KERNELS // max(1, len(self._space.curvature) * classes))
         groups = [all_folds[k : k + together] for k in range(0, len(all_folds), together)]
         targets, scored_weights = self._targets[scored], self._weights[scored]
@@ -113,6 +122,7 @@ class Problem:
             for number, group in enumerate(groups):
                 solutions[number] = _minimise(
                     self._space,
+                    self._link,
                     self._targets,
                     weights[:, group],
                     strength,
@@ -123,10 +133,9 @@ class Problem:
                 for problem, fold in enumerate(group):
                     left_out[folds == fold] = logits[folds == fold, problem]
             logits = left_out[scored]
-            of_each = -(targets * log_softmax(logits, axis=1)).sum(axis=1)
-            is_right = logits.argmax(axis=1) == targets.argmax(axis=1)
+            of_each = self._link.losses(logits, targets)
             losses.append(float(np.average(of_each, weights=scored_weights)))
-            accuracies.append(float(is_right.mean()))
+            accuracies.append(float(self._link.right(logits, targets).mean()))
             if losses[-1] == min(losses):
                 best[scored] = logits
                 nearby = _mean(solutions)
@@ -147,6 +156,7 @@ def _mean(solutions: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
 
 def _minimise(
     space: Space,
+    link: Link,
     targets: np.ndarray,
     weights: np.ndarray,
     strength: float,
@@ -157,8 +167,9 @@ def _minimise(
 
     Args:
         space: Coordinates of the examples.
+        link: From logits to the loss.
         targets: float64[examples, classes].
-        weights: float64[examples, problems].
+        weights: float64[examples, problems], by which the problems differ.
         strength: C.
         start: A solution to begin from; None: no features, and the classes' shares.
         tolerance: `EXACT` or `CLOSE`.
@@ -167,14 +178,13 @@ def _minimise(
         Kernels, float64[coordinates, problems, classes], and biases, float64[problems, classes].
     """
     problems, classes = weights.shape[1], targets.shape[1]
-    totals = weights.sum(axis=0)
+    totals = link.totals(weights)
     shape = len(space.curvature), problems, classes
     if start is None:
-        start = np.zeros(shape), _log_shares(targets, weights)
-    # Of the loss, at no knowledge: the variance of a class with probability 1 / classes.
-    of_loss = (1 - 1 / classes) / classes
-    scale = 1 / np.sqrt(of_loss * weights.mean() * space.curvature + 1 / strength)[:, None, None]
-    bias_scale = 1 / np.sqrt(of_loss * totals)[:, None]
+        start = np.zeros(shape), link.shares(targets, weights)
+    scale = 1 / np.sqrt(link.curvature * weights.mean() * space.curvature + 1 / strength)
+    scale = scale[:, None, None]
+    bias_scale = 1 / np.sqrt(link.curvature * totals)
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         kernels, biases = _unpacked(flat, shape)
@@ -185,10 +195,8 @@ def _minimise(
         def respond(part: slice, products: np.ndarray) -> np.ndarray:
             nonlocal loss
             logits = products.reshape(len(products), problems, classes) + biases
-            wanted, counted = targets[part, None], weights[part, :, None]
-            log_probabilities = log_softmax(logits, axis=-1)
-            loss -= (counted * wanted * log_probabilities).sum()
-            errors = (np.exp(log_probabilities) - wanted) * counted
+            lost, errors = link.respond(logits, targets, weights, part)
+            loss += lost
             of_biases[:] += errors.sum(axis=0)
             return errors.reshape(products.shape)
 
@@ -230,10 +238,3 @@ def _logits(space: Space, kernels: np.ndarray, biases: np.ndarray) -> np.ndarray
 
     space.sweep(kernels.reshape(len(kernels), -1), respond)
     return np.concatenate(parts)
-
-
-def _log_shares(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The biases that are best without features, float64[problems, classes]."""
-    shares = weights.T @ targets
-    logs = np.log(np.maximum(shares / shares.sum(axis=1, keepdims=True), 1e-6))
-    return logs - logs.mean(axis=1, keepdims=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tl_toolkit.data.label_splits import folds_of_labels
+from tl_toolkit.data.labels import are_several, targets_of
 from tl_toolkit.private_names import release_pages
 from tl_toolkit.transfer.feature_cache import Features
 from tl_toolkit.transfer.feature_space import LinearHead
@@ -84,18 +86,17 @@ def solve_head(
 
     Args:
         rows: The images' features under one view or more.
-        labels: int64[images].
+        labels: int64[images]; or uint8[images, labels], of images with several labels.
         classes: How many there are.
-        weights: float32[images], each image's share of the loss; its views have it together.
+        weights: Of `example_weights`, each image's share of the loss; its views have it together.
         groups: [images], equal for images that must not be on both sides, such as copies of one file.
         label_smoothing: Share of a label that is spread over all classes.
         seed: Deals the images into folds.
     """
     images, views = len(labels), rows.views
-    targets = np.eye(classes)[labels] * (1 - label_smoothing) + label_smoothing / classes
-    problem = Problem(
-        rows, np.tile(targets, (views, 1)), np.tile(weights.astype(np.float64) / views, views)
-    )
+    targets = targets_of(labels, classes, label_smoothing)
+    of_views = np.concatenate([weights.astype(np.float64) / views] * views)
+    problem = Problem(rows, np.tile(targets, (views, 1)), of_views)
     folds = deal_folds(labels, groups, seed)
     if folds is None:
         return SolvedHead(problem.fit(STRENGTH_UNSEEN), STRENGTH_UNSEEN)
@@ -111,7 +112,7 @@ def deal_folds(
     """Deals images into folds: every class evenly, every group as a whole.
 
     Args:
-        labels: int64[n].
+        labels: int64[n]; or uint8[n, labels], of images with several labels.
         groups: [n], equal for images that stay together.
         seed: Shuffles them.
         most: Folds.
@@ -120,6 +121,8 @@ def deal_folds(
         int64[n], each image's fold, from 0: of `most`, or as many as the middle one of the classes has groups.
         None where that is under 2.
     """
+    if are_several(labels):
+        return folds_of_labels(labels, groups, seed, most)
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     label_of_group = labels[first]
     folds = min(most, int(np.median(np.unique(label_of_group, return_counts=True)[1])))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tl_toolkit.progress import Progress, Stage, Table
-from tl_toolkit.tuning.trials import COMPLETED, Trial, best_trial
+from tl_toolkit.tuning.trials import COMPLETED, Trial, best_trial, objectives_of
 
 ROWS = 12  # trials shown: the best ones
 
@@ -77,15 +77,16 @@ def trials_table(
         reverse=True,
     )
     failed = [trial for trial in trials if trial.status != COMPLETED]
+    accuracy = objectives_of(list(trials))[0]
     return Table(
-        ("trial", *axes, "val_top1", "val_loss", "seconds"),
-        tuple(_row(trial, axes) for trial in [*best, *failed][:rows]),
+        ("trial", *axes, accuracy, "val_loss", "seconds"),
+        tuple(_row(trial, axes, accuracy) for trial in [*best, *failed][:rows]),
         caption,
     )
 
 
-def _row(trial: Trial, axes: Sequence[str]) -> tuple[str, ...]:
-    figures = [f"{trial.figures[k]:.4f}" for k in ("val_top1", "val_loss") if trial.figures]
+def _row(trial: Trial, axes: Sequence[str], accuracy: str) -> tuple[str, ...]:
+    figures = [f"{trial.figures[k]:.4f}" for k in (accuracy, "val_loss") if trial.figures]
     values = (_shown(trial.value_of(axis)) for axis in axes)
     return str(trial.number), *values, *(figures or [trial.status, ""]), f"{trial.seconds:.1f}"
 

@@ -16,6 +16,7 @@ from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError, is_disk_full
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.figures import figures_of_epoch
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.recipe import Recipe
@@ -178,6 +179,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 def figures_of(trained: TrainedModel) -> dict[str, float]:
     """Returns a trial's validation figures, named as in the history."""
     validation = trained.validation or {}  # a search has validation images
+    if "top1" not in validation:
+        return figures_of_epoch(validation)
     return {
         "val_top1": validation["top1"],
         "val_balanced_accuracy": validation["balanced_accuracy"],

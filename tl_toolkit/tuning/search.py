@@ -42,7 +42,7 @@ from tl_toolkit.tuning.search_file import (
     wait_for_chief,
 )
 from tl_toolkit.tuning.space import Axis
-from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, read_trials
+from tl_toolkit.tuning.trials import OBJECTIVES, Trial, best_trial, check_objective, read_trials
 from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner, resumed
 from tl_toolkit.tuning.workers import ORACLE_IP, is_one_of_several, is_worker
 
@@ -111,7 +111,8 @@ def search(
         tuner: `"bayesian"`, `"random"`, `"grid"` or `"hyperband"`.
         trials: Maximum number of trials; None: all of a grid or of Hyperband.
         executions: Trainings of a trial, with the recipe's seed and those after it; their mean counts.
-        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`. With few validation images the loss
+        objective: `"val_loss"`, `"val_top1"` or `"val_balanced_accuracy"`; of photos with several labels `"val_loss"`,
+            `"val_mean_average_precision"` or `"val_macro_f1"` (from probability 0.5 on). With few validation images the loss
             is more informative than the accuracy, in which many trials tie.
         seed: Seed of the tuner's random draws.
         retrain: Number of seeds with which the best recipe is trained again, on training and validation
@@ -193,6 +194,7 @@ def _search_in(
             progress=StagesOnly(context.progress),
         ),
     )
+    check_objective(objective, several=hypermodel.dataset.has_several_labels)
     partial = partial_folder(folder)
     identity: dict[str, Any] = {
         "recipe": recipe.to_json(),

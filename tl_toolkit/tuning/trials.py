@@ -9,6 +9,7 @@ import pathlib
 import statistics
 from typing import Any
 
+from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 from tl_toolkit.recipe import Recipe
@@ -16,7 +17,9 @@ from tl_toolkit.recipe import Recipe
 COMPLETED, INFEASIBLE, DIVERGED = "completed", "infeasible", "diverged"
 # Fields of a recipe that change neither the size of its variables nor that of its activations.
 TAKE_NO_MEMORY = ("learning_rate", "weight_decay", "label_smoothing", "epochs", "patience", "seed")
-OBJECTIVES = {"val_top1": "max", "val_balanced_accuracy": "max", "val_loss": "min"}
+OF_ONE_CLASS = ("val_top1", "val_balanced_accuracy", "val_loss")
+OF_LABELS = ("val_mean_average_precision", "val_macro_f1", "val_loss")  # any number a photo
+OBJECTIVES = {name: "min" if name == "val_loss" else "max" for name in (*OF_ONE_CLASS, *OF_LABELS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,16 +121,33 @@ def _what_takes_memory(recipe: Recipe) -> dict[str, Any]:
     return {name: value for name, value in recipe.to_json().items() if name not in left_out}
 
 
+def objectives_of(trials: list[Trial]) -> tuple[str, ...]:
+    """Returns the figures that trials can be compared by: which there are depends on the photos' labels."""
+    completed = (trial.figures for trial in trials if trial.status == COMPLETED)
+    return OF_LABELS if any(OF_LABELS[0] in figures for figures in completed) else OF_ONE_CLASS
+
+
+def check_objective(objective: str, *, several: bool) -> None:
+    """Raises `InputError` where the photos' labels do not have the figure."""
+    known = OF_LABELS if several else OF_ONE_CLASS
+    if objective not in known:
+        kind = "may have several labels" if several else "have one class"
+        raise InputError(
+            f"The photos {kind}, and trials cannot be compared by {objective!r}. Choose one of {', '.join(known)}."
+        )
+
+
 def write_table(trials: list[Trial], path: pathlib.Path) -> None:
     """Writes `trials.csv`: number, status, the recipe's value on every axis, figures, seconds."""
     axes = list(trials[0].axes)
-    head = ["trial", "status", *axes, *OBJECTIVES, "executions", "seconds", "message"]
+    objectives = objectives_of(trials)
+    head = ["trial", "status", *axes, *objectives, "executions", "seconds", "message"]
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(head)
         for trial in trials:
             values = [trial.value_of(axis) for axis in axes]
-            figures = [trial.figures.get(name, "") for name in OBJECTIVES]
+            figures = [trial.figures.get(name, "") for name in objectives]
             count = len(trial.executions)
             message = trial.message.splitlines()[0] if trial.message else ""
             writer.writerow(

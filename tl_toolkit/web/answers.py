@@ -15,7 +15,7 @@ from tl_toolkit.data.decode import decode_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.experiments.nearest_photos import LearnedPhotos
-from tl_toolkit.export.classifier import Classifier
+from tl_toolkit.export.classifier import Classifier, answer_in_words
 from tl_toolkit.report.heat_maps import small_overlay
 from tl_toolkit.web.upload import check_size
 
@@ -55,10 +55,12 @@ class Answerer:
             (prediction,) = self._classifier.predict([contents])
             ranked = list(prediction.probabilities.items())[:CLASSES_SHOWN]
             answer: dict[str, Any] = {
-                "answer": prediction.class_name,
+                "answer": answer_in_words(prediction),
                 "classes": [{"name": name, "probability": p} for name, p in ranked],
                 "others": len(prediction.probabilities) - len(ranked),
             }
+            if self._classifier.thresholds is not None:  # the heat map is of one label
+                answer |= {"several": True, "explained": prediction.class_name}
             pixels = decode_image(tf.constant(contents)).numpy()
             answer["photo"] = _picture(pixels, SHOWN_SIDE)
             if self._explainer is not None:

@@ -92,7 +92,14 @@ def _look_at_learned_photos(
 def _page(classifier: Classifier, answerer: Answerer) -> Page:
     test = classifier.card.get("test")
     facts = f"It knows {len(classifier.class_names)} classes."
-    if test:
+    if classifier.thresholds is not None:
+        facts = f"It knows {len(classifier.class_names)} labels, of which a photo may have several or none."
+        average = (test or {}).get("mean_average_precision")
+        if test and average is not None:
+            facts += (
+                f" Its mean average precision on {test['examples']} test photos was {average:.3f}."
+            )
+    elif test:
         low, high = test["top1_interval"]
         facts += (
             f" Of {test['examples']} test photos it was right on {test['top1']:.1%} (95% interval {low:.1%} to "

@@ -13,6 +13,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.files.manifest import check_file
 from tl_toolkit.report.answer_table import AnswerTable, read_answer_table
 from tl_toolkit.report.answers import TEST_ANSWERS
+from tl_toolkit.report.label_answers import LabelTable, has_label_answers, read_label_table
 from tl_toolkit.report.ladder import LADDER, Rung
 
 METRICS = "metrics.json"
@@ -30,7 +31,8 @@ class RunFiles:
         versions: Of packages.
         history: A row an epoch, or a strength of a head that was solved for.
         rungs: What strategy `"auto"` climbed.
-        answers: To the test images; None where an earlier version wrote none.
+        answers: To the test images; None where an earlier version wrote none, or an image may have several labels.
+        label_answers: Those of images that may have several labels; None of one class.
     """
 
     folder: pathlib.Path
@@ -41,6 +43,7 @@ class RunFiles:
     history: list[dict[str, float]]
     rungs: list[Rung]
     answers: AnswerTable | None
+    label_answers: LabelTable | None = None
 
     @property
     def strategy(self) -> str:
@@ -57,8 +60,10 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
     rungs = []
     if (folder / LADDER).is_file():
         rungs = [Rung(**rung) for rung in read_json(folder / LADDER)]
-    answers = None
-    if (folder / TEST_ANSWERS).is_file():
+    answers = label_answers = None
+    if has_label_answers(folder / TEST_ANSWERS):
+        label_answers = read_label_table(folder / TEST_ANSWERS)
+    elif (folder / TEST_ANSWERS).is_file():
         answers = read_answer_table(folder / TEST_ANSWERS)
     recipe, metrics, plan, versions = (
         read_json(folder / name) for name in ("recipe.json", METRICS, "plan.json", "versions.json")
@@ -72,6 +77,7 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
         _read(folder / "history.csv", _rows),
         rungs,
         answers,
+        label_answers,
     )
 
 

@@ -14,6 +14,8 @@ from tl_toolkit.report.page.advice import Trained, advise, commonest
 from tl_toolkit.report.page.answer_sections import HeatMaps, answer_sections
 from tl_toolkit.report.page.audit_section import AuditSection
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
+from tl_toolkit.report.page.label_photos import OfLabel
+from tl_toolkit.report.page.label_sections import label_advice, label_sections
 from tl_toolkit.report.page.photo_choice import ChosenPhotos
 from tl_toolkit.report.page.run_files import RunFiles, strategy_in_words
 from tl_toolkit.report.page.shell import percent, render_page, shortened
@@ -58,39 +60,68 @@ def run_page(
             heat_maps=heat_maps,
             missing=missing,
         )
-    facts = metrics.get("facts", {})
-    kept = metrics.get("kept")
     return render_page(
         "run.html.j2",
         f"{files.strategy} on {recipe['data']}",
         dict(answers.data) if answers is not None else None,
-        asked=_asked(files),
-        test=test,
-        validation=metrics.get("validation"),
         interval=answer_chart(test),
         comparisons=_comparisons(files),
-        seconds=metrics["seconds"],
-        trained_parameters=metrics["trained_parameters"],
         advice=advise(test, files.answers, _trained(files)),
         answers=answers,
         held_back_rows=metrics.get("held_back", ()),
         threshold_rows=metrics.get("thresholds", ()),
         find=recipe.get("find"),
-        curves=training_charts(files.history, kept),
-        rungs=ladder_table(files.rungs) if files.rungs else None,
-        ladder=ladder_chart(files.rungs, metrics.get("selected_on", "")),
-        selected_on=metrics.get("selected_on", ""),
-        stages=files.plan["stages"],
-        cut=files.plan.get("cut"),
-        bn_modes=files.plan["bn_modes"],
-        facts={key: value for key, value in facts.items() if value and key not in TOLD},
-        training=facts.get("training", ""),
-        notes=metrics.get("notes", ()),
-        versions=files.versions,
-        commands=_commands(name),
-        recipe=json.dumps({k: v for k, v in recipe.items() if v is not None}, indent=2),
-        audit=audit,
+        **_context(files, name, audit),
     )
+
+
+def label_run_page(
+    files: RunFiles,
+    name: str,
+    thumbnails: Thumbnails,
+    *,
+    chosen: Sequence[OfLabel] = (),
+    missing: str = "",
+    audit: AuditSection | None = None,
+) -> str:
+    """Returns the page of a run on photos that may have several labels; the arguments are those of `run_page`."""
+    labels = None
+    if files.label_answers is not None:
+        labels = label_sections(files.label_answers, files.metrics, chosen, thumbnails, missing)
+    return render_page(
+        "label_run.html.j2",
+        f"{files.strategy} on {files.recipe['data']}",
+        labels=labels,
+        advice=label_advice(files.metrics["test"]),
+        **_context(files, name, audit),
+    )
+
+
+def _context(files: RunFiles, name: str, audit: AuditSection | None) -> dict[str, Any]:
+    """Returns what every run's page shows, whatever its labels are."""
+    metrics, recipe = files.metrics, files.recipe
+    facts = metrics.get("facts", {})
+    return {
+        "asked": _asked(files),
+        "test": metrics["test"],
+        "validation": metrics.get("validation"),
+        "seconds": metrics["seconds"],
+        "trained_parameters": metrics["trained_parameters"],
+        "curves": training_charts(files.history, metrics.get("kept")),
+        "rungs": ladder_table(files.rungs) if files.rungs else None,
+        "ladder": ladder_chart(files.rungs, metrics.get("selected_on", "")),
+        "selected_on": metrics.get("selected_on", ""),
+        "stages": files.plan["stages"],
+        "cut": files.plan.get("cut"),
+        "bn_modes": files.plan["bn_modes"],
+        "facts": {key: value for key, value in facts.items() if value and key not in TOLD},
+        "training": facts.get("training", ""),
+        "notes": metrics.get("notes", ()),
+        "versions": files.versions,
+        "commands": _commands(name),
+        "recipe": json.dumps({k: v for k, v in recipe.items() if v is not None}, indent=2),
+        "audit": audit,
+    }
 
 
 def answer_chart(test: Mapping[str, Any], what: str = "test accuracy") -> Markup:

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.run_files import strategy_in_words
 from tl_toolkit.report.page.shell import percent, render_page
@@ -20,6 +21,8 @@ OBJECTIVES = {
     "val_loss": "log loss in validation",
     "val_top1": "accuracy in validation",
     "val_balanced_accuracy": "balanced accuracy in validation",
+    "val_mean_average_precision": "mean average precision in validation",
+    "val_macro_f1": "macro F1 in validation, labels given from probability 0.5 on",
 }
 # Columns of `trials.csv` that are no axes.
 FIGURES = ("trial", "status", *OBJECTIVES, "executions", "seconds", "message")
@@ -51,7 +54,10 @@ def search_page(
     ranked = ranked_trials(trials, objective)
     best = ranked[0]
     failed = [trial for trial in trials if trial["status"] != COMPLETED]
-    columns = ("rank", "trial", *axes, "accuracy", "log loss", "seconds")
+    several = "val_mean_average_precision" in trials[0]  # labels a photo
+    accuracy = "val_mean_average_precision" if several else "val_top1"
+    in_words = "mean average precision" if several else "accuracy"
+    columns = ("rank", "trial", *axes, in_words, "log loss", "seconds")
     return render_page(
         "search.html.j2",
         f"Search on {recipe['data']}",
@@ -74,7 +80,7 @@ def search_page(
                 str(rank + 1),
                 trial["trial"],
                 *(_value(trial[axis]) for axis in axes),
-                percent(float(trial["val_top1"])),
+                percent(float(trial[accuracy])),
                 f"{float(trial['val_loss']):.4f}",
                 f"{float(trial['seconds']):.1f}",
             )
@@ -187,9 +193,14 @@ def _sentences(
 def _retrained(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup | None:
     if not runs:
         return None
-    rows = []
+    rows, what = [], "test accuracy"
     for place, metrics in runs:
         test = metrics["test"]
+        if are_of_labels(test):
+            right, (low, high) = test["subset_accuracy"], test["subset_accuracy_interval"]
+            rows.append(IntervalRow(place.replace("_", " "), right, low, high, text=percent(right)))
+            what = "share of test photos with all labels right"
+            continue
         low, high = test["top1_interval"]
         rows.append(
             IntervalRow(
@@ -197,8 +208,8 @@ def _retrained(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup | None:
             )
         )
     return interval_chart(
-        "Test accuracy of the best recipe, trained again",
-        "test accuracy and its 95% interval",
+        f"{what[0].upper()}{what[1:]} of the best recipe, trained again",
+        f"{what} and its 95% interval",
         rows,
     )
 

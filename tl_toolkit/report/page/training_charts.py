@@ -13,6 +13,7 @@ from tl_toolkit.report.page.xy_chart import Axis, Series, xy_chart
 # Column of the history on the training images, and on the validation images.
 LOSSES = {"loss": "training", "val_loss": "validation"}
 ACCURACIES = {"top1": "training", "val_top1": "validation"}
+OF_LABELS = {"label_accuracy": "training", "val_label_accuracy": "validation"}
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -26,6 +27,8 @@ def training_charts(history: Rows, kept: int | None) -> list[Markup]:
     """
     if len(history) < 2:
         return []
+    if "label_accuracy" in history[0]:
+        return _charts_of_labels(history, kept)
     if "strength" in history[0]:
         return [
             _path(history, kept, "log_loss", "log loss out of fold", is_percent=False),
@@ -34,6 +37,19 @@ def training_charts(history: Rows, kept: int | None) -> list[Markup]:
     return [
         _curves(history, kept, LOSSES, "loss", is_percent=False),
         _curves(history, kept, ACCURACIES, "accuracy", is_percent=True),
+    ]
+
+
+def _charts_of_labels(history: Rows, kept: int | None) -> list[Markup]:
+    if "strength" in history[0]:
+        right = "share of labels right out of fold"
+        return [
+            _path(history, kept, "log_loss", "log loss out of fold", is_percent=False),
+            _path(history, kept, "label_accuracy", right, is_percent=True),
+        ]
+    return [
+        _curves(history, kept, LOSSES, "loss", is_percent=False),
+        _curves(history, kept, OF_LABELS, "share of labels right", is_percent=True),
     ]
 
 

@@ -33,11 +33,13 @@ const percent = (share) => `${(100 * share).toFixed(1)}%`;
 function card(name, answer) {
   const made = element("article", "card");
   const title = element("h3");
-  title.append(element("bdi", "", answer.answer), ` ${percent(answer.classes[0].probability)}`);
+  title.append(element("bdi", "", answer.answer));
+  // Of several labels each has a probability of its own, which the bars show.
+  if (!answer.several) title.append(` ${percent(answer.classes[0].probability)}`);
   const pictures = element("div", "pictures");
   pictures.append(figure(answer.photo, name, `The photo ${name}`));
   if (answer.heat_map) {
-    pictures.append(figure(answer.heat_map, `what speaks for ${answer.answer}`, `Heat map of ${name}`));
+    pictures.append(figure(answer.heat_map, `what speaks for ${answer.explained ?? answer.answer}`, `Heat map of ${name}`));
   }
   const bars = element("div", "bars");
   for (const { name: label, probability } of answer.classes) {
@@ -71,7 +73,7 @@ function show(name, answer) {
   row.append(
     element("td", "", name),
     element("td", "", answer.answer),
-    element("td", "figure", percent(answer.classes[0].probability)),
+    element("td", "figure", answer.several ? "" : percent(answer.classes[0].probability)),
   );
   byId("table").tBodies[0].prepend(row);
   byId("table").hidden = shown.length < 2;

@@ -1,0 +1,144 @@
+"""What else is done with photos of several labels: asking, measuring and searching; and what is refused."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from several_labels import NAMES, patches, patches_uri, recipe  # noqa: F401
+
+import tl_toolkit as tl
+from tl_toolkit.cli.evaluate import evaluate
+from tl_toolkit.cli.predict import predict
+from tl_toolkit.data.dataset import ArrayImages, ImageSource, Split
+from tl_toolkit.data.resize import resize_pixels_for_evaluation
+from tl_toolkit.experiments.evaluate_exported import evaluate_exported
+from tl_toolkit.models.head import new_head
+from tl_toolkit.report.heat_maps import heat_maps
+
+pytestmark = [pytest.mark.usefixtures("patches_uri"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("several") / "run"
+
+
+@pytest.fixture
+def finished(run_folder, tiny_weights):
+    if not run_folder.exists():
+        tl.run(recipe(tiny_weights, tl.NewHead(on="all_blocks")), run_folder)
+    return run_folder
+
+
+@pytest.fixture
+def photo_files(tmp_path):
+    pixels, _ = patches(6, seed=5)
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+def test_predict_lists_the_labels_over_their_thresholds(finished, photo_files, capsys):
+    classifier = tl.load_classifier(finished)
+    expected = classifier.predict(photo_files)
+    names = tuple(str(path) for path in photo_files)
+    predict(str(finished), names, json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert set(found[0]) == {"image", "labels", "probabilities", "thresholds"}
+    assert [tuple(row["labels"]) for row in found] == [one.labels for one in expected]
+    predict(str(finished), names, csv=True)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    for row, one in zip(rows, expected, strict=True):
+        assert {name for name in NAMES if row[f"answer of {name}"] == "1"} == set(one.labels)
+        for name, threshold in classifier.thresholds.items():
+            is_given = float(row[f"probability of {name}"]) >= np.float32(threshold)
+            assert is_given == (name in one.labels)
+    with pytest.raises(tl.InputError, match="any number of labels"):
+        predict(str(finished), names, unsure_below=0.8)
+
+
+def test_a_page_of_answers_says_the_labels(finished, photo_files, tmp_path):
+    page = tmp_path / "answers.html"
+    predict(str(finished), tuple(map(str, photo_files)), html=str(page))
+    text = page.read_text()
+    assert "the labels that it is given" in text
+    assert "compared with the mean over all classes" not in text
+
+
+def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, capsys):
+    from tl_toolkit.data import open as open_module
+
+    pixels, labels = patches(40, seed=8)
+    order = [2, 0]  # the data have two of the labels, in another order
+
+    def others():
+        names = tuple(NAMES[k] for k in order)
+        return ImageSource(names, Split.of(ArrayImages(pixels), labels[:, order]))
+
+    monkeypatch.setitem(open_module.SOURCES, "others", others)
+    found = evaluate_exported(finished, "others")
+    figures = found["images"]
+    assert figures["examples"] == 40
+    classifier = tl.load_classifier(finished)
+    chances = classifier.predict_probabilities(list(pixels))
+    for k in order:
+        name = NAMES[k]
+        of_label = figures["labels"][name]
+        given = chances[:, k] >= np.float32(classifier.thresholds[name])
+        assert of_label["missed"] == int((labels[:, k].astype(bool) & ~given).sum())
+        assert of_label["threshold"] == classifier.thresholds[name]
+    assert any("bright corner" in note for note in found["notes"])
+    evaluate(str(finished), "others")
+    assert "mean AP" in capsys.readouterr().out
+    with pytest.raises(tl.InputError, match="has one class: measure it on data of its kind"):
+        evaluate_exported(finished, "digits")
+
+
+def test_a_search_compares_trials_by_what_several_labels_have(tiny_weights, tmp_path):
+    base = recipe(tiny_weights, tl.NewHead(solver="gradient"), epochs=1)
+    space = {"batch_size": [16, 32], "learning_rate": [0.01]}
+    with pytest.raises(tl.InputError, match="cannot be compared by 'val_top1'"):
+        tl.search(base, space, trials=1, objective="val_top1", output=tmp_path / "refused")
+    found = tl.search(
+        base,
+        space,
+        tuner="grid",
+        trials=2,
+        objective="val_mean_average_precision",
+        output=tmp_path / "search",
+    )
+    with (tmp_path / "search" / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figures = [float(row["val_mean_average_precision"]) for row in rows]
+    assert found.best.figures["val_mean_average_precision"] == pytest.approx(max(figures))
+    assert "val_top1" not in rows[0]
+    assert "mean average precision" in found.page.read_text()
+
+
+def test_folds_and_pages_of_several_runs_are_refused(finished, tiny_weights, tmp_path):
+    with pytest.raises(tl.InputError, match="Cross-validation of a recipe is for photos of one"):
+        tl.cross_validate(recipe(tiny_weights, tl.NewHead()), output=tmp_path / "folds")
+    with pytest.raises(tl.InputError, match="photos of one class"):
+        tl.report_page(finished, finished, output=tmp_path / "both.html")
+
+
+def test_two_runs_are_compared_by_photos_with_all_labels_right(finished):
+    found = tl.paired_test(finished, finished)
+    right = json.loads((finished / "metrics.json").read_text())["test"]["subset_accuracy"]
+    assert found.both_right == round(right * found.images)
+    assert found.only_a == found.only_b == 0
+
+
+def test_a_heat_map_adds_up_to_the_labels_own_logit(finished, photo_files):
+    model = tl.load_model(finished / "model.keras")
+    pixels = patches(3, seed=5)[0].astype(np.float32)
+    seen = resize_pixels_for_evaluation(pixels, model.get_layer("preprocessing").record).numpy()
+    maps = heat_maps(model, seen, [1, 1, 1], several=True)
+    logits = model(seen).numpy()[:, 1] - new_head(model).bias.numpy()[1]
+    np.testing.assert_allclose(maps.sum((1, 2)), logits, rtol=1e-3, atol=1e-3)
+    heat = tl.explain(tl.load_classifier(finished), photo_files[0], "red")
+    assert heat.shape == (16, 16)

@@ -1,0 +1,201 @@
+"""Photos with several labels, from data to a SavedModel that gives each the labels over its threshold."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import expit
+from several_labels import NAMES, patches_uri, recipe  # noqa: F401
+from sklearn.metrics import average_precision_score, f1_score
+
+import tl_toolkit as tl
+from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.tested import label_thresholds, measure_test
+from tl_toolkit.experiments.train_and_validate import train_and_validate
+
+STEPS = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
+pytestmark = pytest.mark.usefixtures("patches_uri")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("several") / "run"
+
+
+@pytest.fixture
+def finished(run_folder, tiny_weights):
+    if not run_folder.exists():
+        tl.run(recipe(tiny_weights, tl.NewHead(on="all_blocks")), run_folder)
+    return run_folder
+
+
+@pytest.mark.slow
+def test_the_metrics_are_scikit_learns_of_the_answers(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    with (finished / "test_answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    truth, given, chances = (
+        np.array([[float(row[f"{what} of {name}"]) for name in NAMES] for row in rows])
+        for what in ("truth", "answer", "probability")
+    )
+    test = metrics["test"]
+    assert "top1" not in test
+    assert tuple(test["labels"]) == NAMES
+    average = [average_precision_score(truth[:, k], chances[:, k]) for k in range(3)]
+    assert test["mean_average_precision"] == pytest.approx(np.mean(average), abs=1e-9)
+    assert test["mean_average_precision"] > 0.8
+    assert test["macro_f1"] == pytest.approx(f1_score(truth, given, average="macro"))
+    assert test["micro_f1"] == pytest.approx(f1_score(truth, given, average="micro"))
+    assert test["subset_accuracy"] == pytest.approx((truth == given).all(1).mean())
+    assert test["hamming_loss"] == pytest.approx((truth != given).mean())
+    thresholds = metrics["label_thresholds"]
+    np.testing.assert_array_equal(given, chances >= [thresholds["values"][n] for n in NAMES])
+    assert thresholds["chosen_on"] == "training images out of fold"
+    assert rows[0]["labels"] == " | ".join(n for n, one in zip(NAMES, truth[0], strict=True) if one)
+
+
+@pytest.mark.slow
+def test_the_saved_model_says_what_the_run_said_label_by_label(finished):
+    with (finished / "test_answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dataset = tl.open_dataset("patches")
+    pixels = dataset.test.images.pixels
+    signature = tf.saved_model.load(str(finished / "saved_model")).signatures["serve_images"]
+    found = signature(images=tf.constant(pixels))
+    chances = found["probabilities"].numpy()
+    expected = [[float(row[f"probability of {name}"]) for name in NAMES] for row in rows]
+    np.testing.assert_allclose(chances, expected, atol=1e-5)
+    assert not np.allclose(chances.sum(1), 1, atol=0.05)  # no softmax
+    classifier = tl.load_classifier(finished)
+    assert found["thresholds"].shape == (len(rows), 3)
+    np.testing.assert_allclose(
+        found["thresholds"][0], [classifier.thresholds[name] for name in NAMES], rtol=1e-6
+    )
+    for row, prediction in zip(rows, classifier.predict(pixels), strict=True):
+        given = {name for name in NAMES if row[f"answer of {name}"] == "1"}
+        assert set(prediction.labels) == given
+        assert list(prediction.probabilities) == sorted(
+            prediction.probabilities, key=lambda name: -prediction.probabilities[name]
+        )
+    probabilities = classifier.predict_probabilities(list(pixels))
+    np.testing.assert_allclose(probabilities, chances, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_labels_that_a_photo_shows_are_the_ones_that_it_is_given(finished):
+    """Where columns and outputs were mixed up, a photo of one label would be given another."""
+    classifier = tl.load_classifier(finished)
+    base = np.full((3, 16, 16, 3), 90, np.float32)
+    base[0, 4:12, 4:12, 0] += 110
+    base[1, :6, :6] += 110
+    base[2, 12:, :, 2] += 140
+    base += np.random.default_rng(9).normal(0, 25, base.shape)
+    found = classifier.predict(np.clip(base, 0, 255).astype(np.uint8))
+    assert [prediction.class_name for prediction in found] == list(NAMES)
+
+
+@pytest.mark.slow
+def test_the_thresholds_would_be_the_same_with_other_test_images(tiny_weights):
+    """They are chosen on images out of fold, which give the best F1 by them; the test's labels turned around change none."""
+    trained = train_and_validate(recipe(tiny_weights, tl.NewHead()))
+    chosen = label_thresholds(trained)
+    logits = trained.solved.path.logits / trained.calibration.temperature
+    labels = trained.experiment.dataset.train.labels
+    grid = np.linspace(0.001, 0.999, 999)
+    for k in range(3):
+        ours = f1_score(labels[:, k], expit(logits[:, k]) >= chosen.values[k])
+        best = max(f1_score(labels[:, k], expit(logits[:, k]) >= t) for t in grid)
+        assert ours >= best - 1e-9
+    test = trained.experiment.dataset.test
+    turned = dataclasses.replace(test, labels=1 - test.labels)
+    experiment = dataclasses.replace(
+        trained.experiment, dataset=dataclasses.replace(trained.experiment.dataset, test=turned)
+    )
+    other = dataclasses.replace(trained, experiment=experiment)
+    assert label_thresholds(other) == chosen
+    assert measure_test(other).label_thresholds == chosen
+    assert measure_test(other).metrics["macro_f1"] < measure_test(trained).metrics["macro_f1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "strategy",
+    [tl.NewHead(solver="gradient"), tl.LastLayers("conv3"), tl.FullFineTune(bn_mode="adapt")],
+    ids=["new head", "last layers", "everything"],
+)
+def test_training_by_steps_keeps_the_epoch_of_the_lowest_validation_loss(strategy, tiny_weights):
+    augmentation = "strong" if isinstance(strategy, tl.FullFineTune) else "none"  # it mixes
+    trained = train_and_validate(
+        recipe(tiny_weights, strategy, augmentation=augmentation, class_balance="weights", **STEPS)
+    )
+    history = trained.progress.history
+    assert set(history[0]) == {
+        "epoch",
+        "loss",
+        "label_accuracy",
+        "val_loss",
+        "val_mean_average_precision",
+        "val_macro_f1",
+        "val_label_accuracy",
+        "learning_rate",
+    }
+    losses = [row["val_loss"] for row in history]
+    assert trained.progress.best_epoch == int(np.argmin(losses))
+    validation = trained.experiment.dataset.validation
+    logits, labels = predict_logits(trained.experiment, validation)
+    expected = (np.logaddexp(0, logits) - labels * logits).mean()
+    assert min(losses) == pytest.approx(expected, rel=1e-4)
+    assert trained.validation["log_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_without_images_to_choose_by_every_threshold_is_a_half_and_that_is_said(
+    tiny_weights, tmp_path
+):
+    result = tl.run(
+        recipe(tiny_weights, tl.NewHead(), validation_fraction=0.0, **{**STEPS, "epochs": 1}),
+        tmp_path / "run",
+    )
+    assert {of["threshold"] for of in result.test["labels"].values()} == {0.5}
+    assert any("every label is given from probability 0.5 on" in note for note in result.notes)
+    assert "no images to choose thresholds by" in (tmp_path / "run" / "summary.md").read_text()
+
+
+@pytest.mark.slow
+def test_what_is_left_to_read_has_every_label(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())["test"]
+    summary = (finished / "summary.md").read_text()
+    assert f"| test | {metrics['mean_average_precision']:.3f} |" in summary
+    assert "training images out of fold chose for its F1; no test image took part" in summary
+    card = (finished / "model_card.md").read_text()
+    assert "several, one or none" in card
+    assert "blue\\|edge" in card
+    page = (finished / "report.html").read_text()
+    for name in NAMES:
+        assert name in page
+    assert "mean average precision on" in page
+    assert 'class="matrix"' not in page
+    assert (finished / "label_curves.png").stat().st_size > 5000
+    assert not (finished / "confusion_matrix.png").exists()
+    written = page
+    tl.report_page(finished)
+    assert (finished / "report.html").read_text() == written
+
+
+@pytest.mark.slow
+def test_auto_and_compare_are_refused_before_anything_is_trained(tiny_weights, tmp_path):
+    with pytest.raises(tl.InputError, match="'auto' is for photos of one class"):
+        tl.run(recipe(tiny_weights, "auto"), tmp_path / "auto")
+    recipes = [recipe(tiny_weights, tl.NewHead()), recipe(tiny_weights, tl.LastLayers())]
+    with pytest.raises(tl.InputError, match="comparison of strategies is for photos of one class"):
+        tl.compare(recipes, seeds=1, output=tmp_path / "compared")
+
+
+@pytest.mark.slow
+def test_a_run_can_start_from_a_run_with_several_labels(finished, tiny_weights):
+    trained = train_and_validate(recipe(finished, tl.NewHead()), Context())
+    assert trained.solved.path.log_losses.min() < 0.69

@@ -1,0 +1,165 @@
+"""`csv:PATH?labels=A,B,C` and `csv:PATH?label=COLUMN&separator=|`: a table of photos with several labels each."""
+
+from __future__ import annotations
+
+import pathlib
+import urllib.parse
+
+import numpy as np
+
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.data.dataset import FileImages, ImageSource, Split
+from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.folder import check_files, report_bad
+from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
+from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_rows import open_table, splits_of, weights_of
+from tl_toolkit.data.named_photos import photo_paths
+from tl_toolkit.data.table import Table
+from tl_toolkit.data.table_columns import choose_column
+from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, ROLES, SUFFIX, TableUri, parse_table_uri
+from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.progress import SILENT, Progress
+
+LABELS, SEPARATOR = "labels", "separator"
+
+
+def names_several_labels(argument: str) -> bool:
+    """Whether what follows `csv:` names columns of several labels a photo."""
+    path, _, query = argument.rpartition("?")
+    if not path or user_path(argument).is_file():  # a name with a question mark
+        return False
+    names = {pair.partition("=")[0] for pair in query.split("&")}
+    return bool(names & {LABELS, SEPARATOR})
+
+
+def without_label_options(argument: str) -> str:
+    """Returns what follows `csv:` as `parse_table_uri` takes it, without the options that name several labels."""
+    return _parted(argument)[1] if names_several_labels(argument) else argument
+
+
+def load_label_table(
+    argument: str,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
+    """Reads the table and checks that every file is an image.
+
+    Args:
+        argument: `PATH?labels=A,B,C`, a column of 0 and 1 a label, in the order that is given; or
+            `PATH?label=COLUMN&separator=|`, a column that lists each photo's labels, which may be empty. Values are
+            percent-decoded (`%2C` is a comma). Everything else, such as `file=COLUMN`, `root` and the columns `split`, `weight` and
+            `group`, is as `load_csv` has it.
+        on_bad_image: As for a folder.
+        progress: Shows how many photos are checked.
+        group_near_duplicates: See `open_dataset`.
+
+    Raises:
+        InputError: The table is not as described, or an image is bad.
+    """
+    options, rest = _parted(argument)
+    uri = parse_table_uri(rest)
+    _check(options, uri, argument)
+    table = open_table(uri, needed=(FILE,))
+    names, labels = _labels(table, options, uri)
+    if len(names) < 2:
+        raise InputError(
+            f"{str(uri.path)!r} must have at least two labels. Found: {', '.join(names)}."
+        )
+    chosen = _columns(table, uri)
+    cells = table.columns[chosen[FILE]]
+    for row, name in enumerate(cells):
+        if not name or "\0" in name:
+            raise InputError(f"{table.where(row)} must name a file.")
+    found, found_endings = photo_paths(
+        cells, uri.root, uri.options.get(SUFFIX), on_bad_image == "error"
+    )
+    splits, weights = splits_of(table, chosen), weights_of(table, chosen)
+    # Copies contradict each other where their labels are not all the same.
+    _, combination = np.unique(labels, axis=0, return_inverse=True)
+    files = [
+        LabelledFile(pathlib.Path(path), int(number))
+        for path, number in zip(found, combination.ravel(), strict=True)
+    ]
+    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
+    files = without_contradictions(check_files(files, progress, seen))
+    notes = report_bad([file for file in files if file.fault], uri.path.parent, on_bad_image)
+    is_sound = np.array([not file.fault for file in files], bool)
+    members = {name: np.flatnonzero(is_sound & (splits == name)) for name in SPLITS}
+    given = table.columns[chosen[GROUP]] if GROUP in chosen else [""] * len(files)
+    keys, copies = group_copies(
+        {name: [files[row] for row in rows] for name, rows in members.items()},
+        seen,
+        progress,
+        {name: [given[row] for row in rows] for name, rows in members.items()},
+    )
+    made: dict[str, Split] = {}
+    first_id = 0
+    for name, rows in members.items():
+        if name != TRAIN and not len(rows):
+            continue
+        missing = np.flatnonzero(~labels[rows].any(axis=0))
+        if len(missing):
+            raise InputError(
+                f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
+            )
+        paths = FileImages(np.array([str(files[row].path) for row in rows]))
+        made[name] = Split.of(paths, labels[rows], first_id, weights[rows], keys[name])
+        first_id += len(rows)
+    return ImageSource(
+        class_names=names,
+        train=made[TRAIN],
+        validation=made.get(VALIDATION),
+        test=made.get(TEST),
+        groups=np.unique(keys[TRAIN], return_inverse=True)[1],
+        notes=(*notes, *copies, *filter(None, (*table.notes, found_endings))),
+    )
+
+
+def _parted(argument: str) -> tuple[dict[str, str], str]:
+    """Returns the options that name several labels, not decoded, and the URI without them."""
+    path, _, query = argument.rpartition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    own: dict[str, str] = {}
+    for name, _, value in pairs:
+        if name in (LABELS, SEPARATOR):
+            if not value or name in own:
+                raise InputError(
+                    f"The option {name!r} in {argument!r} needs one value: {name}=VALUE."
+                )
+            own[name] = value
+    rest = "&".join("=".join((name, value)) for name, _, value in pairs if name not in own)
+    return own, "?".join(filter(None, (path, rest)))
+
+
+def _check(options: dict[str, str], uri: TableUri, argument: str) -> None:
+    in_columns, in_lists = LABELS in options, SEPARATOR in options
+    if in_columns == in_lists or (in_columns and LABEL in uri.options):
+        raise InputError(
+            f"Name the labels of {argument!r} in one way: labels=A,B,C, a column of 0 and 1 each, or label=COLUMN&separator=|, "
+            "a column that lists them."
+        )
+
+
+def _labels(
+    table: Table, options: dict[str, str], uri: TableUri
+) -> tuple[tuple[str, ...], np.ndarray]:
+    if LABELS in options:
+        names = tuple(urllib.parse.unquote(name) for name in options[LABELS].split(","))
+        return names, labels_of_columns(table.columns, names, table.where)
+    column = choose_column(list(table.columns), LABEL, uri.options.get(LABEL))
+    if column is None:
+        raise unknown_name("column", LABEL, table.columns, "label=COLUMN names that of the labels.")
+    separator = urllib.parse.unquote(options[SEPARATOR])
+    return labels_of_lists(table.columns[column], separator, table.where)
+
+
+def _columns(table: Table, uri: TableUri) -> dict[str, str]:
+    """Returns the columns by role; that of the files must be there."""
+    names = list(table.columns)
+    found = {role: choose_column(names, role, uri.options.get(role)) for role in ROLES}
+    chosen = {role: name for role, name in found.items() if name is not None and role != LABEL}
+    if FILE not in chosen:
+        raise unknown_name("column", FILE, names, "file=COLUMN names that of the files.")
+    return chosen
