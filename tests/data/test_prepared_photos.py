@@ -188,7 +188,7 @@ def test_a_damaged_photo_is_refused_while_it_is_copied(photos, small_copies):
         open_recipe_data(recipe)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trained_on_copies_a_network_answers_nearly_the_same(
     photos, cache, small_copies, tiny_weights, tmp_path
 ):
