@@ -103,7 +103,7 @@ def read_label_table(path: pathlib.Path) -> LabelTable:
         place = {name: number for number, name in enumerate(columns)}
         names = tuple(c.removeprefix(TRUTH_OF) for c in columns if c.startswith(TRUTH_OF))
 
-        def numbers(prefix: str) -> np.ndarray:
+        def floats(prefix: str) -> np.ndarray:
             of_labels = [place[f"{prefix}{name}"] for name in names]
             found = np.array([[row[k] for k in of_labels] for row in rows], np.float64)
             return found.reshape(len(rows), len(names))
@@ -114,9 +114,9 @@ def read_label_table(path: pathlib.Path) -> LabelTable:
         return LabelTable(
             images=tuple(row[image] for row in rows),
             label_names=names,
-            has=numbers(TRUTH_OF) > 0,
-            is_given=numbers(ANSWER_OF) > 0,
-            probabilities=numbers(PROBABILITY_OF),
+            has=floats(TRUTH_OF) > 0,
+            is_given=floats(ANSWER_OF) > 0,
+            probabilities=floats(PROBABILITY_OF),
             digests=digests,
         )
     except (OSError, ValueError, LookupError, StopIteration, csv.Error) as error:

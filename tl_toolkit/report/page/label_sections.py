@@ -30,7 +30,7 @@ FEW_PHOTOS = 20  # of a label, in the test photos
 class Shown:
     """One photo: its picture in base64 (empty: none), its name, what it has, and the label's probability."""
 
-    picture: str
+    thumbnail: str
     name: str
     labels: str
     probability: float
