@@ -43,7 +43,29 @@ def load_csv(
     """
     uri = parse_table_uri(path)
     rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
-    table, class_names = uri.path, rows.class_names
+    return source_of_rows(rows, uri.path.parent, on_bad_image, progress, group_near_duplicates)
+
+
+def source_of_rows(
+    rows: LabelledRows,
+    root: pathlib.Path,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+) -> ImageSource:
+    """Checks that every file is an image.
+
+    Args:
+        rows: Of one table, or of several that belong together.
+        root: The folder that names in notes start from.
+        on_bad_image: See `load_csv`.
+        progress: See `load_csv`.
+        group_near_duplicates: See `load_csv`.
+
+    Raises:
+        InputError: An image is bad, or a class has none.
+    """
+    table, class_names = rows.table, rows.class_names
     if len(class_names) < 2:
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
@@ -55,7 +77,7 @@ def load_csv(
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     files = without_contradictions(check_files(files, progress, seen))
     _refuse_none(rows, files)
-    notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
+    notes = report_bad([file for file in files if file.fault], root, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
     members = {name: np.flatnonzero(is_sound & (rows.splits == name)) for name in SPLITS}
     files_of = {name: [files[k] for k in positions] for name, positions in members.items()}
