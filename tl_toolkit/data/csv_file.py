@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -71,7 +72,7 @@ def source_of_rows(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
     files = [
-        LabelledFile(pathlib.Path(path), label)
+        LabelledFile(path, label)
         for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
@@ -118,7 +119,7 @@ def source_of_rows(
 
 def _refuse_none(rows: LabelledRows, files: list[LabelledFile]) -> None:
     """Says where the photos were looked for, if that is where none is."""
-    if not any(file.path.exists() for file in files):
+    if not any(os.path.exists(file.path) for file in files):
         raise InputError(
             f"None of the {len(files)} photos that {str(rows.table)!r} names is there, such as {rows.paths[0]!r}: "
             "root=FOLDER in the URI says where they are."

@@ -97,7 +97,7 @@ def load_folder(
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
-        paths = np.array([str(file.path) for file in checked])
+        paths = np.array([file.path for file in checked])
         labels = [file.label for file in checked]
         made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
         first_id += len(checked)
@@ -193,11 +193,10 @@ def _list_files(
             kept = [f for f in folders if not is_left_behind_folder(f)]
             folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
             for name in sorted(names, key=os.fsencode):
-                path = pathlib.Path(parent, name)
                 if is_left_behind_file(name):
-                    ignored.append(path)
+                    ignored.append(pathlib.Path(parent, name))
                 else:
-                    files.append(LabelledFile(path, label))
+                    files.append(LabelledFile(os.path.join(parent, name), label))
     return files, ignored
 
 
@@ -226,7 +225,7 @@ def check_files(
 
     check = _check if seen is None else functools.partial(_check_and_look, seen)
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests([str(file.path) for file in files], check, stage)
+        digests = file_digests([file.path for file in files], check, stage)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
@@ -247,10 +246,10 @@ def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -
     if bad and on_bad_image == "error":
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
-            f"{str(bad[0].path)!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
+            f"{bad[0].path!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
             "the files, or skip them with on_bad_image='skip'."
         )
-    return [f"skipped {_below(root, file.path)}: {file.fault}" for file in bad]
+    return [f"skipped {_below(root, pathlib.Path(file.path))}: {file.fault}" for file in bad]
 
 
 def _below(root: pathlib.Path, path: pathlib.Path) -> str:

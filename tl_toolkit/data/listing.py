@@ -68,7 +68,7 @@ def _of_folder(argument: str) -> Listing:
     if rows is not None:
         return _of_rows(rows)
     found = list_folder(argument)
-    listed = [(str(f.path), f.label, split) for split, some in found.files.items() for f in some]
+    listed = [(f.path, f.label, split) for split, some in found.files.items() for f in some]
     notes = (*found.notes, *left_behind_note(found.ignored))
     return _of_files(found.class_names, listed, notes=notes)
 
