@@ -147,6 +147,21 @@ def test_what_is_prepared_is_read_without_tuning(tuned_pipelines):
     assert tuned_pipelines == [False, False]
 
 
+def test_a_prepared_data_set_opens_by_its_folder(data_dir):
+    by_name = load_tfds("toy_shapes:negative")
+    folder = pathlib.Path(data_dir) / "toy_shapes" / "negative" / "1.0.0"
+    by_folder = open_dataset(f"tfds:{folder}", validation_fraction=0)
+    assert by_folder.class_names == by_name.class_names == SHAPES
+    assert by_folder.train.labels.tolist() == by_name.train.labels.tolist()
+    assert grey_levels(by_folder.train).tolist() == grey_levels(by_name.train).tolist()
+    assert set(grey_levels(by_folder.test)) == {255 - n for n in SPLITS["test"]}
+    with pytest.raises(InputError, match=r"holds no data set .* folder of a version"):
+        load_tfds(str(folder.parent))
+    (folder / "features.json").unlink()
+    with pytest.raises(InputError, match="cannot be opened"):
+        load_tfds(str(folder))
+
+
 def test_train_and_test_splits_are_read_with_their_labels():
     source = load_tfds("toy_shapes")
     assert source.class_names == SHAPES

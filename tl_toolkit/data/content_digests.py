@@ -59,30 +59,52 @@ def file_digests(
     manifest = _manifest(root)
     known = _read(manifest) if manifest is not None else {}
 
-    def entry_of(path: str) -> list | OSError | InputError:
-        try:
-            status = os.stat(path)
-            stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            entry = known.get(path)
-            if entry and entry[: len(stamp)] == stamp and (check is None or CHECKED in entry):
-                return entry
-            contents = pathlib.Path(path).read_bytes()
-            if check is not None:
-                check(contents)
-            return [*stamp, bytes_digest(contents), *([CHECKED] if check is not None else [])]
-        except (OSError, InputError) as error:
-            return error
-
-    entries = []
+    entries: list[list | OSError | InputError] = []
+    changed: list[int] = []
+    for position, path in enumerate(paths):
+        entry = _entry_of(path, known.get(path), check is not None)
+        if entry is None:
+            changed.append(position)
+        elif stage is not None:
+            stage.advance()
+        entries.append(entry or [])
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        for entry in pool.map(entry_of, paths):
-            entries.append(entry)
+        read = pool.map(lambda position: _read_entry(paths[position], check), changed)
+        for position, found in zip(changed, read, strict=True):
+            entries[position] = found
             if stage is not None:
                 stage.advance()
-    found = {p: entry for p, entry in zip(paths, entries, strict=True) if isinstance(entry, list)}
-    if manifest is not None and any(known.get(path) != entry for path, entry in found.items()):
-        _write(manifest, {**known, **found})
+    new = {paths[k]: found for k in changed if isinstance(found := entries[k], list)}
+    if manifest is not None and new:
+        _write(manifest, {**known, **new})
     return [entry[STAMP] if isinstance(entry, list) else entry for entry in entries]
+
+
+def _entry_of(path: str, known: list | None, is_to_be_checked: bool) -> list | OSError | None:
+    """Returns what is known of a file, or what looking at it raised; None where it must be read."""
+    if known is None:
+        return None
+    try:
+        is_known = known[:STAMP] == _stamp(path) and (not is_to_be_checked or CHECKED in known)
+    except OSError as error:
+        return error
+    return known if is_known else None
+
+
+def _read_entry(path: str, check: Callable[[bytes], None] | None) -> list | OSError | InputError:
+    try:
+        stamp = _stamp(path)
+        contents = pathlib.Path(path).read_bytes()
+        if check is not None:
+            check(contents)
+    except (OSError, InputError) as error:
+        return error
+    return [*stamp, bytes_digest(contents), *([CHECKED] if check is not None else [])]
+
+
+def _stamp(path: str) -> list[int]:
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _raised(found: str | Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -46,22 +47,48 @@ def load_csv(
         InputError: The table is not as described, or an image is bad.
     """
     if names_several_labels(path):
-        return load_label_table(path, on_bad_image, progress, group_near_duplicates)
+        return load_label_table(path, on_bad_image, progress, group_near_duplicates, prepare_photos)
     uri = parse_table_uri(path)
     rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
-    table, class_names = uri.path, rows.class_names
+    return source_of_rows(
+        rows, uri.path.parent, on_bad_image, progress, group_near_duplicates, prepare_photos
+    )
+
+
+def source_of_rows(
+    rows: LabelledRows,
+    root: pathlib.Path,
+    on_bad_image: str = "error",
+    progress: Progress = SILENT,
+    group_near_duplicates: bool = True,
+    prepare_photos: bool = False,
+) -> ImageSource:
+    """Checks that every file is an image.
+
+    Args:
+        rows: Of one table, or of several that belong together.
+        root: The folder that names in notes start from.
+        on_bad_image: See `load_csv`.
+        progress: See `load_csv`.
+        group_near_duplicates: See `load_csv`.
+        prepare_photos: See `load_csv`.
+
+    Raises:
+        InputError: An image is bad, or a class has none.
+    """
+    table, class_names = rows.table, rows.class_names
     if len(class_names) < 2:
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
     files = [
-        LabelledFile(pathlib.Path(path), label)
+        LabelledFile(path, label)
         for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     files = without_contradictions(check_files(files, progress, seen, prepare_photos))
     _refuse_none(rows, files)
-    notes = report_bad([file for file in files if file.fault], table.parent, on_bad_image)
+    notes = report_bad([file for file in files if file.fault], root, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
     members = {name: np.flatnonzero(is_sound & (rows.splits == name)) for name in SPLITS}
     files_of = {name: [files[k] for k in positions] for name, positions in members.items()}
@@ -102,7 +129,7 @@ def load_csv(
 
 def _refuse_none(rows: LabelledRows, files: list[LabelledFile]) -> None:
     """Says where the photos were looked for, if that is where none is."""
-    if not any(file.path.exists() for file in files):
+    if not any(os.path.exists(file.path) for file in files):
         raise InputError(
             f"None of the {len(files)} photos that {str(rows.table)!r} names is there, such as {rows.paths[0]!r}: "
             "root=FOLDER in the URI says where they are."

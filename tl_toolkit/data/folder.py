@@ -100,7 +100,7 @@ def load_folder(
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
-        paths = np.array([str(file.path) for file in checked])
+        paths = np.array([file.path for file in checked])
         labels = [file.label for file in checked]
         made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
         first_id += len(checked)
@@ -196,11 +196,10 @@ def _list_files(
             kept = [f for f in folders if not is_left_behind_folder(f)]
             folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
             for name in sorted(names, key=os.fsencode):
-                path = pathlib.Path(parent, name)
                 if is_left_behind_file(name):
-                    ignored.append(path)
+                    ignored.append(pathlib.Path(parent, name))
                 else:
-                    files.append(LabelledFile(path, label))
+                    files.append(LabelledFile(os.path.join(parent, name), label))
     return files, ignored
 
 
@@ -222,7 +221,7 @@ def check_files(
         seen: Takes a thumbnail of each that is read, by digest; None: none are made.
         prepare_photos: Whether to keep shrunk copies of large ones: reading them to the end gives them nearly for nothing.
     """
-    paths = [str(file.path) for file in files]
+    paths = [file.path for file in files]
     copies = PhotoCopies(LEAST_SIDE, paths) if prepare_photos else None
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
@@ -265,10 +264,10 @@ def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -
     if bad and on_bad_image == "error":
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
-            f"{str(bad[0].path)!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
+            f"{bad[0].path!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
             "the files, or skip them with on_bad_image='skip'."
         )
-    return [f"skipped {_below(root, file.path)}: {file.fault}" for file in bad]
+    return [f"skipped {_below(root, pathlib.Path(file.path))}: {file.fault}" for file in bad]
 
 
 def _below(root: pathlib.Path, path: pathlib.Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import urllib.parse
 
 import numpy as np
@@ -43,6 +42,7 @@ def load_label_table(
     on_bad_image: str = "error",
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
+    prepare_photos: bool = False,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -54,6 +54,7 @@ def load_label_table(
         on_bad_image: As for a folder.
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
+        prepare_photos: Likewise.
 
     Raises:
         InputError: The table is not as described, or an image is bad.
@@ -79,11 +80,11 @@ def load_label_table(
     # Copies contradict each other where their labels are not all the same.
     _, combination = np.unique(labels, axis=0, return_inverse=True)
     files = [
-        LabelledFile(pathlib.Path(path), int(number))
+        LabelledFile(path, int(number))
         for path, number in zip(found, combination.ravel(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen))
+    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
     notes = report_bad([file for file in files if file.fault], uri.path.parent, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
     members = {name: np.flatnonzero(is_sound & (splits == name)) for name in SPLITS}
@@ -104,7 +105,7 @@ def load_label_table(
             raise InputError(
                 f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
             )
-        paths = FileImages(np.array([str(files[row].path) for row in rows]))
+        paths = FileImages(np.array([files[row].path for row in rows]))
         made[name] = Split.of(paths, labels[rows], first_id, weights[rows], keys[name])
         first_id += len(rows)
     return ImageSource(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
@@ -14,11 +13,11 @@ from tl_toolkit.data.thumbnail_store import near_duplicate_files
 from tl_toolkit.progress import SILENT, Progress
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)  # there may be a million
 class LabelledFile:
     """A file that should be an image; `fault` says why it cannot be used."""
 
-    path: pathlib.Path
+    path: str
     label: int
     digest: str = ""
     fault: str = ""
@@ -31,6 +30,8 @@ def without_contradictions(files: list[LabelledFile]) -> list[LabelledFile]:
         if file.digest:
             first.setdefault(file.digest, file)
     contradicted = {f.digest: f for f in files if f.digest and first[f.digest].label != f.label}
+    if not contradicted:
+        return files
 
     def fault(file: LabelledFile) -> str:
         if file.digest not in contradicted:
@@ -63,7 +64,7 @@ def group_copies(
     digests = [file.digest for file in every_file]
     near: list[tuple[str, str]] = []
     if seen is not None:
-        paths = [str(file.path) for file in every_file]
+        paths = [file.path for file in every_file]
         near = near_duplicate_files(paths, digests, seen, progress)
     names = [name for some in (given or {}).values() for name in some]
     ends = np.cumsum([0, *map(len, files.values())])

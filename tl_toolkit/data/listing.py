@@ -11,8 +11,9 @@ import numpy as np
 from tl_toolkit.catalog import SPLITS, TRAIN
 from tl_toolkit.data.dataset import FileImages, Images
 from tl_toolkit.data.folder import list_folder
+from tl_toolkit.data.image_folder import metadata_rows
 from tl_toolkit.data.label_table import names_several_labels
-from tl_toolkit.data.labelled_rows import read_labelled_rows
+from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.table_uri import parse_table_uri
@@ -65,10 +66,13 @@ def list_photos(uri: str, progress: Progress = SILENT) -> Listing:
 
 
 def _of_folder(argument: str) -> Listing:
+    rows = metadata_rows(argument, finds_all=False)
+    if rows is not None:
+        return _of_rows(rows)
     found = list_folder(argument)
-    rows = [(str(f.path), f.label, split) for split, some in found.files.items() for f in some]
+    listed = [(f.path, f.label, split) for split, some in found.files.items() for f in some]
     notes = (*found.notes, *left_behind_note(found.ignored))
-    return _of_files(found.class_names, rows, notes=notes)
+    return _of_files(found.class_names, listed, notes=notes)
 
 
 def _of_table(argument: str) -> Listing:
@@ -77,7 +81,10 @@ def _of_table(argument: str) -> Listing:
             "An audit is for photos of one class, and these have several labels: copies, near-duplicates and bad files are "
             "found when they are opened, and a run's page shows photos whose labels are doubtful."
         )
-    rows = read_labelled_rows(parse_table_uri(argument), finds_all=False)
+    return _of_rows(read_labelled_rows(parse_table_uri(argument), finds_all=False))
+
+
+def _of_rows(rows: LabelledRows) -> Listing:
     files = list(zip(rows.paths, rows.labels.tolist(), rows.splits.tolist(), strict=True))
     return _of_files(rows.class_names, files, rows.groups, rows.weights.tolist(), rows.notes)
 

@@ -14,7 +14,7 @@ from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
 from tl_toolkit.data.elpv import load_elpv
-from tl_toolkit.data.folder import load_folder
+from tl_toolkit.data.image_folder import load_photo_folder
 from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.mnist5k import load_mnist5k
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, side_for_views
@@ -31,7 +31,7 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "digits": load_digits,
     "mnist5k": load_mnist5k,
     "elpv": load_elpv,
-    "folder": load_folder,
+    "folder": load_photo_folder,
     "csv": load_csv,
     "tfds": load_tfds,
 }

@@ -1,8 +1,9 @@
-"""`tfds:NAME[:CONFIG]`: an image classification data set of TensorFlow Datasets."""
+"""`tfds:NAME[:CONFIG]` or `tfds:FOLDER`: an image classification data set of TensorFlow Datasets."""
 
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Collection
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
+from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.library_folders import folder_can_be_made
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import SILENT, Progress, Stage
+
+DATASET_INFO = "dataset_info.json"
 
 
 def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
@@ -22,35 +26,26 @@ def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
 
     Args:
         name: As TFDS has it, a configuration behind a colon: `"cats_vs_dogs"`,
-            `"imagenette:160px-v2"`.
+            `"imagenette:160px-v2"`. Or the folder of one that is prepared, with its `dataset_info.json`.
         progress: Shows that it is prepared, and how many images are read.
 
     Raises:
-        InputError: TFDS does not know the name, or it has no image and label to classify by.
+        InputError: TFDS does not know the name, the folder holds no data set, or it has no image and label to
+            classify by.
     """
     import tensorflow_datasets as tfds
 
-    name_there = name.replace(":", "/")
-    try:
-        builder = tfds.builder(name_there)
-        if not (
-            "TFDS_DATA_DIR" in os.environ
-            or os.path.isdir(builder.data_dir)
-            or folder_can_be_made(builder.data_dir)
-        ):
-            builder = tfds.builder(name_there, data_dir=cache_folder() / "tensorflow_datasets")
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        reason, *others = str(error).splitlines()
-        nearest = [line for line in others if line.startswith("Did you mean")]
-        raise InputError(
-            " ".join([f"TensorFlow Datasets has no data set {name!r}:", reason, *nearest])
-        ) from error
+    folder = user_path(name)
+    # A folder of the working folder that is called as a data set is not meant, unless it holds one.
+    is_folder = os.path.isfile(folder / DATASET_INFO) or (os.sep in name and os.path.isdir(folder))
+    builder = _prepared_builder(folder) if is_folder else _named_builder(name)
     image_key = _only_key(builder.info, tfds.features.Image, name)
     label_key = _only_key(builder.info, tfds.features.ClassLabel, name)
     if progress is not SILENT:
         tfds.disable_progress_bar()  # two drawn over each other would be unreadable
-    with progress.stage(f"Downloading and preparing {name}"):
-        builder.download_and_prepare()
+    if not is_folder:
+        with progress.stage(f"Downloading and preparing {name}"):
+            builder.download_and_prepare()
 
     own_names = {split: _own_name(split, builder.info.splits) for split in SPLITS}
     found_names = {split: found for split, found in own_names.items() if found is not None}
@@ -84,6 +79,43 @@ def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
         validation=splits.get(VALIDATION),
         test=splits.get(TEST),
     )
+
+
+def _named_builder(name: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    name_there = name.replace(":", "/")
+    try:
+        builder = tfds.builder(name_there)
+        if not (
+            "TFDS_DATA_DIR" in os.environ
+            or os.path.isdir(builder.data_dir)
+            or folder_can_be_made(builder.data_dir)
+        ):
+            builder = tfds.builder(name_there, data_dir=cache_folder() / "tensorflow_datasets")
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        reason, *others = str(error).splitlines()
+        nearest = [line for line in others if line.startswith("Did you mean")]
+        raise InputError(
+            " ".join([f"TensorFlow Datasets has no data set {name!r}:", reason, *nearest])
+        ) from error
+    return builder
+
+
+def _prepared_builder(folder: pathlib.Path) -> Any:
+    """Returns the builder of a data set that was prepared before; no code of its authors is run."""
+    import tensorflow_datasets as tfds
+
+    if not (folder / DATASET_INFO).is_file():
+        raise InputError(
+            f"The folder {str(folder)!r} holds no data set of TensorFlow Datasets: it should be the folder of a "
+            f"version, such as NAME/CONFIG/1.0.0, with the file {DATASET_INFO}."
+        )
+    try:
+        return tfds.builder_from_directory(folder)
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"The data set in {str(folder)!r} cannot be opened: {reason}") from error
 
 
 def _read_rows(
