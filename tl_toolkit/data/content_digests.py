@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from os.path import commonpath
 
 import numpy as np
 
@@ -54,9 +53,8 @@ def file_digests(
     Returns:
         A digest, or in its place what reading or checking the file raised.
     """
-    paths = [os.path.abspath(path) for path in paths]
-    root = os.path.dirname(commonpath(paths)) if paths else ""
-    manifest = _manifest(root)
+    paths = [_absolute(path) for path in paths]
+    manifest = _manifest(folder_above(paths))
     known = _read(manifest) if manifest is not None else {}
 
     entries: list[list | OSError | InputError] = []
@@ -78,6 +76,20 @@ def file_digests(
     if manifest is not None and new:
         _write(manifest, {**known, **new})
     return [entry[STAMP] if isinstance(entry, list) else entry for entry in entries]
+
+
+def folder_above(paths: Sequence[str]) -> str:
+    """Returns the folder that holds the lowest folder of all files, "" for no files; caches go by it."""
+    if not paths:
+        return ""
+    # What these two have in common, all have: no file is a folder of another.
+    ends = _absolute(min(paths)), _absolute(max(paths))
+    return os.path.dirname(os.path.commonpath(ends))
+
+
+def _absolute(path: str) -> str:
+    is_plain = path.startswith("/") and "/." not in path and "//" not in path
+    return path if is_plain else os.path.abspath(path)
 
 
 def _entry_of(path: str, known: list | None, is_to_be_checked: bool) -> list | OSError | None:

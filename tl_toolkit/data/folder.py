@@ -199,7 +199,7 @@ def _list_files(
                 if is_left_behind_file(name):
                     ignored.append(pathlib.Path(parent, name))
                 else:
-                    files.append(LabelledFile(os.path.join(parent, name), label))
+                    files.append(LabelledFile(f"{parent}{os.sep}{name}", label))
     return files, ignored
 
 
@@ -226,7 +226,7 @@ def check_files(
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
-            return dataclasses.replace(file, digest=found)
+            return LabelledFile(file.path, file.label, found)
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 

@@ -7,12 +7,12 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import zipfile
 from collections.abc import Mapping, Sequence
-from os.path import commonpath
 
 import numpy as np
 
-from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS
+from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS, folder_above
 from tl_toolkit.data.near_duplicates import Pairs, near_duplicates
 from tl_toolkit.data.thumbnails import NUMBERS, thumbnail_of_file
 from tl_toolkit.errors import InputError
@@ -21,6 +21,8 @@ from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import SILENT, Progress
 
 VERSION = 2  # of the thumbnails and of the search
+# What reading a damaged file raises.
+UNSOUND = (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile)
 
 
 def near_duplicate_files(
@@ -42,11 +44,11 @@ def near_duplicate_files(
     if len(unique) < 2:
         return []
     place = _place(paths)
-    known, searched, found = _read(place)
     of_all = hashlib.blake2b("\n".join([str(VERSION), *unique]).encode(), digest_size=16).digest()
-    if searched == of_all:
+    found = _found_before(place, of_all)
+    if found is not None:
         return found
-    thumbnails = {**known, **seen}
+    thumbnails = {**_kept_thumbnails(place), **seen}
     missing = [digest for digest in unique if digest not in thumbnails]
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest]), missing)
@@ -69,7 +71,7 @@ def _thumbnail_of_path(path: str) -> np.ndarray:
 
 
 def _place(paths: Sequence[str]) -> pathlib.Path | None:
-    root = os.path.dirname(commonpath([os.path.abspath(path) for path in paths]))
+    root = folder_above(paths)
     name = hashlib.blake2b(os.fsencode(root), digest_size=DIGEST_SIZE).hexdigest()
     try:
         return cache_folder() / "thumbnails" / f"{name}.npz"
@@ -77,22 +79,34 @@ def _place(paths: Sequence[str]) -> pathlib.Path | None:
         return None
 
 
-def _read(
-    place: pathlib.Path | None,
-) -> tuple[dict[str, np.ndarray], bytes, list[tuple[str, str]]]:
-    """Returns thumbnails by digest, what was searched, and the pairs; nothing where the file is not sound."""
+def _found_before(place: pathlib.Path | None, of_all: bytes) -> list[tuple[str, str]] | None:
+    """Returns the pairs that a search of the same files found; None where there was none, or its file is not sound."""
     try:
         if place is None:
-            raise FileNotFoundError
+            return None
+        with np.load(
+            place, allow_pickle=False
+        ) as stored:  # each array is read where it is asked for
+            if stored["searched"].tobytes() != of_all:
+                return None
+            digests, pairs = stored["digests"], stored["pairs"]
+            return [(digests[a].decode(), digests[b].decode()) for a, b in pairs]
+    except UNSOUND:
+        return None
+
+
+def _kept_thumbnails(place: pathlib.Path | None) -> dict[str, np.ndarray]:
+    """Returns thumbnails by digest; none where their file is not sound."""
+    try:
+        if place is None:
+            return {}
         with np.load(place, allow_pickle=False) as stored:
-            digests = [digest.decode() for digest in stored["digests"]]
-            rows, pairs = stored["thumbnails"], stored["pairs"]
+            digests, rows = stored["digests"], stored["thumbnails"]
             if int(stored["version"]) != VERSION or rows.shape != (len(digests), NUMBERS):
-                raise ValueError
-            found = [(digests[a], digests[b]) for a, b in pairs]
-            return dict(zip(digests, rows, strict=True)), stored["searched"].tobytes(), found
-    except (OSError, ValueError, KeyError, IndexError, EOFError):
-        return {}, b"", []
+                return {}
+            return {digest.decode(): row for digest, row in zip(digests, rows, strict=True)}
+    except UNSOUND:
+        return {}
 
 
 def _write(
