@@ -35,7 +35,7 @@ def test_the_table_has_a_row_a_format(tmp_path):
         ("savedmodel", "–", "–", "0.965", "0.012", "3.12", "12", "2,049"),
         ("litert-int8", "2.1e-02", "3 (p = 0.25)", "0.950", "0.020", "0.80", "12", "2,049"),
     )
-    assert table.columns[-2:] == ("images/s, 1", "images/s, 32")
+    assert table.columns[-2:] == ("img/s 1", "img/s 32")
     assert "200 validation images" in table.caption
 
 

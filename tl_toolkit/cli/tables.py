@@ -221,7 +221,7 @@ def exports_table(exports: Exports) -> Table:
                 "–" if is_reference else changed,
                 f"{row.top1:.3f}",
                 f"{row.calibration_error:.3f}",
-                f"{row.megabytes:.2f}",
+                f"{row.megabytes:.1f}",
                 *(f"{speed:,.0f}" for speed in row.images_per_second.values()),
             )
         )
@@ -229,13 +229,13 @@ def exports_table(exports: Exports) -> Table:
         "format",
         "off by",
         "changed",
-        "accuracy",
+        "top-1",
         "ECE",
         "MB",
-        *(f"images/s, {size}" for size in next(iter(exports.formats.values())).images_per_second),
+        *(f"img/s {size}" for size in next(iter(exports.formats.values())).images_per_second),
     )
     caption = (
         f"Compared with the SavedModel on {exports.compared_on}: the largest difference of a probability, answers that "
-        "changed (with McNemar's p), accuracy, expected calibration error; images/s by the batch size, on this machine's processor."
+        "changed (with McNemar's p), accuracy, expected calibration error, and images a second by the batch size, on this machine's processor."
     )
     return Table(columns, tuple(rows), caption)
