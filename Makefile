@@ -43,7 +43,7 @@ format: .venv/.installed-test
 
 # The site, in build/site; a broken link ends it.
 docs: .venv/.installed-test
-	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/run.py

@@ -24,7 +24,7 @@ def site(tmp_path_factory):
     """The built site's folder."""
     folder = tmp_path_factory.mktemp("site")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
     return folder
 
@@ -50,3 +50,14 @@ def test_no_page_of_the_site_loads_anything_from_elsewhere(site):
             r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]*)"', page.read_text()
         )
         assert loaded == [], page
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / "README.md").read_text())
+    assert len(links) >= 15
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_the_readme_fits_two_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130

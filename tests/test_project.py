@@ -20,9 +20,7 @@ TOOLS = pathlib.Path(sys.executable).parent
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
-    "docs/choosing_and_checking.md",
-    "docs/exporting.md",
-    "docs/several_devices.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 
 # Names that said little to a stranger; each has a better one now.

@@ -39,7 +39,7 @@ def terminal(verbose: bool = False, beside_json: bool = False) -> Iterator[Termi
     Yields:
         For the argument `progress` of `tl.run` and `tl.search`.
 
-    Example:
+    Examples:
         >>> with tl.terminal() as progress:
         ...     tl.run(tl.Recipe(data="folder:photos", strategy=tl.NewHead()), progress=progress)
     """

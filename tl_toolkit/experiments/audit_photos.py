@@ -41,7 +41,7 @@ def audit(
     Raises:
         InputError: The data cannot be opened, or the weights that are named cannot be had.
 
-    Example:
+    Examples:
         >>> found = tl.audit("folder:photos")
         >>> found.findings()["doubtful label"][:5]
     """

@@ -42,7 +42,7 @@ def explain(classifier: Classifier, image: Image, class_name: str | None = None)
     Raises:
         InputError: The image cannot be read, the class is unknown, or the classifier is a SavedModel without its run.
 
-    Example:
+    Examples:
         >>> heat = tl.explain(tl.load_classifier("saved_models/my_run"), "photo.jpg")
     """
     return Explainer(classifier).explain(image, class_name)

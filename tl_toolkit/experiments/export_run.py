@@ -100,7 +100,7 @@ def export_run(
         RuntimeError: A float32 file differs from the SavedModel by more than 1e-4 in a probability (0.1 where the
             SavedModel is in bfloat16), or does not load. Nothing is left behind.
 
-    Example:
+    Examples:
         >>> exports = tl.export_run("my_run", to="onnx")
         >>> exports.formats["onnx"].largest_difference <= 1e-4
         True

@@ -28,7 +28,7 @@ def paired_test(run_a: str | pathlib.Path, run_b: str | pathlib.Path) -> PairedT
         InputError: A folder is no finished run or its answers are damaged, or the two were not tested on the same
             images of the same classes.
 
-    Example:
+    Examples:
         >>> print(tl.paired_test("runs/new_head", "runs/full_fine_tune"))
         B is right on 25 more of 656 test images than A (3.8 points, 95% interval 1.7 to 6.2; McNemar p = 0.001).
     """

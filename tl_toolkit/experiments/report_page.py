@@ -56,7 +56,7 @@ def report_page(
     Raises:
         InputError: A folder is no finished output, a file in it is damaged, or the page cannot be written.
 
-    Example:
+    Examples:
         >>> tl.report_page("my_run")
         PosixPath('my_run/report.html')
     """

@@ -181,7 +181,7 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
     Raises:
         InputError: There is none, it is damaged, or the weights classify nothing.
 
-    Example:
+    Examples:
         >>> classifier = tl.load_classifier("saved_models/my_run")
         >>> classifier.predict("photo.jpg")[0].class_name
         'cat'

@@ -118,7 +118,7 @@ def verify(folder: str | pathlib.Path) -> Verification:
     Raises:
         InputError: It has no manifest, or a damaged one.
 
-    Example:
+    Examples:
         >>> tl.verify("my_run").is_whole
         True
     """

@@ -56,9 +56,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     it is compiled again.
 
     Args:
-        axis, momentum, epsilon and the rest: As in `keras.layers.BatchNormalization`.
+        axis: As in `keras.layers.BatchNormalization`.
+        momentum: Likewise.
+        epsilon: Likewise.
+        *args: Further arguments of that layer.
         mode: `"adapt"` (what Keras' layer does), `"affine"` or `"frozen"`.
-        synchronized: Under a `tf.distribute` strategy, take the statistics over all replicas.
+        **kwargs: Likewise; with `synchronized=True`, under a `tf.distribute` strategy, the statistics are those of all
+            replicas.
 
     Input and output: float[batch, channels] or float[batch, height, width, channels]; other ranks work
     through Keras' own arithmetic. float16 and bfloat16 inputs are normalised in float32.

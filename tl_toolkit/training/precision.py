@@ -63,7 +63,7 @@ def precision_scope(precision: str = "auto") -> Iterator[str]:
     Yields:
         What the name stood for.
 
-    Example:
+    Examples:
         >>> with tl.precision_scope("auto"):
         ...     model = tl.ResNet50(weights="imagenet")
         ...     model.predict(images)

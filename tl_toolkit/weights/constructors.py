@@ -59,7 +59,7 @@ def ResNet(  # noqa: N802  named like the builders of keras.applications
     Raises:
         InputError: An argument is not as described, or the weights do not fit.
 
-    Example:
+    Examples:
         >>> backbone = tl.ResNet50(include_top=False, pooling="avg")
         >>> backbone.output_shape
         (None, 2048)
