@@ -147,14 +147,14 @@ def test_two_trainings_are_equal_bit_for_bit(recipe, on):
 
 def test_no_test_image_is_read_and_validation_images_choose_nothing(recipe, monkeypatch):
     solved = train_and_validate(recipe)
-    prepared = train_module.classification_metrics
+    prepared = train_module.figures_of
     read = []
 
     def noted(logits, labels, names, positive):
         read.append(len(labels))
         return prepared(logits, labels, names)
 
-    monkeypatch.setattr(train_module, "classification_metrics", noted)
+    monkeypatch.setattr(train_module, "figures_of", noted)
     dataset = solved.experiment.dataset
     other_labels = (dataset.validation.labels + 1) % 3
     validation = Split(dataset.validation.images, other_labels, dataset.validation.ids)
