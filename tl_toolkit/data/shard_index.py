@@ -43,7 +43,7 @@ class ShardIndex:
         digest: uint8[n, 8], of its contents.
         label: int32[n], number of its label in `names`.
         names: str[k], labels, in the order in which they come.
-        numbers: int64[k], the number that stands beside each, or `NO_NUMBER`.
+        class_numbers: int64[k], the number that stands beside each, or `NO_NUMBER`.
         found_in: str[j], what labels were taken from.
         bad_offset: int64[m], where the samples that cannot be used begin.
         bad_name: str[m], what they are called in the shard.
@@ -56,7 +56,7 @@ class ShardIndex:
     digest: np.ndarray
     label: np.ndarray
     names: np.ndarray
-    numbers: np.ndarray
+    class_numbers: np.ndarray
     found_in: np.ndarray
     bad_offset: np.ndarray
     bad_name: np.ndarray
@@ -189,7 +189,7 @@ class _Rows:
             digest=np.frombuffer(bytes(self._digest), np.uint8).reshape(-1, DIGEST_SIZE),
             label=np.array(self._label, np.int32),
             names=np.array([name for name, _ in self._number_of], str),
-            numbers=np.array([number for _, number in self._number_of], np.int64),
+            class_numbers=np.array([number for _, number in self._number_of], np.int64),
             found_in=np.array(list(self._found_in), str),
             bad_offset=np.array([offset for offset, _, _ in self._bad], np.int64),
             bad_name=np.array([name for _, name, _ in self._bad], str),

@@ -139,7 +139,7 @@ def _label_places(indices: list[ShardIndex], uri: ShardUri) -> list[str]:
 def _class_names(indices: list[ShardIndex], uri: ShardUri, faults: list[str]) -> tuple[str, ...]:
     number_of: dict[str, int] = {}
     for index in indices:
-        for name, number in zip(index.names.tolist(), index.numbers.tolist(), strict=True):
+        for name, number in zip(index.names.tolist(), index.class_numbers.tolist(), strict=True):
             known = number_of.setdefault(name, number)
             if known != number and NO_NUMBER not in (known, number):
                 raise InputError(
@@ -189,14 +189,18 @@ def _contradictions(images: ShardImages, labels: np.ndarray) -> tuple[np.ndarray
         bool[n], whether an image has no such copy; and a line for each that has.
     """
     _, first, group = np.unique(images.digests(), return_index=True, return_inverse=True)
-    differs = labels != labels[first][group]
-    is_sound = ~np.isin(group, group[differs])
+    differs = np.flatnonzero(labels != labels[first][group])
+    contradicted, at = np.unique(group[differs], return_index=True)
+    first_other = dict(zip(contradicted.tolist(), differs[at].tolist(), strict=True))
+    is_sound = ~np.isin(group, contradicted)
     lines = []
-    for index in np.flatnonzero(~is_sound):
-        others = np.flatnonzero((group == group[index]) & (labels != labels[index]))
+    for index in np.flatnonzero(~is_sound).tolist():
+        own = int(group[index])
+        is_first_class = labels[index] == labels[first[own]]
+        other = first_other[own] if is_first_class else int(first[own])
         lines.append(
-            f"the image at {_where(images, int(index))}: the same image is also in another class, at "
-            f"{_where(images, int(others[0]))}"
+            f"the image at {_where(images, index)}: the same image is also in another class, at "
+            f"{_where(images, other)}"
         )
     return is_sound, lines
 
