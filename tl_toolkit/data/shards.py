@@ -22,7 +22,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
-NEAR_DUPLICATES = "near-duplicates are not looked for in shards; copies of one image are"
+NEAR_DUPLICATES = "near-duplicates in shards may come to stand in several splits: only copies of one image are kept together"
 
 
 def load_wds(
