@@ -254,6 +254,7 @@ def test_every_benchmark_compares_cases_that_it_has(on_path):
         "defaults_study",
         "heat_maps",
         "big_folder",
+        "big_shards",
     }
     for name in names:
         benchmark = importlib.import_module(name).BENCHMARK

@@ -109,7 +109,7 @@ def test_where_photos_lie_is_not_shown_and_not_overwritten(folder):
             r"Several columns may hold the label.*Found: file, class, br",
         ),
         (("file", "label", "x"), "?label=y", r"no column 'y' \(label=y\). Found: file, label, x"),
-        (("file", "label", "x"), "?labels=x", "option of a table"),
+        (("file", "label", "x"), "?lable=x", "option of a table"),
         (("file", "label", "x"), "?label=x&label=x", "given twice"),
         (("file", "label", "x"), "?label=", "needs a value"),
         (("file", "label", "x"), "?suffix=jpg", "should be an ending such as suffix=.jpg"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, Images, Split
+from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.user_cache import cache_folder
@@ -35,6 +36,8 @@ def digests_of_images(images: Images) -> np.ndarray:
     """Returns str[n], digests of the images' files, or of their pixels."""
     if isinstance(images, FileImages):
         return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
+    if isinstance(images, ShardImages):
+        return images.digests()
     return np.array([bytes_digest(images.identity(index)) for index in range(len(images))], str)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -71,19 +72,29 @@ def group_copies(
     keys = group_keys(digests, near, names)
     return (
         {split: keys[ends[k] : ends[k + 1]] for k, split in enumerate(files)},
-        _notes_on_copies(files, near),
+        notes_on_copies(
+            {split: [file.digest for file in some] for split, some in files.items()}, near
+        ),
     )
 
 
-def _notes_on_copies(
-    files: dict[str, list[LabelledFile]], near: list[tuple[str, str]]
+def notes_on_copies(
+    digests: Mapping[str, Sequence[str] | np.ndarray], near: Sequence[tuple[str, str]] = ()
 ) -> list[str]:
+    """Returns notes on what stands twice.
+
+    Args:
+        digests: Of the files, by split.
+        near: Pairs of digests of near-duplicates.
+    """
     notes = []
-    train = {file.digest for file in files[TRAIN]}
-    copies = len(files[TRAIN]) - len(train)
+    train = np.unique(np.asarray(digests[TRAIN], str))
+    copies = len(digests[TRAIN]) - len(train)
     if copies:
         notes.append(f"{copies} images are copies of others; copies stay in one split")
-    alike = {digest for pair in near if train.issuperset(pair) for digest in pair}
+    in_pairs = np.unique(np.array(near, str))
+    trained_on = set(in_pairs[np.isin(in_pairs, train)].tolist())
+    alike = {digest for pair in near if trained_on.issuperset(pair) for digest in pair}
     if alike:
         notes.append(f"{len(alike)} images are near-duplicates of others; they stay in one split")
     partners: dict[str, set[str]] = {}
@@ -91,13 +102,14 @@ def _notes_on_copies(
         partners.setdefault(a, set()).add(b)
         partners.setdefault(b, set()).add(a)
     for split in (VALIDATION, TEST):
-        digests = [file.digest for file in files.get(split, ())]
-        shared = sum(digest in train for digest in digests)
-        if shared:
+        own = np.asarray(digests.get(split, ()), str)
+        is_shared = np.isin(own, train)
+        if is_shared.any():
             notes.append(
-                f"{shared} {split} images are also training images: their figures will be too high"
+                f"{is_shared.sum()} {split} images are also training images: their figures will be too high"
             )
-        close = sum(d not in train and not train.isdisjoint(partners.get(d, ())) for d in digests)
+        rest = own[~is_shared].tolist() if near else []
+        close = sum(not trained_on.isdisjoint(partners.get(digest, ())) for digest in rest)
         if close:
             notes.append(
                 f"{close} {split} images are near-duplicates of training images: their figures will be too high"

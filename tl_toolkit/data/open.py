@@ -17,6 +17,7 @@ from tl_toolkit.data.elpv import load_elpv
 from tl_toolkit.data.image_folder import load_photo_folder
 from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.mnist5k import load_mnist5k
+from tl_toolkit.data.shards import load_tfrecord, load_wds
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, side_for_views
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
 from tl_toolkit.data.tfds import load_tfds
@@ -34,6 +35,8 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "folder": load_photo_folder,
     "csv": load_csv,
     "tfds": load_tfds,
+    "wds": load_wds,
+    "tfrecord": load_tfrecord,
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
 OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
@@ -68,8 +71,8 @@ def open_dataset(
 
     Args:
         uri: `"folder:PATH"`, `"csv:PATH"`, of photos with several labels `"csv:PATH?labels=A,B,C"` or
-            `"csv:PATH?label=COLUMN&separator=|"`, `"tfds:NAME[:CONFIG]"`, `"elpv[:OPTIONS]"`, `"digits"` or
-            `"mnist5k"`.
+            `"csv:PATH?label=COLUMN&separator=|"`, `"tfds:NAME[:CONFIG]"`, `"wds:SHARDS"`, `"tfrecord:SHARDS"`,
+            `"elpv[:OPTIONS]"`, `"digits"` or `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
             together; the rest, test data aside, goes unused. None: use all.
         test_fraction: Of all images, where the source has no test split.
@@ -77,7 +80,7 @@ def open_dataset(
             0 for none, the source's own then being trained on. None: 0.2, or 0 with `labels_per_class`.
         seed: Chooses the images of `labels_per_class`.
         split_seed: Chooses the test and validation images.
-        on_bad_image: For folders and tables: `"error"`, or `"skip"` to skip bad files and list them in `notes`.
+        on_bad_image: For folders, tables and shards: `"error"`, or `"skip"` to skip bad files and list them in `notes`.
         progress: Shows how far downloading, reading and checking are.
         group_near_duplicates: For folders and tables: whether photos that are one picture, resized, compressed anew,
             turned, mirrored or cut by up to 5% of a side, stay on one side of the splits that are made. Copies of one

@@ -8,7 +8,8 @@ import pathlib
 import urllib.parse
 
 from tl_toolkit.data.file_names import path_in_text, user_path
-from tl_toolkit.errors import InputError, unknown_name
+from tl_toolkit.data.uri_options import parse_options
+from tl_toolkit.errors import InputError
 
 FILE, LABEL, SPLIT, WEIGHT, GROUP = "file", "label", "split", "weight", "group"
 ROLES = (FILE, LABEL, SPLIT, WEIGHT, GROUP)  # of columns
@@ -56,20 +57,8 @@ def parse_table_uri(argument: str) -> TableUri:
         InputError: An option is unknown, given twice, or empty.
     """
     path, query = _parted(argument)
-    options: dict[str, str] = {}
-    for pair in query.split("&") if query else ():
-        name, _, value = pair.partition("=")
-        if name not in OPTIONS:
-            hint = f"Options stand behind the path: {path}?file=COLUMN&label=COLUMN"
-            raise unknown_name("option of a table", name, OPTIONS, hint)
-        if name in options:
-            raise InputError(f"The option {name!r} is given twice in {argument!r}: give one.")
-        try:
-            options[name] = urllib.parse.unquote(value, errors="strict")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}={value} in {argument!r} is not UTF-8: {error}.") from error
-        if not options[name] or "\0" in options[name]:
-            raise InputError(f"The option {name!r} in {argument!r} needs a value: {name}=VALUE.")
+    hint = f"Options stand behind the path: {path}?file=COLUMN&label=COLUMN"
+    options = parse_options(query, OPTIONS, argument, "option of a table", hint)
     if SUFFIX in options and "." not in options[SUFFIX]:
         raise InputError(f"suffix={options[SUFFIX]} should be an ending such as suffix=.jpg.")
     return TableUri(user_path(path), options)
