@@ -43,14 +43,14 @@ def digests_of_images(images: Images) -> np.ndarray:
 
 def file_digests(
     paths: Sequence[str],
-    check: Callable[[bytes], None] | None = None,
+    check: Callable[[bytes, str], None] | None = None,
     stage: Stage | None = None,
 ) -> list[str | OSError | InputError]:
     """Returns a digest of each file's contents; a file is read where its size or time changed since.
 
     Args:
         paths: Of the files.
-        check: Called with the contents of every file that it has not passed yet; raises `InputError`.
+        check: Called with the contents, and their digest, of every file that it has not passed yet; raises `InputError`.
         stage: Counts the files that are done.
 
     Returns:
@@ -106,15 +106,18 @@ def _entry_of(path: str, known: list | None, is_to_be_checked: bool) -> list | O
     return known if is_known else None
 
 
-def _read_entry(path: str, check: Callable[[bytes], None] | None) -> list | OSError | InputError:
+def _read_entry(
+    path: str, check: Callable[[bytes, str], None] | None
+) -> list | OSError | InputError:
     try:
         stamp = _stamp(path)
         contents = pathlib.Path(path).read_bytes()
+        digest = bytes_digest(contents)
         if check is not None:
-            check(contents)
+            check(contents, digest)
     except (OSError, InputError) as error:
         return error
-    return [*stamp, bytes_digest(contents), *([CHECKED] if check is not None else [])]
+    return [*stamp, digest, *([CHECKED] if check is not None else [])]
 
 
 def _stamp(path: str) -> list[int]:

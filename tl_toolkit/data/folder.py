@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.content_digests import bytes_digest, file_digests
+from tl_toolkit.data.content_digests import file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
@@ -230,9 +230,8 @@ def check_files(
         fault = found.strerror if isinstance(found, OSError) else None
         return dataclasses.replace(file, fault=fault or str(found))
 
-    def check(contents: bytes) -> None:
+    def check(contents: bytes, digest: str) -> None:
         photo, is_shrunk = _checked(contents, shrink=copies is not None or seen is not None)
-        digest = bytes_digest(contents)
         if copies is not None and is_shrunk:
             copies.keep(digest, photo)
         if seen is not None:
