@@ -221,7 +221,7 @@ def exports_table(exports: Exports) -> Table:
                 "–" if is_reference else changed,
                 f"{row.top1:.3f}",
                 f"{row.calibration_error:.3f}",
-                f"{row.megabytes:.1f}",
+                f"{row.megabytes:.2f}",
                 *(f"{speed:,.0f}" for speed in row.images_per_second.values()),
             )
         )
