@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from stopwatch import Measured, Spent
+from kept_rows import KeptRows, figure_of
+from stopwatch import Measured
 
 HERE = pathlib.Path(__file__).parent
 LEAST_ROUNDS = 3  # fewer say nothing of how far a figure can be trusted
@@ -133,30 +134,40 @@ def _answer(case: Case) -> dict:
     return {"figures": {name: dataclasses.asdict(figure) for name, figure in figures.items()}}
 
 
-def measure(benchmark: Benchmark, path: str, rounds: int | None = None) -> Results:
+def measure(
+    benchmark: Benchmark, path: str, rounds: int | None = None, kept: KeptRows | None = None
+) -> Results:
     """Measures every case once a round; one whose cores were idle is measured again.
 
     Args:
         benchmark: What to measure.
         path: Its file.
         rounds: How often; None: as the benchmark says.
+        kept: Where each finished case is added at once, and from where those that are there are taken instead of
+            being measured; None: nothing is kept.
 
     Raises:
         RuntimeError: A case failed.
     """
     results = Results()
+    finished = kept.read() if kept else {}
     for round_number in range(rounds or benchmark.rounds):
         for name in benchmark.cases:
             if name in results.missing:
                 continue
-            try:
-                figures = _measure_awake(benchmark, path, name)
-            except CannotRunError as error:
-                results.missing[name] = str(error)
-                continue
+            figures = finished.get((round_number, name))
+            taken = ", measured before" if figures else ""
+            if figures is None:
+                try:
+                    figures = _measure_awake(benchmark, path, name)
+                except CannotRunError as error:
+                    results.missing[name] = str(error)
+                    continue
+                if kept:
+                    kept.add(round_number, name, figures)
             for row, figure in figures.items():
                 results.rows.setdefault(row, {})[round_number] = figure
-                _tell(f"{benchmark.title}, round {round_number + 1}, {row}: {_line(figure)}")
+                _tell(f"{benchmark.title}, round {round_number + 1}, {row}: {_line(figure)}{taken}")
     return results
 
 
@@ -188,7 +199,7 @@ def _run(benchmark: Benchmark, path: str, name: str) -> dict[str, Measured]:
     if "missing" in answer:
         raise CannotRunError(answer["missing"])
     return {
-        f"{name}: {key}" if key else name: Measured(**figure | {"spent": Spent(**figure["spent"])})
+        f"{name}: {key}" if key else name: figure_of(figure)
         for key, figure in answer["figures"].items()
     }
 

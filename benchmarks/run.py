@@ -1,12 +1,16 @@
 """Runs all benchmarks, or those named, and writes RESULTS.md.
 
-    python benchmarks/run.py [NAME …]
+    python benchmarks/run.py [--anew] [NAME …]
 
-Leave the machine idle meanwhile. It takes five hours on two cores; RESULTS.md is rewritten after each benchmark.
+Leave the machine idle meanwhile. It takes five hours on two cores; RESULTS.md is rewritten after each benchmark. Each
+finished case of a round is kept in `kept/` at once: ended and started again, it goes on with what is missing on this
+machine with these versions, and with `--anew`, which a change of the code asks for, from the beginning. When all
+benchmarks asked for are done, what was kept is put aside as `kept/NAME.before.jsonl`.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import importlib
 import importlib.metadata
@@ -17,6 +21,7 @@ import re
 import sys
 
 from harness import IDLE_ALLOWED, LEAST_ROUNDS, measure
+from kept_rows import KeptRows
 from tables import render
 
 NAMES = (
@@ -34,6 +39,7 @@ NAMES = (
 PACKAGES = ("tl-toolkit", "tensorflow", "keras", "keras-hub", "torch", "onnxruntime", "numpy")
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
+KEPT = HERE / "kept"
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 INTRODUCTION = f"""# Benchmark results
 
@@ -65,21 +71,28 @@ def machine() -> str:
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {package}")
     return (
-        f"{datetime.date.today()}, {model.group(1) if model else platform.processor()}, "
+        f"{model.group(1) if model else platform.processor()}, "
         f"{os.cpu_count()} cores ({', '.join(flags)}), Python {platform.python_version()}, "
         f"{', '.join(versions)}."
     )
 
 
-def main(names: list[str]) -> None:
-    """Measures, and replaces each benchmark's section of the page."""
+def main(names: list[str], anew: bool = False) -> None:
+    """Measures what is not kept yet, and replaces each benchmark's section of the page."""
+    setting = machine()
+    kept = {name: KeptRows(KEPT / f"{name}.jsonl", setting) for name in names}
+    if anew:
+        for rows in kept.values():
+            rows.put_aside()
     for name in names:
         benchmark = importlib.import_module(name).BENCHMARK
         print(f"{benchmark.title}: about {benchmark.minutes} minutes", file=sys.stderr, flush=True)
-        section = render(benchmark, measure(benchmark, str(HERE / f"{name}.py")))
+        section = render(benchmark, measure(benchmark, str(HERE / f"{name}.py"), kept=kept[name]))
         old = RESULTS.read_text() if RESULTS.exists() else ""
-        new = f"{section.strip()}\n\nMeasured on {machine()}\n"
+        new = f"{section.strip()}\n\nMeasured on {datetime.date.today()}, {setting}\n"
         RESULTS.write_text(page({**sections(old), benchmark.title: new}))
+    for rows in kept.values():
+        rows.put_aside()
 
 
 def sections(text: str) -> dict[str, str]:
@@ -102,4 +115,8 @@ def page(by_title: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(NAMES))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    parser.add_argument("--anew", action="store_true", help="go on with nothing that was kept")
+    asked = parser.parse_args()
+    main(asked.names or list(NAMES), asked.anew)

@@ -18,7 +18,17 @@ from tl_toolkit.experiments import train_and_validate
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
 FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
-SHARED = {"harness", "tables", "stopwatch", "keras_steps", "cases", "peers", "run", "torch_resnet"}
+SHARED = {
+    "harness",
+    "kept_rows",
+    "tables",
+    "stopwatch",
+    "keras_steps",
+    "cases",
+    "peers",
+    "run",
+    "torch_resnet",
+}
 
 FAKE = f"""
 import os, pathlib, sys, time
@@ -96,6 +106,24 @@ def fake(on_path, tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture
+def in_process(on_path, monkeypatch):
+    """Runs cases without a process of their own; the peer of the fake fails until FIGURE is set."""
+    harness = importlib.import_module("harness")
+
+    def run(benchmark, path, name):
+        try:
+            figures = benchmark.cases[name]()
+        except ModuleNotFoundError as error:
+            raise harness.CannotRunError(str(error)) from error
+        figures = figures if isinstance(figures, dict) else {"": figures}
+        return {f"{name}: {key}" if key else name: value for key, value in figures.items()}
+
+    monkeypatch.delenv("FIGURE", raising=False)
+    monkeypatch.delenv("REMOVED", raising=False)
+    monkeypatch.setattr(harness, "_run", run)
+
+
 def figures(results):
     return {row: [m.figure for m in rounds.values()] for row, rounds in results.rows.items()}
 
@@ -170,6 +198,49 @@ def test_work_on_one_core_or_in_a_child_is_not_idle_and_one_core_of_two_is(on_pa
     assert harness.idle_share(one_of_two, 1) == 0
     assert harness.idle_share(one_of_two, 2) == 0.5
     assert harness.idle_share(stopwatch.wait(stopwatch.Spent(2.0, 0.0, 2.0)), 1) == 0
+
+
+def test_an_ended_benchmark_goes_on_with_what_is_missing(fake, in_process, tmp_path, monkeypatch):
+    module, path = fake()
+    harness, kept_rows = importlib.import_module("harness"), importlib.import_module("kept_rows")
+    kept = kept_rows.KeptRows(tmp_path / "kept" / "fake.jsonl", "this machine")
+    with pytest.raises(KeyError, match="FIGURE"):
+        harness.measure(module.BENCHMARK, path, rounds=1, kept=kept)
+    with kept.path.open("a") as file:
+        file.write('{"setting": "this mach')  # as where the process is ended while it writes
+    monkeypatch.setenv("FIGURE", "8")
+    results = harness.measure(module.BENCHMARK, path, rounds=1, kept=kept)
+    assert figures(results) == {"ours": [2], "peer": [8], "peer: wait": [2], "slower peer": [9]}
+    assert (tmp_path / "ours").read_text() == "x"  # measured once
+    assert set(results.missing) == {"absent", "compiled"}
+    assert set(kept.read()) == {(0, "ours"), (0, "peer"), (0, "slower peer")}
+    again = harness.measure(module.BENCHMARK, path, rounds=1, kept=kept)
+    assert again.rows == results.rows
+    assert dataclasses.replace(kept, setting="another machine").read() == {}
+    kept.put_aside()
+    assert kept.read() == {}
+    assert kept.path.with_name("fake.before.jsonl").read_text().count("this machine") == 3
+
+
+def test_bench_keeps_finished_rows_until_all_is_done(fake, in_process, tmp_path, monkeypatch):
+    fake()
+    run = importlib.import_module("run")
+    for name, value in {
+        "HERE": tmp_path,
+        "KEPT": tmp_path / "kept",
+        "RESULTS": tmp_path / "RESULTS.md",
+        "NAMES": ("fake",),
+        "machine": lambda: "this machine.",
+    }.items():
+        monkeypatch.setattr(run, name, value)
+    with pytest.raises(KeyError, match="FIGURE"):
+        run.main(["fake"])
+    assert (tmp_path / "kept/fake.jsonl").read_text().count('"case": "ours"') == 1
+    monkeypatch.setenv("FIGURE", "8")
+    run.main(["fake"])
+    assert "| ours | 2.000 | 1.000–4.000 |" in (tmp_path / "RESULTS.md").read_text()
+    assert (tmp_path / "ours").read_text() == "xxx"  # once a round, in both together
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["fake.before.jsonl"]
 
 
 def test_a_case_that_fails_is_an_error(fake, monkeypatch):
