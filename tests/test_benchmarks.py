@@ -360,7 +360,7 @@ def test_what_a_benchmark_imports_from_the_package_exists(name):
                     importlib.import_module(f"{node.module}.{alias.name}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_warm_cache_is_timed_from_the_model_to_the_first_step(
     on_path, photo_recipe, tmp_path, monkeypatch
 ):

@@ -101,10 +101,10 @@ for command in (words[: words.index("then")], words[words.index("then") + 1 :]):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "flags",
-    [[], pytest.param(["-OO"], marks=pytest.mark.long)],  # python compiles all of TensorFlow anew
+    [[], ["-OO"]],  # with the second, python compiles all of TensorFlow anew
     ids=["", "without docstrings"],
 )
 def test_neither_odd_names_nor_the_locale_matter(flags, photos, tiny_weights, tmp_path):
@@ -233,15 +233,8 @@ assert not [name for name in sys.modules if name.startswith("tl_toolkit")]
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        "new-head",
-        pytest.param("full-fine-tune", marks=pytest.mark.long),
-        pytest.param("last-layers", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", ["new-head", "full-fine-tune", "last-layers"])
 def test_photos_go_through_every_strategy_with_the_weights_that_ship(
     command, photos, tmp_path, strategy
 ):
@@ -324,6 +317,7 @@ def test_plan_prints_the_rates_of_every_stage(command, photo_recipe):
     assert "moving average of the weights, decay 0.9" in text
 
 
+@pytest.mark.long
 def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
     words = ["train", "--recipe", finished_run.folder / "recipe.json", "--epochs", 1]
     code, _, err = command(*words, "--output", tmp_path / "run", "--strategy", "full-fine-tune")
@@ -439,7 +433,7 @@ def test_launch_without_a_command_says_how(command):
     assert "Name the command after --, such as: launch --workers 2 -- train" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, monkeypatch):
     from tl_toolkit.training import loop
 
@@ -457,6 +451,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(command, photo_recipe, tmp_path, m
     assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_head_is_solved_for_loses_no_features(
     command, photo_recipe, tmp_path, monkeypatch
 ):

@@ -169,7 +169,7 @@ def test_tensorflows_lines_go_to_a_log_and_the_users_own_do_not():
     assert process.stdout.splitlines()[1:] == ["log holds True True True", "gone True"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_error_of_the_users_code_is_seen_and_the_log_is_kept_and_named():
     process = run_noisy(last="1 / 0")
     assert process.returncode == 1
@@ -180,7 +180,7 @@ def test_an_error_of_the_users_code_is_seen_and_the_log_is_kept_and_named():
         assert "from C++" in file.read()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_verbose_leaves_tensorflows_lines_where_they_are():
     process = run_noisy(verbose=True)
     assert "from C++" in process.stderr

@@ -13,7 +13,8 @@ from tl_toolkit.transfer.feature_cache import FeatureCache
 @pytest.mark.parametrize(
     ("strategy", "pipelines"),
     [
-        (tl.NewHead(), 4),  # training and validation images' views, batches of their features
+        # Training and validation images' views, batches of their features.
+        pytest.param(tl.NewHead(), 4, marks=pytest.mark.long),
         (tl.FullFineTune(), 2),  # images decoded once, batches of them
     ],
 )

@@ -108,6 +108,7 @@ def test_a_photo_that_changes_is_copied_anew(paths, cache):
     assert np.abs(after[0] - expected[0]).mean() < 1.2
 
 
+@pytest.mark.long
 def test_a_photo_that_changes_while_it_is_used_does_not_stand_under_its_old_digest(paths, cache):
     split = Split.of(PreparedPhotos(paths, SIDE), [0] * len(paths))
     reader = view_reader(split, PIXELS, PHOTO, 0)  # which has taken the digests
@@ -119,6 +120,7 @@ def test_a_photo_that_changes_while_it_is_used_does_not_stand_under_its_old_dige
     assert np.abs(views(PreparedPhotos(paths, SIDE))[0] - expected[0]).mean() < 1.2
 
 
+@pytest.mark.long
 def test_batches_of_training_are_the_same_from_any_step_on(paths):
     split = Split.of(PreparedPhotos(paths, SIDE), [0, 1, 0, 1, 0])
     options = {"batch_size": 2, "epochs": 3, "seed": 1}

@@ -8,7 +8,7 @@ import pytest
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "several_labels.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)

@@ -222,6 +222,7 @@ def test_another_process_sees_the_same_images_in_the_same_order(image_folder, tm
     assert ran.stdout.split() == [*map(str, data.train.ids), *digests]
 
 
+@pytest.mark.long
 def test_a_run_on_shards_resumes_and_is_that_on_the_photos(
     finished_run, photo_recipe, photos, tmp_path, monkeypatch
 ):

@@ -114,6 +114,7 @@ def on_loopback(commands):
     ]
 
 
+@pytest.mark.long
 def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
     epochs, partial = 30, place / "my_run.partial"
     code, output = end(start(LAUNCH, epochs, "launched"))

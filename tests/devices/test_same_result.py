@@ -2,20 +2,35 @@
 
 import collections
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
 
-# Processes, devices in each. `make test` has all cases on two processes and the first ones on two devices.
+# Processes, devices in each. `make test` has some cases on two processes, and the steps on two devices.
 TWO_DEVICES, TWO_PROCESSES, BOTH = (1, 2), (2, 1), (2, 2)
 LAYOUTS = [TWO_PROCESSES, *(pytest.param(n, marks=pytest.mark.long) for n in (TWO_DEVICES, BOTH))]
-STRATEGIES = ("new_head", "last_layers", "full_fine_tune")
 HALF = ("float16", "bfloat16", "float16 held back")
 MISTAKES = {"unsynchronised": "float64", "seen twice": "frozen", "not scaled": "frozen"}
 STEPS = ("one step", "float64", "frozen")
-CASES = (*STEPS, "held back", *STRATEGIES, "mixed", "solved", "positions")
+EVERYDAY = (*STEPS, "full_fine_tune", "positions")  # what `make test` has
+OTHERS = ("held back", "new_head", "last_layers", "mixed", "solved")
+
+
+class Made(NamedTuple):
+    """What some processes made of a case.
+
+    Attributes:
+        by_process: What each of them says of it.
+        weights: By the moment, and by the variable.
+        replicas: Devices in all processes together.
+    """
+
+    by_process: list
+    weights: dict
+    replicas: int
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +47,36 @@ def results_on(run_distributed):
 
 
 @pytest.fixture(scope="module")
-def on_one(results_on):
-    """What one process on one device made of all cases."""
-    return results_on(1, 1, *CASES)
+def made_by(results_on):
+    """Returns what a number of processes with a number of devices each made of a case."""
+
+    def made_by(layout, case, computed_together=None):
+        cases = computed_together or (EVERYDAY if case in EVERYDAY else OTHERS)
+        results, weights = results_on(*layout, *cases)
+        of_case = {when: found for (name, when), found in weights.items() if name == case}
+        return Made([result[case] for result in results], of_case, results[0]["replicas"])
+
+    return made_by
+
+
+@pytest.fixture(scope="module")
+def on_one(made_by):
+    """Returns what one process on one device made of a case."""
+    return lambda case: made_by((1, 1), case)
 
 
 @pytest.fixture(scope="module", params=LAYOUTS, ids=lambda s: f"{s[0]}x{s[1]}")
-def on_many(request, results_on):
-    """What another number of processes and devices made of them."""
-    return results_on(*request.param, *CASES)
+def on_many(request, made_by):
+    """Returns what another number of processes and devices made of it."""
+    return lambda case: made_by(request.param, case)
 
 
 @pytest.fixture(scope="module", params=[*LAYOUTS, "2 devices, steps alone"], ids=str)
-def steps_on_many(request, results_on):
+def steps_on_many(request, made_by):
     """The same; of two devices in one process, in `make test`, the steps alone."""
     if request.param == "2 devices, steps alone":
-        return results_on(*TWO_DEVICES, *STEPS)
-    return results_on(*request.param, *CASES)
+        return lambda case: made_by(TWO_DEVICES, case, STEPS)
+    return lambda case: made_by(request.param, case)
 
 
 def load(results, path):
@@ -65,54 +93,59 @@ def largest_difference(one, other):
 
 
 def test_twenty_steps_with_fixed_statistics_end_with_the_same_weights(on_one, steps_on_many):
-    one, other = on_one[1]["frozen", "after"], steps_on_many[1]["frozen", "after"]
-    assert largest_difference(one, other) < 1e-5
-    assert largest_difference(one, on_one[1]["frozen", "before"]) > 1e-2
-    figures = [result[0][0]["frozen"]["figures"] for result in (on_one, steps_on_many)]
+    one, other = on_one("frozen"), steps_on_many("frozen")
+    assert largest_difference(one.weights["after"], other.weights["after"]) < 1e-5
+    assert largest_difference(one.weights["after"], one.weights["before"]) > 1e-2
+    figures = [made.by_process[0]["figures"] for made in (one, other)]
     np.testing.assert_allclose(*figures, rtol=1e-5)
 
 
 def test_one_step_with_learned_statistics_has_the_same_gradients(on_one, steps_on_many):
-    before = on_one[1]["one step", "before"]
-    one, other = on_one[1]["one step", "after"], steps_on_many[1]["one step", "after"]
-    moved = largest_difference(one, before)
-    assert moved > 1e-3
+    one, other = on_one("one step").weights, steps_on_many("one step").weights
+    assert largest_difference(one["after"], one["before"]) > 1e-3
     # Measured on 2 x 2: 1.2e-7, one unit in the last place of the largest weight, which is 1.48.
-    assert largest_difference(one, other) < 1e-6
+    assert largest_difference(one["after"], other["after"]) < 1e-6
 
 
 def test_twenty_steps_in_float64_with_learned_statistics_end_with_the_same_weights(
     on_one, steps_on_many
 ):
-    one, other = on_one[1]["float64", "after"], steps_on_many[1]["float64", "after"]
-    assert all(value.dtype == np.float64 for value in other.values())
-    assert largest_difference(one, other) < 1e-8
-    statistics = {name for name in one if "/moving_" in name}
-    before = on_one[1]["float64", "before"]
+    one, other = on_one("float64"), steps_on_many("float64")
+    before, after = one.weights["before"], one.weights["after"]
+    assert all(value.dtype == np.float64 for value in other.weights["after"].values())
+    assert largest_difference(after, other.weights["after"]) < 1e-8
+    statistics = {name for name in after if "/moving_" in name}
     assert len(statistics) == 12
-    assert all(np.abs(one[name] - before[name]).max() > 1e-3 for name in statistics)
-    figures = [result[0][0]["float64"]["figures"] for result in (on_one, steps_on_many)]
+    assert all(np.abs(after[name] - before[name]).max() > 1e-3 for name in statistics)
+    figures = [made.by_process[0]["figures"] for made in (one, other)]
     np.testing.assert_allclose(*figures, rtol=1e-8)
 
 
+@pytest.mark.long
 def test_rates_by_layer_l2_sp_and_averages_are_the_same(on_one, on_many):
-    weights = {when: on_one[1]["held back", when] for when in ("before", "after", "average")}
-    for when, one in weights.items():
-        assert largest_difference(one, on_many[1]["held back", when]) < 1e-8
-    assert largest_difference(weights["after"], weights["before"]) > 1e-2
-    assert largest_difference(weights["after"], weights["average"]) > 1e-3
-    for results in (on_one, on_many):
-        after, afterwards = (results[1]["held back", when] for when in ("after", "afterwards"))
-        assert largest_difference(after, afterwards) == 0
+    one, other = on_one("held back").weights, on_many("held back").weights
+    for when in ("before", "after", "average"):
+        assert largest_difference(one[when], other[when]) < 1e-8
+    assert largest_difference(one["after"], one["before"]) > 1e-2
+    assert largest_difference(one["after"], one["average"]) > 1e-3
+    for weights in (one, other):
+        assert largest_difference(weights["after"], weights["afterwards"]) == 0
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param("new_head", marks=pytest.mark.long),
+        pytest.param("last_layers", marks=pytest.mark.long),
+        "full_fine_tune",
+    ],
+)
 def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, on_many):
-    one, other = on_one[1][strategy, "after"], on_many[1][strategy, "after"]
-    assert largest_difference(one, other) < 1e-5
-    expected = on_one[0][0][strategy]
+    one, other = on_one(strategy), on_many(strategy)
+    assert largest_difference(one.weights["after"], other.weights["after"]) < 1e-5
+    expected = one.by_process[0]
     assert len(expected["seen"]) == 20
-    for result in (r[strategy] for r in on_many[0]):
+    for result in other.by_process:
         for figures, expected_figures in zip(result["history"], expected["history"], strict=True):
             assert figures == pytest.approx(expected_figures, abs=1e-5)
         assert result["validation"] == pytest.approx(expected["validation"], abs=1e-5)
@@ -121,38 +154,40 @@ def test_a_recipe_ends_with_the_same_weights_and_figures(strategy, on_one, on_ma
             examples for _, examples in expected["seen"]
         ]
     # Each process counted what it was given: together they make the whole, and none got it twice.
-    local = np.sum([[mine for mine, _ in r[strategy]["seen"]] for r in on_many[0]], axis=0)
+    local = np.sum([[mine for mine, _ in result["seen"]] for result in other.by_process], axis=0)
     assert local.tolist() == [examples for _, examples in expected["seen"]]
 
 
+@pytest.mark.long
 def test_mixed_images_end_with_the_same_weights_and_figures(on_one, on_many):
-    one, other = on_one[1]["mixed", "after"], on_many[1]["mixed", "after"]
-    assert largest_difference(one, other) < 1e-5
-    expected = on_one[0][0]["mixed"]["history"]
-    for result in on_many[0]:
-        for figures, expected_figures in zip(result["mixed"]["history"], expected, strict=True):
+    one, other = on_one("mixed"), on_many("mixed")
+    assert largest_difference(one.weights["after"], other.weights["after"]) < 1e-5
+    expected = one.by_process[0]["history"]
+    for result in other.by_process:
+        for figures, expected_figures in zip(result["history"], expected, strict=True):
             assert figures == pytest.approx(expected_figures, abs=1e-5)
 
 
+@pytest.mark.long
 def test_a_head_that_is_solved_for_is_the_same(on_one, on_many):
-    one, other = on_one[1]["solved", "after"], on_many[1]["solved", "after"]
-    assert largest_difference(one, other) < 1e-6
-    assert np.abs(one["block_predictions/kernel"]).max() > 1e-3
-    for result in on_many[0]:
-        assert result["solved"]["validation"] == pytest.approx(
-            on_one[0][0]["solved"]["validation"], abs=1e-6
-        )
-        assert "batches" not in result["solved"]["devices"]
+    one, other = on_one("solved"), on_many("solved")
+    assert largest_difference(one.weights["after"], other.weights["after"]) < 1e-6
+    assert np.abs(one.weights["after"]["block_predictions/kernel"]).max() > 1e-3
+    for result in other.by_process:
+        expected = one.by_process[0]["validation"]
+        assert result["validation"] == pytest.approx(expected, abs=1e-6)
+        assert "batches" not in result["devices"]
 
 
 def test_every_image_is_read_once_an_epoch_by_one_replica(on_one, on_many):
-    images, epochs = on_one[0][0]["positions"]["images"], 2
-    expected = [batch[0] for batch in on_one[0][0]["positions"]["read"]]
+    one, other = on_one("positions").by_process[0], on_many("positions")
+    images, epochs = one["images"], 2
+    expected = [batch[0] for batch in one["read"]]
     steps = len(expected) // epochs
     batches = []
     for step in range(len(expected)):
-        shares = [share for result in on_many[0] for share in result["positions"]["read"][step]]
-        assert len(shares) == on_many[0][0]["replicas"]
+        shares = [share for result in other.by_process for share in result["read"][step]]
+        assert len(shares) == other.replicas
         batches.append([image for share in shares for image in share])
     assert batches == expected
     for epoch in range(epochs):
@@ -197,7 +232,7 @@ def test_plain_fit_trains_on_two_devices_as_on_one(results_on):
 @pytest.mark.long
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_would_be_noticed(mistake, on_one, results_on):
-    right = on_one[1][MISTAKES[mistake], "after"]
+    right = on_one(MISTAKES[mistake]).weights["after"]
     wrong = results_on(*TWO_DEVICES, *MISTAKES)[1][mistake, "after"]
     assert largest_difference(right, wrong) > 1e-4
 

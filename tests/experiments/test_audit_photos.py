@@ -173,6 +173,7 @@ def test_the_commands_exit_code_is_0_whatever_is_found(planted, tmp_path, capsys
     assert (tmp_path / "a.csv").is_file()
 
 
+@pytest.mark.long
 def test_images_that_are_no_files_are_audited_too_but_no_table_names_them(tmp_path):
     found = tl.audit("digits", features=False)
     assert len(found.listing) == 1797

@@ -13,7 +13,7 @@ from tl_toolkit.experiments.train_and_validate import train_and_validate
 
 
 @pytest.mark.slow  # a training and a run
-@pytest.mark.parametrize("solver", ["gradient", "lbfgs"])
+@pytest.mark.parametrize("solver", [pytest.param("gradient", marks=pytest.mark.long), "lbfgs"])
 def test_logits_are_divided_where_there_are_enough_images(
     photo_recipe, solver, monkeypatch, tmp_path
 ):

@@ -117,7 +117,7 @@ def test_the_kept_model_is_the_one_of_the_least_log_loss_and_no_test_image_was_r
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_kept_rungs_recipe_alone_trains_the_same_weights(climbed, dataset):
     alone = train_alone(climbed.trained.experiment.recipe, dataset)
     for mine, its in zip(weights_of(climbed.trained.model), weights_of(alone.model), strict=True):
@@ -364,7 +364,7 @@ def test_epochs_within_a_time():
     assert [unfrozen.epochs_within(s) for s in (22, 21)] == [6, None]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_timing_a_rung_counts_its_images_and_leaves_no_feature_behind(recipe, dataset, tmp_path):
     context = Context(
         dataset=dataset, networks=NetworkPool(), feature_cache=FeatureCache(folder=tmp_path)

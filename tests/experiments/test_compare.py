@@ -80,7 +80,7 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
     assert results[1].trained_parameters == 116 + 304 + 944 + 27
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_validation_the_other_seeds_images_select(photo_recipe):
     recipes = [photo_recipe.replace(labels_per_class=4, epochs=1, seed=seed) for seed in (0, 1)]
     datasets = [open_recipe_data(recipe) for recipe in recipes]
@@ -160,7 +160,7 @@ def test_recipes_that_cannot_be_compared_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_comparison_that_was_stopped_resumes(
     photo_recipe, finished_run, tmp_path, monkeypatch, no_saved_model
 ):
@@ -285,7 +285,7 @@ def test_several_strategies_have_their_p_values_corrected_and_said_in_words():
     assert differences_in_words([found["b"]], "b", 200) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_end_of_a_training_is_saved_where_others_follow(photo_recipe, tmp_path, monkeypatch):
     module = importlib.import_module("tl_toolkit.experiments.train_and_validate")
     train, saved = module.train, []

@@ -75,6 +75,7 @@ def pin_is_damaged(path):
         return True
 
 
+@pytest.mark.long
 @pytest.mark.slow  # six short trainings
 def test_checkpoints_that_are_cut_are_survived(stopped, tmp_path):
     survive(stopped, "cut", random.Random(4), tmp_path)

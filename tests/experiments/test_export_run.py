@@ -187,6 +187,7 @@ def test_an_export_that_was_interrupted_is_made_again(run_folder, monkeypatch):
     assert tl.verify(run_folder).unknown == ()
 
 
+@pytest.mark.long
 def test_int8_that_changes_answers_has_to_be_accepted(run_folder, monkeypatch):
     before = contents(run_folder)
     quick(monkeypatch, difference=0.2, changed=1)

@@ -71,7 +71,7 @@ def flags(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ends", ["well", "with an error"])
+@pytest.mark.parametrize("ends", ["well", pytest.param("with an error", marks=pytest.mark.long)])
 def test_a_shared_network_keeps_every_bit(recipe, monkeypatch, ends):
     context, model = trained_in_a_pool(recipe)
     before, flags_before = values(model), flags(model)
@@ -137,7 +137,7 @@ def test_rates_rise_exponentially_and_epochs_are_begun_anew(recipe):
     assert found.rates.dtype == found.losses.dtype == found.smoothed.dtype == np.float64
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_stops_where_the_loss_diverges(recipe):
     found = tl.find_learning_rate(recipe, lowest=1e-4, highest=1e5, steps=60)
     assert len(found.rates) < 60
@@ -157,7 +157,7 @@ def test_a_suggestion_trains_better_than_a_hundredth_of_it(recipe):
     assert losses[0] < losses[1] / 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_features_of_frozen_layers_are_cached_as_in_the_training(photo_recipe, tmp_path):
     head = dataclasses.replace(photo_recipe, strategy=tl.NewHead(), learning_rate=None)
     context = Context(feature_cache=FeatureCache(tmp_path))

@@ -53,7 +53,7 @@ def swapped(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("split", ["train", pytest.param("validation", marks=pytest.mark.long)])
 def test_other_images_in_the_same_numbers_are_not_resumed_from(mine, tmp_path, split):
     recipe, _ = mine
     before = prepare(recipe)

@@ -88,6 +88,7 @@ def test_every_image_is_validated_once_by_a_training_without_it(solved, tmp_path
         tl.cross_validate(solved, folds=3, output=folder)
 
 
+@pytest.mark.long
 def test_one_that_was_stopped_keeps_its_finished_folds(photo_recipe, tmp_path, monkeypatch):
     recipe = photo_recipe.replace(epochs=2)
     whole = tl.cross_validate(recipe, folds=2, output=tmp_path / "whole")

@@ -102,6 +102,7 @@ def end_before(moments, undisturbed, tmp_path):
         assert_ends_as(expected, start, folder, where)
 
 
+@pytest.mark.long
 def test_a_run_that_ends_before_one_of_its_writes_resumes_to_the_same_bits(undisturbed, tmp_path):
     writes = undisturbed[3]
     assert {"save", "rename", "replace", "rmtree"} <= set(writes)

@@ -41,7 +41,7 @@ def without_time(progress):
     return dataclasses.replace(progress, seconds=0.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_broke_off_in_an_epoch_ends_with_the_same_bits(recipe, tmp_path, monkeypatch):
     pool = NetworkPool()
     whole = train_and_validate(recipe, Context(networks=pool))
@@ -75,7 +75,7 @@ def test_a_training_that_takes_the_step_of_another_does_what_it_would_alone(reci
     assert_same_bits(values(train_and_validate(recipe, shared).model), alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_model_has_the_average_that_was_validated(recipe):
     trained = train_and_validate(recipe)
     best = trained.progress.history[trained.progress.best_epoch]

@@ -125,7 +125,7 @@ def test_data_that_end_in_an_error_change_nothing():
     assert_same_bits(values(model), before)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_mends_what_the_report_calls_serious():
     model = classifier()
     assert not tl.batch_norm_report(model, IMAGES).is_healthy

@@ -260,7 +260,7 @@ def test_the_run_used_for_weights_need_not_be_named_as_a_network(finished_run):
     assert_same_bits(values(model), theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_validation_images_held_in_memory_give_the_figures_of_those_read_anew(
     photo_recipe, monkeypatch
 ):
@@ -283,7 +283,7 @@ def batches_of_an_epoch(recipe):
     return np.bincount(labels), np.bincount(labels, weights)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_uneven_classes_are_trained_on_as_the_recipe_says(photo_recipe, photos, tmp_path):
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
@@ -343,7 +343,7 @@ def test_a_diverged_run_names_the_step_and_leaves_nothing(tmp_path, photo_recipe
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_is_explained_and_the_same_call_finishes(tmp_path, photo_recipe, monkeypatch):
     recipe = photo_recipe.replace(epochs=2)
     save = keras.Model.save
@@ -407,7 +407,7 @@ def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_be
     assert_same_bits(values(tl.load_model(result.folder / "model.keras")), values(whole.model))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_serving_in_bfloat16_says_how_often_it_agrees(tmp_path, photo_recipe, photos):
     result = tl.run(photo_recipe.replace(serve_precision="bfloat16"), tmp_path / "run")
     summary = (result.folder / "summary.md").read_text()

@@ -61,6 +61,7 @@ def test_predict_lists_the_labels_over_their_thresholds(finished, photo_files, c
         predict(str(finished), names, unsure_below=0.8)
 
 
+@pytest.mark.long
 def test_a_page_of_answers_says_the_labels(finished, photo_files, tmp_path):
     page = tmp_path / "answers.html"
     predict(str(finished), tuple(map(str, photo_files)), html=str(page))
@@ -98,6 +99,7 @@ def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, c
         evaluate_exported(finished, "digits")
 
 
+@pytest.mark.long
 def test_a_search_compares_trials_by_what_several_labels_have(tiny_weights, tmp_path):
     base = recipe(tiny_weights, tl.NewHead(solver="gradient"), epochs=1)
     space = {"batch_size": [16, 32], "learning_rate": [0.01]}

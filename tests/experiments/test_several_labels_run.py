@@ -124,7 +124,11 @@ def test_the_thresholds_would_be_the_same_with_other_test_images(tiny_weights):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
-    [tl.NewHead(solver="gradient"), tl.LastLayers("conv3"), tl.FullFineTune(bn_mode="adapt")],
+    [
+        pytest.param(tl.NewHead(solver="gradient"), marks=pytest.mark.long),
+        pytest.param(tl.LastLayers("conv3"), marks=pytest.mark.long),
+        tl.FullFineTune(bn_mode="adapt"),
+    ],
     ids=["new head", "last layers", "everything"],
 )
 def test_training_by_steps_keeps_the_epoch_of_the_lowest_validation_loss(strategy, tiny_weights):

@@ -129,6 +129,7 @@ def test_the_saved_model_and_model_keras_answer_alike(solved_run, solved):
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
+@pytest.mark.long
 def test_such_a_run_can_be_started_from(solved_run, recipe, photo_recipe):
     trained = train_and_validate(
         photo_recipe.replace(weights=str(solved_run.folder), epochs=1, strategy=tl.FullFineTune())
@@ -211,6 +212,7 @@ def test_a_recipe_without_a_cache_leaves_no_features_behind(recipe, tmp_path, mo
     assert not (tmp_path / "features").exists()
 
 
+@pytest.mark.long
 def test_too_little_room_is_explained(recipe, tmp_path):
     asked_for = recipe.replace(strategy=tl.NewHead(on="all_blocks", solver="lbfgs"))
     no_room = Context(feature_cache=FeatureCache(tmp_path, limit=1000))
@@ -327,6 +329,7 @@ def test_fine_tuning_can_sit_on_all_blocks(recipe):
         tl.LastLayers(on="all_blocks")
 
 
+@pytest.mark.long
 def test_without_room_for_features_fine_tuning_begins_at_0_and_says_so(recipe, tmp_path):
     begun = FirstHead()
     trained = train_and_validate(
@@ -337,6 +340,7 @@ def test_without_room_for_features_fine_tuning_begins_at_0_and_says_so(recipe, t
     assert any("starts at 0 and is not solved for first" in n for n in trained.experiment.notes)
 
 
+@pytest.mark.long
 def test_features_can_be_averaged_over_mirror_images_everywhere(recipe, tmp_path):
     recipe = recipe.replace(strategy=tl.NewHead(on="all_blocks", tta="flips"))
     result = tl.run(recipe, tmp_path / "run")
@@ -359,6 +363,7 @@ def test_features_can_be_averaged_over_mirror_images_everywhere(recipe, tmp_path
     assert result.test["top1"] > 0.9
 
 
+@pytest.mark.long
 def test_another_trainings_checkpoints_are_refused_and_kept(recipe, photo_recipe, tmp_path):
     fine_tuning = photo_recipe.replace(strategy=tl.FullFineTune(), epochs=1)
     train_and_validate(fine_tuning, Context(checkpoints=tmp_path))

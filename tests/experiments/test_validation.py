@@ -9,7 +9,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import evaluate
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("resumed", [False, True])
 def test_the_figures_of_the_selected_weights_are_not_measured_twice(
     photo_recipe, tmp_path, monkeypatch, resumed

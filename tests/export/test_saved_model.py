@@ -253,6 +253,7 @@ def test_a_fresh_process_checks_it_and_says_why_it_cannot(
     assert not fresh_processes._waiting
 
 
+@pytest.mark.long
 def test_a_fresh_process_whose_patience_is_over_ends_and_is_started_again(
     finished_run, test_split, tmp_path, fresh_processes, monkeypatch
 ):
@@ -281,6 +282,7 @@ def test_a_fresh_process_that_was_killed_while_it_waited_is_started_again(
         assert check(finished_run, test_split, model, tmp_path / "a", process)[1] < 1e-5
 
 
+@pytest.mark.long
 def test_a_fresh_process_finds_relative_paths_after_the_working_folder_has_changed(
     finished_run, test_split, tmp_path, fresh_processes, monkeypatch
 ):

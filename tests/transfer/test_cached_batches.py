@@ -47,7 +47,7 @@ def assert_close(actual, expected, tolerance):
         assert difference <= tolerance * max(np.abs(value).max(), 1e-3), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_new_head_ends_with_the_same_weights(photo_recipe, context):
     recipe = photo_recipe.replace(views=3, epochs=5, optimizer="adamw", learning_rate=0.02)
     found = []
@@ -106,7 +106,7 @@ def test_the_frozen_layers_run_once_over_every_view(photo_recipe, context, monke
     assert not list(context.feature_cache.place.glob("*.lease*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("flags\t: avx512_bf16\n")
     monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")

@@ -35,7 +35,7 @@ RECIPES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trainings_in_turn_equal_trainings_alone_bit_for_bit(photo_recipe):
     pool = Context(networks=NetworkPool())
     models = set()
@@ -51,7 +51,7 @@ def test_trainings_in_turn_equal_trainings_alone_bit_for_bit(photo_recipe):
     assert len(models) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_graphs_of_earlier_trainings_are_let_go(photo_recipe):
     context, kept = Context(networks=NetworkPool()), []
     for _ in range(3):

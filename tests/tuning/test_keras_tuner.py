@@ -38,7 +38,7 @@ def test_a_users_own_tuner_in_and_out_of_a_strategys_scope(hypermodel, tmp_path)
     assert trials[0].score == pytest.approx(figures["val_loss"], rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hyperbands_epochs_are_those_that_are_trained(hypermodel, trained, tmp_path, monkeypatch):
     pretend = module.train_and_validate
 

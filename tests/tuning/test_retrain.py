@@ -22,7 +22,7 @@ def split_photos(photos, tmp_path):
     return tmp_path / "split"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_seeds_train_on_training_and_validation_images_and_are_kept_after_a_kill(
     quick_search, trained, split_photos, monkeypatch
 ):

@@ -179,7 +179,7 @@ def test_wrong_arguments_are_refused(quick_search, arguments, message):
         quick_search(**arguments)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bayesian_search_tries_no_point_twice(quick_search, trained):
     # The best rate is at the end of the range, where the predicted optimum stays.
     space = {"batch_size": [8], "learning_rate": (1e-4, 1e-2)}
@@ -207,7 +207,7 @@ def test_another_search_is_not_resumed(quick_search, trained, monkeypatch, tmp_p
         quick_search(seed=5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_is_not_taken_for_too_little_memory(quick_search, monkeypatch):
     def full(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")

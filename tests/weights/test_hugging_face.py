@@ -169,7 +169,7 @@ def test_a_name_of_another_form_is_refused(uri):
         open_weights(uri)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_download_that_breaks_off_leaves_no_weights(hub, monkeypatch, tmp_path):
     hub.sends_at_most = 1000
     with pytest.raises(InputError, match="are not available: the Hugging Face Hub failed"):

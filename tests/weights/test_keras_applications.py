@@ -59,7 +59,7 @@ def test_every_depth_gives_their_numbers(depth, tmp_path):
         assert np.abs(ours(image).numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_deeper_one_has_their_names_and_shapes():
     """With the numbers of 50 layers those of more rest on this; `make test-long` computes them."""
     model = keras.applications.ResNet101(weights=None, input_shape=(64, 64, 3))

@@ -64,7 +64,7 @@ def images():
         pytest.param("resnet34", 4, (33,)),
         pytest.param("resnet50", 64, (224, 97), marks=pytest.mark.slow),
         pytest.param("resnet101", 4, (33,), marks=pytest.mark.slow),
-        pytest.param("resnet152", 4, (33,), marks=pytest.mark.slow),
+        pytest.param("resnet152", 4, (33,), marks=pytest.mark.long),
         pytest.param("resnet152", 64, (224, 97), marks=pytest.mark.long),
     ],
 )
