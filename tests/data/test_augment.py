@@ -143,7 +143,13 @@ def test_image_and_view_cannot_stand_in_for_one_another(preset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", RANDOM)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=[] if preset == "photo" else pytest.mark.long)
+        for preset in RANDOM
+    ],
+)
 def test_a_parallel_map_gives_the_same_pixels_every_time(preset):
     pixels = tf.constant(noise())
 

@@ -60,7 +60,13 @@ def test_jpegs_of_which_a_coarse_decoding_is_enough_are_not_kept_and_other_forma
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", AUGMENTATIONS)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=[] if preset == "photo" else pytest.mark.long)
+        for preset in AUGMENTATIONS
+    ],
+)
 def test_a_kept_jpeg_s_views_are_those_of_its_file(preset):
     augmentation = AUGMENTATIONS[preset]
     side = int(coarse_from(augmentation, 64)) - 1

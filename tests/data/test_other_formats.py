@@ -149,6 +149,7 @@ def test_a_damaged_file_is_read_or_refused_in_words(data):
         assert as_png(bytes(contents[:cut])).startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_without_the_extra_heic_says_how_to_get_it():
     script = (
         "import sys; sys.modules['pillow_heif'] = None\n"

@@ -88,6 +88,7 @@ def test_without_room_the_views_are_the_same(paths, cache, monkeypatch):
     assert copies_of(cache) == []
 
 
+@pytest.mark.long
 def test_copies_that_vanish_while_they_are_read_are_made_again(paths, cache):
     split = Split.of(PreparedPhotos(paths, SIDE), [0] * len(paths))
     read = view_reader(split, PIXELS, PHOTO, 0)

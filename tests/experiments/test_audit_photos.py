@@ -159,6 +159,7 @@ def test_what_is_written_can_be_read_and_replaces_no_other_file(found, tmp_path)
     assert target.read_text() == "mine"
 
 
+@pytest.mark.long
 def test_the_commands_exit_code_is_0_whatever_is_found(planted, tmp_path, capsys, monkeypatch):
     from tl_toolkit.cli import app
 

@@ -196,12 +196,8 @@ def test_a_comparison_that_was_stopped_resumes(
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "strategy",
-    [tl.NewHead(), pytest.param(tl.FullFineTune(), marks=pytest.mark.long)],
-    ids=lambda s: s.name,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", [tl.NewHead(), tl.FullFineTune()], ids=lambda s: s.name)
 def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
     accuracies = []
     for seed in range(2):

@@ -111,7 +111,7 @@ class Losses(keras.callbacks.Callback):
         self.losses.append(logs["loss"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_measures_the_batches_and_steps_of_the_training(recipe):
     """At a rate of nearly 0 both see the weights that they start from, batch by batch."""
     seen = Losses()
@@ -129,7 +129,7 @@ def test_the_same_call_gives_the_same_bits(recipe):
     assert first.suggestion == second.suggestion
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rates_rise_exponentially_and_epochs_are_begun_anew(recipe):
     one_epoch = dataclasses.replace(recipe, epochs=1)
     found = tl.find_learning_rate(one_epoch, lowest=1e-6, highest=1e-3, steps=25)

@@ -113,7 +113,7 @@ def test_stages_are_described_by_their_rates(recipe):
     assert describe_updates(prepare(gradual)) == "one more stage every epoch, from the head down"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stages_that_have_not_joined_yet_stay_bit_for_bit(recipe):
     gradual = recipe.replace(
         strategy=tl.FullFineTune(), **dict.fromkeys(HELD), unfreeze_epochs=2, epochs=7

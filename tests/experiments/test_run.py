@@ -167,7 +167,7 @@ def test_another_seed_trains_other_weights(photo_recipe):
     assert not np.array_equal(values(first.model)[head], values(second.model)[head])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_keeps_tensorflows_messages(photo_recipe, tmp_path, no_saved_model):
     progress = Progress()
     progress.log_file = tmp_path / "messages.log"

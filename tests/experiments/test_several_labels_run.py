@@ -156,7 +156,7 @@ def test_training_by_steps_keeps_the_epoch_of_the_lowest_validation_loss(strateg
     assert trained.validation["log_loss"] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_images_to_choose_by_every_threshold_is_a_half_and_that_is_said(
     tiny_weights, tmp_path
 ):

@@ -172,6 +172,7 @@ def test_no_test_image_is_read_and_validation_images_choose_nothing(recipe, monk
     assert again.validation["top1"] < 0.2
 
 
+@pytest.mark.long
 def test_views_of_one_image_are_in_one_fold_and_weigh_one_together(recipe, monkeypatch):
     given = {}
 
@@ -232,6 +233,7 @@ def test_too_little_room_is_explained(recipe, tmp_path):
     assert "by steps and not solved for" in "".join(trained.experiment.notes)
 
 
+@pytest.mark.long
 def test_one_image_a_class_has_a_default_penalty_and_a_note(recipe, tmp_path):
     result = tl.run(recipe.replace(labels_per_class=1), tmp_path / "run")
     assert solve_new_head.ONE_IMAGE_A_CLASS in result.notes
@@ -284,7 +286,9 @@ class EpochsSeen(keras.callbacks.Callback):
         self.seen += 1
 
 
-@pytest.mark.parametrize("strategy", [tl.FullFineTune, tl.LastLayers])
+@pytest.mark.parametrize(
+    "strategy", [pytest.param(tl.FullFineTune, marks=pytest.mark.long), tl.LastLayers]
+)
 def test_fine_tuning_can_begin_with_the_head_that_is_best_before_it(recipe, strategy):
     options = {"trainable_from": "conv3"} if strategy is tl.LastLayers else {}
     first = {}
@@ -320,6 +324,7 @@ def test_a_head_for_adapting_batch_normalisation_fits_the_statistics_that_it_wil
     assert trained.verified == 0  # nothing is frozen
 
 
+@pytest.mark.long
 def test_fine_tuning_can_sit_on_all_blocks(recipe):
     trained = train_and_validate(
         recipe.replace(strategy=tl.FullFineTune(on="all_blocks", head_first=True), epochs=1)

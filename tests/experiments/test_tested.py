@@ -46,6 +46,7 @@ def test_of_a_solved_head_they_are_chosen_by_training_images_out_of_fold(two_cla
     assert [row["images"] for row in rows] == [len(found.labels)] * 3
 
 
+@pytest.mark.long
 def test_what_a_run_on_two_classes_leaves(two_classes, tmp_path, no_saved_model):
     result = tl.run(two_classes.replace(find=0.75), tmp_path / "run")
     metrics = json.loads((result.folder / "metrics.json").read_text())

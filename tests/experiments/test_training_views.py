@@ -44,8 +44,8 @@ def experiment_of(photo_recipe):
     return lambda **changes: prepare(photo_recipe.replace(**changes))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mixup", [pytest.param(0.0, marks=pytest.mark.long), 1.0])
+@pytest.mark.long
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
 def test_the_views_are_those_of_the_batches(mixup, experiment_of):
     experiment = experiment_of(strategy=tl.FullFineTune(), views=None, epochs=2, batch_size=99)
     augmentation = dataclasses.replace(experiment.augmentation, mixup=mixup)

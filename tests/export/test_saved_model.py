@@ -234,6 +234,7 @@ def fresh_processes(python, monkeypatch):
         process.close()
 
 
+@pytest.mark.long
 def test_a_fresh_process_checks_it_and_says_why_it_cannot(
     finished_run, test_split, tmp_path, fresh_processes
 ):

@@ -516,7 +516,9 @@ def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epoch", range(EPOCHS))
+@pytest.mark.parametrize(
+    "epoch", [0, *(pytest.param(later, marks=pytest.mark.long) for later in range(1, EPOCHS))]
+)
 @pytest.mark.parametrize("batch", range(STEPS))
 def test_a_run_that_broke_off_in_any_step_resumes_from_the_step_before(
     epoch, batch, run, uninterrupted, tmp_path

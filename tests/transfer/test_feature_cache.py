@@ -196,7 +196,7 @@ def test_a_killed_run_resumes_with_the_missing_shards(frozen, split, cache, comp
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_files_are_known_by_size_and_time_and_then_by_contents(
     photos, tmp_path, frozen, cache, computed
 ):
@@ -224,7 +224,7 @@ def test_a_warm_start_reads_no_image(photos, frozen, cache, monkeypatch):
     assert len(features_of(cache, frozen, source, PIXELS).rows(np.arange(6))) == 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_least_recently_used_entry_makes_way(frozen, split, cache, computed):
     limit = 2.5 * 11 * ROW_BYTES
     cache = dataclasses.replace(cache, limit=limit)

@@ -34,7 +34,13 @@ def clusters(examples, features, classes, seed=0):
     return (rows * scale + 5).astype(np.float32), labels
 
 
-@pytest.fixture(params=["span of examples", "streamed", "leading directions"])
+@pytest.fixture(
+    params=[
+        "span of examples",
+        "streamed",
+        pytest.param("leading directions", marks=pytest.mark.long),
+    ]
+)
 def way(request, monkeypatch):
     """Each way in which coordinates are chosen, on sizes that would not need it."""
     name = request.param.title().replace(" Of ", "Of").replace(" ", "")

@@ -20,7 +20,7 @@ def hypermodel(photo_recipe):
     return RecipeHyperModel(recipe, {"batch_size": [8, 16]})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_users_own_tuner_in_and_out_of_a_strategys_scope(hypermodel, tmp_path):
     tuner = keras_tuner.RandomSearch(
         hypermodel,
