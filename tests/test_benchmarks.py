@@ -323,6 +323,7 @@ def test_every_benchmark_compares_cases_that_it_has(on_path):
     assert set(names) == set(FILES) - SHARED - {
         "gpu_check",
         "defaults_study",
+        "first_answer",
         "heat_maps",
         "big_folder",
         "big_shards",

@@ -24,6 +24,7 @@ name_library_folders()  # they look when they are imported, as TensorFlow does
 # What can be used without Keras, and with any of its backends.
 _WITHOUT_KERAS = {
     "Auto",
+    "Classifier",
     "FromScratch",
     "FullFineTune",
     "InputError",
@@ -35,6 +36,7 @@ _WITHOUT_KERAS = {
     "Verification",
     "WeightSpec",
     "list_weights",
+    "load_classifier",
     "paired_test",
     "terminal",
     "verify",

@@ -48,3 +48,10 @@ def unknown_name(kind: str, value: object, choices: Iterable[str], hint: str = "
     suggestion = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
     known = ", ".join(choices) if choices else "none"
     return InputError(f"Unknown {kind} {value!r}.{suggestion} Known: {known}.{hint and ' ' + hint}")
+
+
+def missing_package(extra: str, error: ImportError) -> InputError:
+    """Returns the error for an exported format whose package is not installed."""
+    return InputError(
+        f"{error.name or error} is not installed, which this format needs: pip install 'tl-toolkit[{extra}]'."
+    )

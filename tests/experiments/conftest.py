@@ -4,7 +4,7 @@ import pytest
 
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.experiments import run as run_module
-from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.weights.run_folder import MODEL_FILE
 
 

@@ -18,7 +18,7 @@ import pytest
 from killed_run import EXIT_CODE
 
 import tl_toolkit as tl
-from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.weights.run_folder import MODEL_FILE
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,7 @@ import json
 from frame_networks import CLASSES, SIDE, frame_network
 
 from tl_toolkit.catalog import PREPROCESSING
-from tl_toolkit.errors import InputError
-from tl_toolkit.export.frame_network import missing_package
+from tl_toolkit.errors import InputError, missing_package
 
 
 def test_the_metadata_are_json_and_say_what_goes_in():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+NO_LABEL = "no label"  # what is said of a photo without any
+
 BASIC, BOTTLENECK = BLOCKS = ("basic", "bottleneck")
 V1, V1_5 = VARIANTS = ("v1", "v1.5")
 IMAGENET_STEM, CIFAR_STEM = STEMS = ("imagenet", "cifar")

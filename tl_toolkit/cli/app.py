@@ -62,10 +62,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # file names and locales need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app = tyro.extras.SubcommandApp()
-    for name, command in COMMANDS.items():
-        app.command(name=name)(command)
     with exit_codes():
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:  # the other commands' flags need not be read
+            name, *args = sys.argv[1:]
+            tyro.cli(COMMANDS[name], prog=f"tl-toolkit {name}", args=args)
+            return
+        app = tyro.extras.SubcommandApp()
+        for name, command in COMMANDS.items():
+            app.command(name=name)(command)
         app.cli(
             prog="tl-toolkit",
             description="Transfer learning with ResNets: from labelled photos to a served classifier. "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -19,6 +20,8 @@ from tl_toolkit.fields import Between, check_value
 if TYPE_CHECKING:
     from tl_toolkit.export.file_answers import FileAnswer
 
+EXPORTED = (".onnx", ".tflite", ".xml")  # opened without TensorFlow
+
 
 def predict(
     model: tyro.conf.Positional[str],
@@ -27,6 +30,7 @@ def predict(
     unsure_below: Maybe[float] = None,
     explain: Maybe[str] = None,
     html: Maybe[str] = None,
+    runtime: Literal["auto", "tensorflow", "onnx", "litert", "openvino"] = "auto",
     json: bool = False,
     csv: bool = False,
     verbose: bool = False,
@@ -41,6 +45,9 @@ def predict(
         unsure_below: Mark answers with a lower probability than this, such as 0.8, as unsure. Default: none is.
         explain: A folder for PNG files that show what in each photo speaks for the answer. Default: none.
         html: A file for a page with all answers and photos, the most doubtful first. Default: none.
+        runtime: What computes. auto takes a file that tl-toolkit export wrote into the run and found equal to its
+            SavedModel, where its runtime is installed, which starts in a fraction of TensorFlow's time; and TensorFlow
+            where there is none, for --explain and for --html.
         json: Print JSON, with the probabilities of all classes.
         csv: Print a table for a spreadsheet, with the probabilities of all classes.
         verbose: Show TensorFlow's own messages.
@@ -52,7 +59,16 @@ def predict(
     if json and csv:
         raise InputError("Choose one of --json and --csv.")
     check_value("--unsure-below", unsure_below, Annotated[float, Between(0, 1)] | None)
-    with terminal(verbose, beside_json=json or csv) as progress:
+    from tl_toolkit.experiments.answering_file import AUTO, TENSORFLOW, answering_file
+
+    needs_tensorflow = explain is not None or html is not None
+    if needs_tensorflow and runtime == AUTO:
+        runtime = TENSORFLOW
+    exported = answering_file(model, runtime)
+    loads_tensorflow = needs_tensorflow or (
+        exported is None and pathlib.PurePath(model).suffix not in EXPORTED
+    )
+    with terminal(verbose, json or csv, loads_tensorflow) as progress:
         from tl_toolkit.data.file_names import printable, user_path
         from tl_toolkit.data.photo_files import photo_files
         from tl_toolkit.export.classifier import load_classifier
@@ -70,7 +86,7 @@ def predict(
             page = user_path(html)
             check_answers_page(page)
         with progress.stage("Loading the model"):
-            classifier = load_classifier(model)
+            classifier = load_classifier(model if exported is None else exported[0])
         if classifier.thresholds is not None and unsure_below is not None:
             raise InputError(
                 "--unsure-below is for one class a photo, and this model gives any number of labels, each from a threshold of "
@@ -81,6 +97,9 @@ def predict(
             maps.write(classifier, answers, progress)
         if page is not None:
             write_answers_page(page, model, classifier, answers, unsure_below, progress)
+        if exported is not None:
+            path, words = exported
+            progress.message(f"{words} answers, with {printable(path)}.")
         given = [answer for answer in answers if answer.prediction is not None]
         faults = [answer.fault for answer in answers if answer.prediction is None]
         if json:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
     from tl_toolkit.experiments.export_run import Exports
     from tl_toolkit.experiments.k_fold import CrossValidation
-    from tl_toolkit.export.classifier import Prediction
+    from tl_toolkit.export.predictions import Prediction
     from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
     from tl_toolkit.tuning.search import SearchResult

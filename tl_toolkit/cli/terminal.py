@@ -23,15 +23,18 @@ SECONDS_WORTH_A_LINE = 1.0  # of a stage whose progress is not counted
 
 
 @contextlib.contextmanager
-def terminal(verbose: bool = False, beside_json: bool = False) -> Iterator[TerminalProgress]:
+def terminal(
+    verbose: bool = False, beside_json: bool = False, with_tensorflow: bool = True
+) -> Iterator[TerminalProgress]:
     """Shows progress in the terminal, and keeps TensorFlow's own messages out of it.
 
-    It imports TensorFlow: only messages of a TensorFlow that was not imported before are kept out from the
-    first one on. `import tl_toolkit` does not import it.
+    It imports TensorFlow, unless told otherwise: only messages of a TensorFlow that was not imported before are
+    kept out from the first one on. `import tl_toolkit` does not import it.
 
     Args:
         verbose: Leave TensorFlow's messages in the terminal.
         beside_json: Show progress on standard error: standard output is for a program.
+        with_tensorflow: Whether TensorFlow is imported, for work that begins with it.
 
     Raises:
         InputError: Keras' backend is not TensorFlow.
@@ -47,9 +50,10 @@ def terminal(verbose: bool = False, beside_json: bool = False) -> Iterator[Termi
         progress = TerminalProgress(Console(stderr=beside_json), log)
         # No work of the user's: a file that takes the output gets no line of it.
         is_shown = progress.console.is_terminal
-        with progress.stage("Loading TensorFlow") if is_shown else contextlib.nullcontext():
-            # Refuses another Keras backend, in this toolkit's words, before Keras is imported.
-            importlib.import_module("tl_toolkit.models")
+        if with_tensorflow:
+            with progress.stage("Loading TensorFlow") if is_shown else contextlib.nullcontext():
+                # Refuses another Keras backend, in this toolkit's words, before Keras is imported.
+                importlib.import_module("tl_toolkit.models")
         yield progress
 
 

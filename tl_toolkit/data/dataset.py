@@ -13,10 +13,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tl_toolkit.catalog import AugmentationName
+from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.labels import are_several, as_labels
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
-from tl_toolkit.data.other_formats import decodable, decodable_tensor
+from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.fields import check_fields
 
 

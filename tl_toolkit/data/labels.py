@@ -16,8 +16,6 @@ from scipy.special import expit, softmax
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import Recipe
 
-NO_LABEL = "no label"  # what is said of a photo without any
-
 
 def as_labels(values: npt.ArrayLike) -> np.ndarray:
     """Returns labels in one of the two forms: int64[n], or uint8[n, labels] of rows of 0 and 1.

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage
-from tl_toolkit.data.other_formats import decodable, decodable_tensor
+from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.errors import InputError
 
 DIGEST_BYTES = 8

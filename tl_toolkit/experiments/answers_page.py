@@ -14,14 +14,10 @@ from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
-from tl_toolkit.export.classifier import (
-    Classifier,
-    LabelPrediction,
-    Prediction,
-    answer_in_words,
-    contents_of,
-)
+from tl_toolkit.export.asked_images import contents_of
+from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.export.file_answers import FileAnswer
+from tl_toolkit.export.predictions import LabelPrediction, Prediction, answer_in_words
 from tl_toolkit.files.atomic import write_text
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.report.heat_maps import small_overlay

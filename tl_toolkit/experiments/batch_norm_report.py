@@ -22,7 +22,8 @@ from tl_toolkit.experiments.measured_images import (
     measured_images,
     preprocessing_of,
 )
-from tl_toolkit.export.saved_model import SAVED_MODEL, class_names_on_card
+from tl_toolkit.export.saved_model import class_names_on_card
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.models.batch_norm_statistics import (
     InputStatistics,
     StatisticsReader,

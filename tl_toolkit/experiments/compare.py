@@ -39,7 +39,7 @@ from tl_toolkit.experiments.write_pages import write_comparison_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON, PAGE
 from tl_toolkit.export.classifier import load_classifier
 from tl_toolkit.export.fresh_process import FreshProcess
-from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe

@@ -16,7 +16,8 @@ from tl_toolkit.data.resize import (
     resize_pixels_for_evaluation,
 )
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.export.classifier import Classifier, Image, checked_pixels, contents_of
+from tl_toolkit.export.asked_images import Image, checked_pixels, contents_of
+from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.models.deep_graph import load_model
 from tl_toolkit.report.heat_maps import heat_maps
 from tl_toolkit.weights.run_folder import MODEL_FILE

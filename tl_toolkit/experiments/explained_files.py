@@ -11,7 +11,8 @@ from PIL import Image
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
-from tl_toolkit.export.classifier import Classifier, contents_of
+from tl_toolkit.export.asked_images import contents_of
+from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.export.file_answers import FileAnswer
 from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.progress import SILENT, Progress

@@ -20,14 +20,12 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model import (
-    CARD,
-    SAVED_MODEL,
-    THRESHOLDS,
     LogitsOf,
     SavedModelCheck,
     export_saved_model,
     write_card,
 )
+from tl_toolkit.export.saved_model_layout import CARD, SAVED_MODEL, THRESHOLDS
 from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.fold import copy_in, inference_engine
 from tl_toolkit.report.label_words import thresholds_in_words

@@ -27,7 +27,7 @@ from tl_toolkit.experiments.run_folder import (
 )
 from tl_toolkit.experiments.written_files import EXPORTS, EXPORTS_FILE
 from tl_toolkit.export.frame_network import FrameNetwork
-from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, THRESHOLDS, TOLERANCES
+from tl_toolkit.export.saved_model_layout import CARD, SAVED_MODEL, THRESHOLDS, TOLERANCES
 from tl_toolkit.fields import check_value
 from tl_toolkit.files.atomic import write_json, written_aside
 from tl_toolkit.files.manifest import check_file, check_files

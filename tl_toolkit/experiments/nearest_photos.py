@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.catalog.names import NO_LABEL
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.labels import NO_LABEL, names_of
+from tl_toolkit.data.labels import names_of
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.resize import resize_files_for_evaluation
 from tl_toolkit.models.deep_graph import load_model, recursion_room

@@ -37,7 +37,7 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_va
 from tl_toolkit.experiments.write_pages import write_run_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, RUN
 from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
-from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe

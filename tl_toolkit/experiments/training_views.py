@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import LBFGS
+from tl_toolkit.catalog.names import NO_LABEL
 from tl_toolkit.data.examples import example_reader
-from tl_toolkit.data.labels import NO_LABEL, are_several, names_of
+from tl_toolkit.data.labels import are_several, names_of
 from tl_toolkit.data.pipeline import epoch_order, example_weights
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.experiments.prepare import Experiment

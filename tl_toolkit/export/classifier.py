@@ -1,79 +1,36 @@
-"""A served classifier: loaded from a SavedModel, asked with files, bytes or pixels."""
+"""A served classifier: loaded from a SavedModel or an exported file, asked with files, bytes or pixels.
+
+TensorFlow is imported where it answers, or decodes what is no JPEG or PNG.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import importlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import user_path
-from tl_toolkit.data.labels import NO_LABEL
-from tl_toolkit.data.other_formats import decodable
-from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.errors import InputError
-from tl_toolkit.export.frame_endpoints import open_exported_file
-from tl_toolkit.export.pretrained import build_pretrained, names_weights
-from tl_toolkit.export.runtimes import OPENERS
-from tl_toolkit.export.saved_model import CARD, SAVED_MODEL, THRESHOLDS
-from tl_toolkit.files.manifest import check_files
-
-Image = str | pathlib.Path | bytes | np.ndarray
-BATCH_SIZE = 32
-# What TensorFlow raises for a SavedModel that is not whole, and JSON for the card of one.
-UNREADABLE = (
-    tf.errors.OpError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
+from tl_toolkit.export.asked_images import (
+    Endpoint,
+    Image,
+    NotDecodedError,
+    batches_of,
+    contents_of,
+    name_of,
 )
+from tl_toolkit.export.predictions import LabelPrediction, Prediction
+from tl_toolkit.export.runtimes import OPENERS
+from tl_toolkit.export.saved_model_layout import CARD, SAVED_MODEL, THRESHOLDS
 
+if TYPE_CHECKING:
+    import keras
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one image.
-
-    Attributes:
-        class_name: The most probable class.
-        score: Its probability.
-        probabilities: Of every class, most probable first.
-    """
-
-    class_name: str
-    score: float
-    probabilities: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelPrediction(Prediction):
-    """What a classifier that gives any number of labels says of one image.
-
-    `class_name` and `score` are of the most probable label, which the image need not be given.
-
-    Attributes:
-        labels: Those that the image is given, most probable first; there may be none.
-        thresholds: By label, the probability from which on it is given.
-    """
-
-    labels: tuple[str, ...]
-    thresholds: dict[str, float]
-
-
-def answer_in_words(prediction: Prediction) -> str:
-    """Returns the class that is answered, or the labels that are given; `"no label"` for none."""
-    if isinstance(prediction, LabelPrediction):
-        return ", ".join(prediction.labels) or NO_LABEL
-    return prediction.class_name
+REQUIRES_TENSORFLOW = "tl_toolkit.models"  # refuses another Keras backend, in our words
 
 
 class Classifier:
@@ -90,16 +47,14 @@ class Classifier:
     def __init__(
         self,
         path: pathlib.Path | None,
-        endpoints: Mapping[str, Callable],
+        endpoints: Mapping[str, Endpoint],
         card: dict[str, Any],
         network: keras.Model | None = None,
-        kept: Any = None,
     ) -> None:
         self.path = path
         self.card = card
         self.network = network
         self._endpoints = endpoints
-        self._kept = kept  # a SavedModel's signatures alone would not hold its variables
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -127,7 +82,7 @@ class Classifier:
         is_one = isinstance(images, (str, pathlib.Path, bytes)) or getattr(images, "ndim", 0) == 3
         many = [images] if is_one else list(images)  # type: ignore[arg-type]
         predictions: list[Prediction] = []
-        for image_batch in _batches(many):  # type: ignore[arg-type]
+        for image_batch in batches_of(many):  # type: ignore[arg-type]
             predictions += self._predict_batch(image_batch)
         return predictions
 
@@ -142,7 +97,7 @@ class Classifier:
         pixels = [image for image in images if isinstance(image, np.ndarray)]
         if pixels:
             name = "serve_images" if pixels[0].dtype == np.uint8 else "serve_float_images"
-            answers = self._endpoints[name](images=tf.constant(np.stack(pixels)))
+            answers = self._endpoints[name](images=np.stack(pixels))
         else:
             contents = [
                 contents_of(image, number)
@@ -150,12 +105,12 @@ class Classifier:
                 if not isinstance(image, np.ndarray)
             ]
             try:
-                answers = self._endpoints["serving_default"](image_bytes=tf.constant(contents))
-            except tf.errors.OpError as error:
-                raise _unreadable(images, contents) from error
-        rows = zip(answers["classes"].numpy(), answers["scores"].numpy(), strict=True)
+                answers = self._endpoints["serving_default"](image_bytes=contents)
+            except NotDecodedError as error:
+                raise _damaged(images, error.position) from error
+        rows = zip(answers["classes"], answers["scores"], strict=True)
         predictions = [
-            Prediction(classes[0].decode(), float(scores[0]), _by_name(classes, scores))
+            Prediction(str(classes[0]), float(scores[0]), _by_name(classes, scores))
             for classes, scores in rows
         ]
         if self.thresholds is None:
@@ -166,7 +121,7 @@ class Classifier:
                 labels=_given(prediction, is_given),
                 thresholds=dict(self.thresholds),
             )
-            for prediction, is_given in zip(predictions, answers["given"].numpy(), strict=True)
+            for prediction, is_given in zip(predictions, answers["given"], strict=True)
         ]
 
 
@@ -187,12 +142,18 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         'cat'
     """
     folder = user_path(os.fspath(path))
-    if not folder.exists() and names_weights(str(path)):
-        return Classifier(None, *build_pretrained(str(path)))
     if folder.suffix in OPENERS and folder.is_file():
+        from tl_toolkit.export.frame_endpoints import open_exported_file
+
         saved_model = folder.parent.parent / SAVED_MODEL
         endpoints, card = open_exported_file(folder)
         return Classifier(saved_model if saved_model.is_dir() else None, endpoints, card)
+    if not folder.exists():
+        importlib.import_module(REQUIRES_TENSORFLOW)
+        from tl_toolkit.export.pretrained import build_pretrained, names_weights
+
+        if names_weights(str(path)):
+            return Classifier(None, *build_pretrained(str(path)))
     if (folder / SAVED_MODEL).is_dir():
         folder = folder / SAVED_MODEL
     if not (folder / "saved_model.pb").is_file() or not (folder / CARD).is_file():
@@ -200,94 +161,16 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
             f"{str(path)!r} is not an exported classifier. Expected a finished run's folder, the saved_model "
             "folder in it, an exported .onnx, .tflite or .xml file, a network such as resnet50, or a name that `tl-toolkit weights` lists."
         )
-    check_files(folder, but=[SEEN_IMAGES.as_posix()])
-    try:
-        card = json.loads((folder / CARD).read_bytes())
-        loaded = tf.saved_model.load(str(folder))
-        return Classifier(folder, loaded.signatures, card, kept=loaded)
-    except UNREADABLE as error:
-        raise InputError(
-            f"The SavedModel {str(folder)!r} cannot be read: {error}. Restore it from a copy, or train again."
-        ) from error
+    importlib.import_module(REQUIRES_TENSORFLOW)
+    from tl_toolkit.export.open_saved_model import open_saved_model
+
+    return Classifier(folder, *open_saved_model(folder))
 
 
-def _batches(images: list[Image]) -> Iterable[list[Image]]:
-    """Parts the images where their kind or shape changes, and every 32."""
-    batch: list[Image] = []
-    for image in images:
-        if isinstance(image, np.ndarray):
-            image = checked_pixels(image)
-        if batch and (len(batch) == BATCH_SIZE or _kind(image) != _kind(batch[0])):
-            yield batch
-            batch = []
-        batch.append(image)
-    if batch:
-        yield batch
-
-
-def _kind(image: Image) -> Any:
-    return (image.shape, image.dtype) if isinstance(image, np.ndarray) else None
-
-
-def checked_pixels(image: np.ndarray) -> np.ndarray:
-    """Returns pixels as the endpoints take them, uint8 or float32[height, width, 3].
-
-    Raises:
-        InputError: They are not RGB of 0-255.
-    """
-    if image.ndim != 3 or image.shape[-1] != 3:
-        raise InputError(f"Pixels must be [height, width, 3], RGB. Received: {image.shape}")
-    if image.dtype == np.uint8:
-        return image
-    if not np.issubdtype(image.dtype, np.floating):
-        raise InputError(f"Pixels must be uint8 or float, 0-255. Received: {image.dtype}")
-    if image.size and not (image.min() >= 0 and image.max() <= 255):
-        raise InputError(
-            f"Float pixels must lie between 0 and 255. Received: {image.min():g} to {image.max():g}"
-        )
-    if image.size and 0 < image.max() <= 1:
-        raise InputError(
-            "Float pixels must be 0-255, and these lie between 0 and 1: multiply them by 255. A photo that is "
-            "nearly black can be given as uint8."
-        )
-    return image.astype(np.float32)
-
-
-def contents_of(image: str | pathlib.Path | bytes, number: int = 1) -> bytes:
-    """Returns a file's contents as the SavedModel decodes them: another format's as a PNG file.
-
-    Args:
-        image: A path, or the contents.
-        number: To name the image by, where it has no path.
-
-    Raises:
-        InputError: It cannot be read, or is no photo.
-    """
-    contents = image if isinstance(image, bytes) else _read(image)
-    try:
-        return decodable(contents)
-    except InputError as error:
-        raise InputError(f"The image {_name(image, number)} cannot be used: {error}.") from error
-
-
-def _read(path: str | pathlib.Path) -> bytes:
-    try:
-        return pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read the image {str(path)!r}: {error.strerror}.") from error
-
-
-def _name(image: Image, number: int) -> str:
-    return f"number {number}" if isinstance(image, bytes) else repr(str(image))
-
-
-def _unreadable(images: Sequence[Image], contents: Sequence[bytes]) -> InputError:
-    for number, (image, content) in enumerate(zip(images, contents, strict=True), 1):
-        try:
-            check_image(content)
-        except tf.errors.OpError:
-            return InputError(f"The image {_name(image, number)} is damaged.")
-    return InputError("An image could not be decoded.")
+def _damaged(images: Sequence[Image], position: int | None) -> InputError:
+    if position is None:
+        return InputError("An image could not be decoded.")
+    return InputError(f"The image {name_of(images[position], position + 1)} is damaged.")
 
 
 def _given(prediction: Prediction, is_given: np.ndarray) -> tuple[str, ...]:
@@ -295,4 +178,4 @@ def _given(prediction: Prediction, is_given: np.ndarray) -> tuple[str, ...]:
 
 
 def _by_name(classes: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    return {name.decode(): float(score) for name, score in zip(classes, scores, strict=True)}
+    return {str(name): float(score) for name, score in zip(classes, scores, strict=True)}

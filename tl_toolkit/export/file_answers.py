@@ -7,7 +7,9 @@ import pathlib
 from collections.abc import Sequence
 
 from tl_toolkit.errors import InputError
-from tl_toolkit.export.classifier import BATCH_SIZE, Classifier, Prediction
+from tl_toolkit.export.asked_images import BATCH_SIZE
+from tl_toolkit.export.classifier import Classifier
+from tl_toolkit.export.predictions import Prediction
 from tl_toolkit.progress import SILENT, Progress
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import keras
 
 from tl_toolkit.catalog import Preprocessing
-from tl_toolkit.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +57,3 @@ class FrameNetwork:
                 "mean and standard deviation are applied inside."
             ),
         }
-
-
-def missing_package(extra: str, error: ImportError) -> InputError:
-    """Returns the error for a format whose package is not installed."""
-    return InputError(
-        f"{error.name or error} is not installed, which this format needs: pip install 'tl-toolkit[{extra}]'."
-    )

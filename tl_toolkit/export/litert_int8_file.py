@@ -17,7 +17,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tl_toolkit.export.frame_network import FrameNetwork, missing_package
+from tl_toolkit.errors import missing_package
+from tl_toolkit.export.frame_network import FrameNetwork
 from tl_toolkit.export.litert_file import append_metadata, lite_model
 from tl_toolkit.export.runtimes import FLOAT_SIGNATURE, IMAGES, UINT8_SIGNATURE
 

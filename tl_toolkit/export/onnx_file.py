@@ -15,7 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tl_toolkit.export.frame_network import FrameNetwork, missing_package
+from tl_toolkit.errors import missing_package
+from tl_toolkit.export.frame_network import FrameNetwork
 from tl_toolkit.export.runtimes import IMAGES, PROBABILITIES
 from tl_toolkit.models.flipped_views import VIEWS, FlippedViews, MeanOfViews
 from tl_toolkit.models.fold import folded_pairs, inputs_of, scale_and_shift

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pathlib
 import tempfile
 
+from tl_toolkit.errors import missing_package
 from tl_toolkit.export import onnx_file
-from tl_toolkit.export.frame_network import FrameNetwork, missing_package
+from tl_toolkit.export.frame_network import FrameNetwork
 from tl_toolkit.export.runtimes import IMAGES, PROBABILITIES
 
 try:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import BLOCK_COUNTS, CATALOG
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.endpoints import make_endpoints
+from tl_toolkit.export.tensor_endpoints import endpoints_of_tensors
 from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.weights import hugging_face, keras_hub_preset
@@ -62,4 +63,4 @@ def build_pretrained(name: str) -> tuple[dict, dict, keras.Model]:
         "facts": {"weights": spec.name, "licence of the weights": spec.licence},
         "notes": list(source.notes),
     }
-    return endpoints, card, model
+    return endpoints_of_tensors(endpoints), card, model

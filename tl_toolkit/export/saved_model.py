@@ -17,13 +17,10 @@ from tl_toolkit.data.parallelism import PARALLEL_CALLS
 from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.export.fresh_process import FreshProcess
+from tl_toolkit.export.saved_model_layout import CARD, TOLERANCES
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.files.manifest import check_file
 
-SAVED_MODEL = "saved_model"  # folder in a run's
-CARD = pathlib.PurePath("assets.extra", "model_card.json")
-THRESHOLDS = "thresholds"  # on the card, by label
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}  # of probabilities, by the served precision
 CHECKED_IMAGES = 8
 
 LogitsOf = Callable[[np.ndarray], np.ndarray]

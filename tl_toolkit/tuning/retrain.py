@@ -12,7 +12,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.run import RunResult, run
 from tl_toolkit.experiments.written_files import CHECKPOINTS
-from tl_toolkit.export.saved_model import SAVED_MODEL
+from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.manifest import MANIFEST, check_files
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe

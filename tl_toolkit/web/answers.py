@@ -15,7 +15,8 @@ from tl_toolkit.data.decode import decode_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.experiments.nearest_photos import LearnedPhotos
-from tl_toolkit.export.classifier import Classifier, answer_in_words
+from tl_toolkit.export.classifier import Classifier
+from tl_toolkit.export.predictions import answer_in_words
 from tl_toolkit.report.heat_maps import small_overlay
 from tl_toolkit.web.upload import check_size
 
