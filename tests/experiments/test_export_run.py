@@ -253,11 +253,3 @@ def test_of_many_images_the_same_ones_are_drawn(photo_recipe):
     assert len(drawn) == 7
     np.testing.assert_array_equal(drawn.ids, module._drawn(train, 7).ids)
     assert (np.diff(drawn.ids) > 0).all()
-
-
-def test_a_run_of_several_labels_is_refused(exported_run, monkeypatch):
-    recipe, card = module._read_run(exported_run.folder)
-    several = {**card, "thresholds": {"red": 0.4}}
-    monkeypatch.setattr(module, "_read_run", lambda folder: (recipe, several))
-    with pytest.raises(tl.InputError, match=r"any number of labels.*Use its SavedModel"):
-        tl.export_run(exported_run.folder, "onnx")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tl_toolkit.cli.evaluate import evaluate
 from tl_toolkit.cli.predict import predict
 from tl_toolkit.data.dataset import ArrayImages, ImageSource, Split
 from tl_toolkit.data.resize import resize_pixels_for_evaluation
+from tl_toolkit.experiments import measured_exports
 from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 from tl_toolkit.models.head import new_head
 from tl_toolkit.report.heat_maps import heat_maps
@@ -144,3 +146,34 @@ def test_a_heat_map_adds_up_to_the_labels_own_logit(finished, photo_files):
     np.testing.assert_allclose(maps.sum((1, 2)), logits, rtol=1e-3, atol=1e-3)
     heat = tl.explain(tl.load_classifier(finished), photo_files[0], "red")
     assert heat.shape == (16, 16)
+
+
+@pytest.mark.long
+def test_an_exported_file_gives_the_labels_that_the_savedmodel_gives(
+    finished, photo_files, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(measured_exports, "TIMED_SECONDS", 0.0)
+    run = shutil.copytree(finished, tmp_path / "run")
+    served, exports = tl.load_classifier(run), tl.export_run(run, "onnx")
+    row = exports.formats["onnx"]
+    figures = json.loads((run / "metrics.json").read_text())["validation"]
+    assert row.images == figures["examples"]
+    assert row.largest_difference < 1e-5
+    assert row.changed_answers == 0
+    assert row.top1 == pytest.approx(figures["subset_accuracy"])
+    assert 0 < row.calibration_error < 0.5
+    classifier = tl.load_classifier(run / "exports" / "model.onnx")
+    assert classifier.thresholds == served.thresholds
+    expected = served.predict(photo_files)
+    for one, other in zip(classifier.predict(photo_files), expected, strict=True):
+        assert one.labels == other.labels
+        for name, probability in other.probabilities.items():
+            assert one.probabilities[name] == pytest.approx(probability, abs=1e-4)
+    assert 'id="exports"' in (run / "report.html").read_text()
+    predict(str(run), tuple(map(str, photo_files)), json=True)
+    found, err = capsys.readouterr()
+    assert "ONNX Runtime answers" in err
+    assert [tuple(answer["labels"]) for answer in json.loads(found)] == [
+        one.labels for one in expected
+    ]
+    assert tl.verify(run).is_whole

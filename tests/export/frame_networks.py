@@ -22,8 +22,11 @@ KINDS = {
 }
 
 
-def frame_network(kind="features"):
-    """A network with random weights, whose logits have a standard deviation of 1."""
+THRESHOLDS = dict(zip(CLASSES, (0.3, 0.5, 0.6, 0.75), strict=True))
+
+
+def frame_network(kind="features", several=False):
+    """A network with random weights, whose logits have a standard deviation of 1; it may give several labels."""
     architecture, preprocessing, options = KINDS[kind]
     record = dataclasses.replace(PREPROCESSING[preprocessing], image_size=SIDE)
     model = randomise(assemble_classifier(architecture, record, len(CLASSES), **options))
@@ -32,6 +35,8 @@ def frame_network(kind="features"):
     head.kernel.assign(head.kernel / logits.std(0))
     head.bias.assign((head.bias - logits.mean(0)) / logits.std(0))
     card = {"class_names": list(CLASSES), "preprocessing": dataclasses.asdict(record)}
+    if several:
+        card["thresholds"] = THRESHOLDS
     return FrameNetwork(model, json.loads(json.dumps(card)))
 
 
@@ -44,4 +49,5 @@ def frames(count=5):
 
 def expected(network, images):
     """The probabilities of the network as it was trained."""
-    return tf.nn.softmax(network.model(images, training=False)).numpy()
+    probabilities = tf.nn.sigmoid if network.has_several_labels else tf.nn.softmax
+    return probabilities(network.model(images, training=False)).numpy()

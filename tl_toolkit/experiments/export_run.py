@@ -76,8 +76,9 @@ def export_run(
     """Writes a finished run's network in other formats into its folder, and compares each with the SavedModel.
 
     `exports/` gets `model.onnx` (ONNX), `model.tflite` and `model_int8.tflite` (LiteRT), or `model.xml` and `model.bin`
-    (OpenVINO), with scaling, folded batch normalisation, temperature and softmax inside, the classes and the
-    preprocessing in their metadata, and a batch of any size. They take frames, images that are resized already:
+    (OpenVINO), with scaling, folded batch normalisation, temperature and softmax (of several labels a photo, the
+    sigmoid) inside, the classes and the preprocessing in their metadata, and a batch of any size. They take frames,
+    images that are resized already:
     `images`, float32[batch, size, size, 3], RGB, 0-255; the LiteRT files take uint8 too. `load_classifier` opens each of
     them, decodes and resizes as the SavedModel does, and takes all that it takes.
 
@@ -95,7 +96,7 @@ def export_run(
         What was written, and how it compares.
 
     Raises:
-        InputError: It is no finished run, or one of several labels a photo, its data cannot be opened, a format's package is not installed, a file of
+        InputError: It is no finished run, its data cannot be opened, a format's package is not installed, a file of
             the user's is in the place, or int8 changes more than 1% of the answers. Nothing is left behind.
         RuntimeError: A float32 file differs from the SavedModel by more than 1e-4 in a probability (0.1 where the
             SavedModel is in bfloat16), or does not load. Nothing is left behind.
@@ -108,11 +109,6 @@ def export_run(
     check_value("to", to, ExportFormat)
     folder = user_path(os.fspath(run))
     recipe, card = _read_run(folder)
-    if THRESHOLDS in card:
-        raise InputError(
-            f"{str(folder)!r} gives a photo any number of labels, and other formats are for one class a photo. Use its "
-            "SavedModel, which has the labels' probabilities and thresholds."
-        )
     wanted = [name for name in WRITERS if to in (name, ALL)]
     writers = {
         name: importlib.import_module(f"tl_toolkit.export.{WRITERS[name][0]}") for name in wanted
@@ -127,7 +123,9 @@ def export_run(
     with tempfile.TemporaryDirectory() as scratch:
         place = pathlib.Path(scratch)
         with progress.stage("Asking the SavedModel"):
-            measure = ExportMeasure(split, network.preprocessing, folder / SAVED_MODEL, place)
+            measure = ExportMeasure(
+                split, network.preprocessing, folder / SAVED_MODEL, place, _thresholds(card)
+            )
         found = {SAVEDMODEL: measure.measure(SAVEDMODEL, (SAVED_MODEL,), [folder / SAVED_MODEL])}
         for name in wanted:
             with progress.stage(f"Exporting to {name}"):
@@ -154,6 +152,13 @@ def _read_run(folder: pathlib.Path) -> tuple[Recipe, dict[str, Any]]:
     check_files(folder / SAVED_MODEL)
     card = json.loads((folder / SAVED_MODEL / CARD).read_bytes())
     return Recipe.from_json(json.loads((folder / "recipe.json").read_bytes())), card
+
+
+def _thresholds(card: dict[str, Any]) -> list[float] | None:
+    """Returns those of several labels a photo, in the order of the outputs; None of one class."""
+    if THRESHOLDS not in card:
+        return None
+    return [card[THRESHOLDS][name] for name in card["class_names"]]
 
 
 def _compared_images(dataset: ImageDataset) -> tuple[Split, str]:

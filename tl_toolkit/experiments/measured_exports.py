@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.paired_test import mcnemar_test
 
 TIMED_SECONDS = 1.0  # for each batch size
+TINY = np.finfo(np.float32).tiny
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +35,11 @@ class MeasuredExport:
         megabytes: Of all of them, in 10⁶ bytes.
         images: How many it was asked.
         largest_difference: Of a probability from the SavedModel's.
-        changed_answers: Images for which another class is the most probable.
+        changed_answers: Images for which another class is the most probable; of several labels an image, those that are
+            not given the same labels.
         mcnemar_p: p of McNemar's test of the two on these images' labels.
-        top1: Accuracy on them.
-        calibration_error: Expected, in 15 bins.
+        top1: Accuracy on them; of several labels, the share of images with all labels right.
+        calibration_error: Expected, in 15 bins; of several labels, over all their answers.
         images_per_second: Of frames, by the batch size, as text; the median call of a second.
     """
 
@@ -60,6 +63,7 @@ class ExportMeasure:
         preprocessing: Of the network.
         saved_model: The SavedModel's folder, which is asked with the image files.
         scratch: A folder for what the processes are given and answer.
+        thresholds: Of several labels an image, the probability from which on each is given; None: it has one class.
     """
 
     def __init__(
@@ -68,8 +72,10 @@ class ExportMeasure:
         preprocessing: Preprocessing,
         saved_model: pathlib.Path,
         scratch: pathlib.Path,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         self._labels, self._scratch = split.labels, scratch
+        self._least = None if thresholds is None else np.array(thresholds, np.float32)
         self._frames, self._encoded = scratch / "frames.npy", scratch / "encoded.npz"
         side = preprocessing.image_size
         frames = np.lib.format.open_memmap(
@@ -103,8 +109,7 @@ class ExportMeasure:
         """
         found = self._served if paths[0].is_dir() else self._answers(paths[0])
         ours, served = found["probabilities"], self._served["probabilities"]
-        right, served_right = (p.argmax(-1) == self._labels for p in (ours, served))
-        logits = np.log(np.maximum(ours, np.finfo(np.float32).tiny))
+        right, served_right = (self._is_right(p) for p in (ours, served))
         speeds = zip(found["batch_sizes"], found["images_per_second"], strict=True)
         return MeasuredExport(
             format=name,
@@ -112,12 +117,33 @@ class ExportMeasure:
             megabytes=sum(map(_size, paths)) / 1e6,
             images=len(self._labels),
             largest_difference=float(np.abs(ours - served).max()),
-            changed_answers=int((ours.argmax(-1) != served.argmax(-1)).sum()),
+            changed_answers=int(self._differ(ours, served).sum()),
             mcnemar_p=mcnemar_test(served_right, right).p_value,
             top1=float(right.mean()),
-            calibration_error=reliability(logits, self._labels).calibration_error,
+            calibration_error=self._calibration_error(ours),
             images_per_second={str(size): float(speed) for size, speed in speeds},
         )
+
+    def _is_right(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns bool[n], whether an image's class is right, or all its labels are."""
+        if self._least is None:
+            return probabilities.argmax(-1) == self._labels
+        return ((probabilities >= self._least) == (self._labels > 0)).all(-1)
+
+    def _differ(self, ours: np.ndarray, served: np.ndarray) -> np.ndarray:
+        """Returns bool[n], whether an image is answered otherwise."""
+        if self._least is None:
+            return ours.argmax(-1) != served.argmax(-1)
+        return ((ours >= self._least) != (served >= self._least)).any(-1)
+
+    def _calibration_error(self, probabilities: np.ndarray) -> float:
+        if self._least is None:
+            logits = np.log(np.maximum(probabilities, TINY))
+            return reliability(logits, self._labels).calibration_error
+        # Each label is an answer of its own, between having it and not.
+        of_each = np.stack([1 - probabilities, probabilities], -1).reshape(-1, 2)
+        logits = np.log(np.maximum(of_each, TINY))
+        return reliability(logits, self._labels.reshape(-1)).calibration_error
 
     def _answers(self, path: pathlib.Path) -> dict[str, np.ndarray]:
         answered = self._scratch / "answers.npz"

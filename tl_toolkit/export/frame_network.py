@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.export.saved_model_layout import THRESHOLDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class FrameNetwork:
 
     Attributes:
         model: From float32[batch, height, width, 3] (RGB, 0-255) to logits, in float32.
-        card: Plain JSON values; at least `class_names`, in the order of the logits, and `preprocessing`.
+        card: Plain JSON values; at least `class_names`, in the order of the logits, and `preprocessing`; of a network that
+            gives any number of labels, `thresholds` too, by name.
     """
 
     model: keras.Model
@@ -35,6 +37,11 @@ class FrameNetwork:
         return Preprocessing(**self.card["preprocessing"])
 
     @property
+    def has_several_labels(self) -> bool:
+        """Whether each of the probabilities is one of its own, by the sigmoid, and not a share of 1."""
+        return THRESHOLDS in self.card
+
+    @property
     def frame_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of a frame."""
         return (self.preprocessing.image_size, self.preprocessing.image_size, 3)
@@ -43,14 +50,15 @@ class FrameNetwork:
     def metadata(self) -> dict[str, str]:
         """What every format's file says of itself: JSON texts by name.
 
-        `card` is all that is known; `class_names`, `preprocessing` and `input` are parts of it for who reads it by eye
-        or from another language.
+        `card` is all that is known; `class_names`, `preprocessing`, `input` and, of several labels, `thresholds` are parts
+        of it for who reads it by eye or from another language.
         """
         side = self.preprocessing.image_size
         return {
             "card": json.dumps(self.card),
             "class_names": json.dumps(self.card["class_names"]),
             "preprocessing": json.dumps(self.card["preprocessing"]),
+            **({THRESHOLDS: json.dumps(self.card[THRESHOLDS])} if self.has_several_labels else {}),
             "input": json.dumps(
                 f"RGB pixels, 0-255, [batch, {side}, {side}, 3]: images already resized and cropped as "
                 "`preprocessing` says (image_size, crop_fraction, interpolation with antialiasing, resize). Scale, "

@@ -30,9 +30,10 @@ def write(network: FrameNetwork, path: pathlib.Path) -> None:
 def lite_model(network: FrameNetwork) -> bytes:
     """Returns the file without metadata."""
     engine = inference_engine(network.model, "float32")
+    probabilities = tf.nn.sigmoid if network.has_several_labels else tf.nn.softmax
 
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {PROBABILITIES: tf.nn.softmax(engine(tf.cast(images, tf.float32)))}
+        return {PROBABILITIES: probabilities(engine(tf.cast(images, tf.float32)))}
 
     shape = (None, *network.frame_shape)
     signatures = {

@@ -46,7 +46,10 @@ def onnx_model(network: FrameNetwork) -> onnx.ModelProto:
     """Returns what `write` writes."""
     graph = _Graph(network.model)
     logits = graph.write_layers()
-    graph.add("Softmax", [logits], PROBABILITIES, axis=-1)
+    if network.has_several_labels:
+        graph.add("Sigmoid", [logits], PROBABILITIES)
+    else:
+        graph.add("Softmax", [logits], PROBABILITIES, axis=-1)
     classes = len(network.card["class_names"])
     onnx_graph = helper.make_graph(
         graph.nodes,
