@@ -16,6 +16,7 @@ from tl_toolkit.data.resize import resize_files_for_evaluation
 from tl_toolkit.experiments import export_run as module
 from tl_toolkit.experiments.evaluate_exported import evaluate_exported
 from tl_toolkit.experiments.measured_exports import ExportMeasure, MeasuredExport
+from tl_toolkit.experiments.page_photos import WITHOUT
 from tl_toolkit.experiments.run_folder import check_output
 from tl_toolkit.export import litert_int8_file, onnx_file
 
@@ -253,3 +254,28 @@ def test_of_many_images_the_same_ones_are_drawn(photo_recipe):
     assert len(drawn) == 7
     np.testing.assert_array_equal(drawn.ids, module._drawn(train, 7).ids)
     assert (np.diff(drawn.ids) > 0).all()
+
+
+def test_the_page_has_a_line_of_the_formats(exported_run, finished_run):
+    page = (exported_run.folder / "report.html").read_text("utf-8")
+    assert (
+        "Exported to onnx, litert, litert-int8, openvino; compared with the SavedModel on" in page
+    )
+    for file in FILES:
+        assert file in page
+    before = finished_run.page.read_text("utf-8")
+    assert 'id="exports"' not in before
+    assert page.count("data:image/webp") == before.count("data:image/webp")
+
+
+def test_a_page_without_photos_or_of_the_user_s_stays_so(run_folder, monkeypatch):
+    quick(monkeypatch)
+    tl.report_page(run_folder, photos=False)
+    tl.export_run(run_folder, "onnx")
+    page = run_folder / "report.html"
+    assert WITHOUT in page.read_text("utf-8")
+    assert 'id="exports"' in page.read_text("utf-8")
+    assert tl.verify(run_folder).is_whole
+    page.write_text("mine")
+    tl.export_run(run_folder, "onnx")
+    assert page.read_text() == "mine"

@@ -20,6 +20,7 @@ from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_source import EVALUATION_BATCH_SIZE
 from tl_toolkit.experiments.measured_exports import ExportMeasure, MeasuredExport
+from tl_toolkit.experiments.refresh_page import refresh_page
 from tl_toolkit.experiments.run_folder import (
     check_written_by_us,
     claim_files,
@@ -83,8 +84,8 @@ def export_run(
     them, decodes and resizes as the SavedModel does, and takes all that it takes.
 
     Each file is first loaded by a process of its own, with its runtime alone, and asked up to 500 validation images (of
-    a run without any, training images). `exports.json` has what came out. What is exported again is replaced; the
-    run's manifest follows.
+    a run without any, training images). `exports.json` has what came out, and the run's page a
+    table of it. What is exported again is replaced; the run's manifest follows.
 
     Args:
         run: The run's folder.
@@ -118,7 +119,8 @@ def export_run(
     if (folder / EXPORTS_FILE).is_file():
         check_file(folder / EXPORTS_FILE, folder, "Without it the files are exported anew.")
     dataset = open_recipe_data(recipe, progress)
-    network = FrameNetwork(copy_in(load_model(folder / MODEL_FILE), "float32"), card)
+    model = load_model(folder / MODEL_FILE)
+    network = FrameNetwork(copy_in(model, "float32"), card)
     split, compared_on = _compared_images(dataset)
     with tempfile.TemporaryDirectory() as scratch:
         place = pathlib.Path(scratch)
@@ -136,6 +138,8 @@ def export_run(
                 found[name] = measure.measure(name, files[name], paths)
             _check(found[name], recipe.serve_precision, accept_changes)
         _keep(folder, place, files, found, compared_on)
+    with progress.stage("Writing the page"):
+        refresh_page(folder, dataset=dataset, model=model)
     return Exports(folder, compared_on, found)
 
 

@@ -16,7 +16,7 @@ from tl_toolkit.report.answers import TEST_ANSWERS
 from tl_toolkit.report.label_answers import LabelTable, has_label_answers, read_label_table
 from tl_toolkit.report.ladder import LADDER, Rung
 
-METRICS = "metrics.json"
+METRICS, EXPORTS = "metrics.json", "exports.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class RunFiles:
         rungs: What strategy `"auto"` climbed.
         answers: To the test images; None where an earlier version wrote none, or an image may have several labels.
         label_answers: Those of images that may have several labels; None of one class.
+        exports: How the formats that it was exported to compare with the SavedModel, by name; empty: to none.
     """
 
     folder: pathlib.Path
@@ -44,6 +45,7 @@ class RunFiles:
     rungs: list[Rung]
     answers: AnswerTable | None
     label_answers: LabelTable | None = None
+    exports: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def strategy(self) -> str:
@@ -78,6 +80,7 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
         rungs,
         answers,
         label_answers,
+        read_json(folder / EXPORTS)["formats"] if (folder / EXPORTS).is_file() else {},
     )
 
 

@@ -13,6 +13,7 @@ from tl_toolkit.report.ladder import Rung, ladder_table
 from tl_toolkit.report.page.advice import Trained, advise, commonest
 from tl_toolkit.report.page.answer_sections import HeatMaps, answer_sections
 from tl_toolkit.report.page.audit_section import AuditSection
+from tl_toolkit.report.page.exports_section import exports_section
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.label_photos import OfLabel
 from tl_toolkit.report.page.label_sections import label_advice, label_sections
@@ -121,6 +122,7 @@ def _context(files: RunFiles, name: str, audit: AuditSection | None) -> dict[str
         "commands": _commands(name),
         "recipe": json.dumps({k: v for k, v in recipe.items() if v is not None}, indent=2),
         "audit": audit,
+        "exports": exports_section(files.exports),
     }
 
 
