@@ -5,8 +5,9 @@ from __future__ import annotations
 import tyro
 
 from tl_toolkit.cli.maybe import Maybe
-from tl_toolkit.cli.tables import held_back_in_words, label_table, metrics_table, print_json
+from tl_toolkit.cli.tables import held_back_in_words, label_table, print_json
 from tl_toolkit.cli.terminal import drawn, terminal
+from tl_toolkit.report.metrics_table import metrics_table
 
 
 def evaluate(

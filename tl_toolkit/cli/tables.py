@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tl_toolkit.cli.terminal import TerminalProgress, drawn
 from tl_toolkit.progress import Table
+from tl_toolkit.report.metrics_table import metrics_table
 
 if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
@@ -23,47 +23,6 @@ if TYPE_CHECKING:
 def print_json(values: Any) -> None:
     """Prints plain values, indented."""
     print(json.dumps(values, indent=2))
-
-
-def metrics_table(metrics: dict[str, Any]) -> Table:
-    """A row a split, of what `classification_metrics` returns."""
-    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
-    if any("mean_average_precision" in values for values in splits.values()):
-        return _label_metrics_table(splits)
-    has_auc = any("roc_auc" in values for values in splits.values())  # of two classes
-    rows = []
-    for split, values in splits.items():
-        low, high = values["top1_interval"]
-        row = [
-            split,
-            str(values["examples"]),
-            f"{values['top1']:.3f}",
-            f"{low:.3f}–{high:.3f}",
-            f"{values['balanced_accuracy']:.3f}",
-            f"{values['log_loss']:.3f}",
-        ]
-        if has_auc:
-            auc = values.get("roc_auc")  # none where one of the classes does not occur
-            row.append("–" if auc is None else f"{auc:.3f}")
-        rows.append(tuple(row))
-    columns = ("", "images", "top-1", "95% interval", "balanced accuracy", "log loss")
-    return Table((*columns, *(("ROC AUC",) if has_auc else ())), tuple(rows))
-
-
-def _label_metrics_table(splits: dict[str, Any]) -> Table:
-    """A row a split, of what `label_metrics` returns."""
-    figures = ("mean_average_precision", "macro_f1", "micro_f1", "subset_accuracy", "hamming_loss")
-    rows = [
-        (
-            split,
-            str(values["examples"]),
-            *("–" if values[name] is None else f"{values[name]:.3f}" for name in figures),
-            f"{values['log_loss']:.3f}",
-        )
-        for split, values in splits.items()
-    ]
-    columns = ("mean AP", "macro F1", "micro F1", "all right", "Hamming loss", "log loss")
-    return Table(("", "images", *columns), tuple(rows))
 
 
 def label_table(metrics: dict[str, Any]) -> Table:
@@ -150,35 +109,13 @@ def paired_table(found: PairedTest) -> Table:
 
 def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None:
     """Prints a finished comparison."""
-    from tl_toolkit.experiments.strategy_result import differences_in_words
-    from tl_toolkit.report.paired_test import p_text
+    from tl_toolkit.experiments.strategy_result import differences_in_words, strategies_table
 
-    rows = [
-        (
-            result.strategy,
-            f"{statistics.fmean(result.test_top1):.3f}",
-            f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
-            f"{100 * result.difference:+.1f} pts\np {p_text(result.p_value, '= ')}"
-            if result.p_value is not None
-            else "–",
-            f"{statistics.median(result.seconds):.1f}",
-            f"{result.trained_parameters:,}",
-        )
-        for result in comparison.results
-    ]
-    columns = (
-        "strategy",
-        "test\naccuracy",
-        "range",
-        "against\nthe best",
-        "seconds",
-        "trained\nparameters",
-    )
     best = comparison.best.strategy
     in_words = differences_in_words(comparison.results, best, comparison.test_images)
     true_class, predicted, score = comparison.example
     progress.message(comparison.title)
-    progress.console.print(drawn(Table(columns, tuple(rows))))
+    progress.console.print(drawn(strategies_table(comparison.results)))
     if in_words:
         progress.message(in_words)
     progress.message(

@@ -12,10 +12,11 @@ from tl_toolkit.catalog import LBFGS
 from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
-from tl_toolkit.cli.tables import metrics_table, plan_table
+from tl_toolkit.cli.tables import plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.cli.training_context import training_context
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.metrics_table import metrics_table
 from tl_toolkit.strategies import Auto
 
 if TYPE_CHECKING:

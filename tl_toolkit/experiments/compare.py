@@ -30,8 +30,10 @@ from tl_toolkit.experiments.strategy_result import (
     SeedFigures,
     StrategyResult,
     against_best,
+    differences_in_words,
     measure,
     selection_score,
+    strategies_table,
     strategy_result,
 )
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
@@ -43,6 +45,7 @@ from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.notebook_html import notebook_html
 from tl_toolkit.report.plots import plot_comparison
 from tl_toolkit.strategies import strategy_label
 from tl_toolkit.transfer.network_pool import NetworkPool, assign_weights, weights_of
@@ -81,6 +84,15 @@ class Comparison:
     def page(self) -> pathlib.Path:
         """The page to look at in a browser."""
         return self.folder / PAGE
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row a strategy, and the plot."""
+        lines = [
+            differences_in_words(self.results, self.best.strategy, self.test_images),
+            f"Best strategy (chosen without the test set): {self.best.strategy}. The page to look at: {self.page}",
+        ]
+        plots = [self.folder / "comparison.png"]
+        return notebook_html(self.title, [strategies_table(self.results)], lines, plots)
 
 
 def compare(

@@ -23,7 +23,14 @@ from tl_toolkit.experiments.climb import Climb, climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.export import export, write_model_card
 from tl_toolkit.experiments.pin_file import write_pin
-from tl_toolkit.experiments.report import draw_plots, run_facts, write_report
+from tl_toolkit.experiments.report import (
+    LABEL_CURVES,
+    REGULARISATION_PATH,
+    TRAINING_CURVES,
+    draw_plots,
+    run_facts,
+    write_report,
+)
 from tl_toolkit.experiments.run_folder import (
     check_output,
     default_folder,
@@ -42,10 +49,15 @@ from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
 from tl_toolkit.report.caveats import caveats
-from tl_toolkit.report.ladder import Rung
-from tl_toolkit.strategies import Auto
+from tl_toolkit.report.ladder import Rung, ladder_table
+from tl_toolkit.report.metrics_table import metrics_table
+from tl_toolkit.report.notebook_html import notebook_html
+from tl_toolkit.strategies import Auto, strategy_label
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.plan import FreezePlan
+
+# What a notebook shows of a run, as far as it has it.
+NOTEBOOK_PLOTS = (TRAINING_CURVES, REGULARISATION_PATH, "confusion_matrix.png", LABEL_CURVES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +90,18 @@ class RunResult:
     def page(self) -> pathlib.Path:
         """The page to look at in a browser."""
         return self.folder / PAGE
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: figures, notes and plots."""
+        figures = metrics_table({"test": self.test, "validation": self.validation})
+        ladder = [ladder_table(self.rungs)] if self.rungs else []
+        title = f"{strategy_label(self.recipe.strategy)} on {self.recipe.data}"
+        lines = [
+            *(f"note: {note}" for note in self.notes),
+            f"{self.seconds:.1f} s of training. Everything is in {self.folder}; the page to look at: {self.page}",
+        ]
+        plots = [self.folder / name for name in NOTEBOOK_PLOTS]
+        return notebook_html(title, [*ladder, figures], lines, plots)
 
 
 def run(

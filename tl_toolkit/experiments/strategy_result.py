@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,8 @@ from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.evaluate import evaluate, predict_logits
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.report.paired_test import LEVEL, holm, sign_flip_p
+from tl_toolkit.progress import Table
+from tl_toolkit.report.paired_test import LEVEL, holm, p_text, sign_flip_p
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,3 +170,29 @@ def differences_in_words(results: Sequence[StrategyResult], best: str, images: i
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
+def strategies_table(results: Sequence[StrategyResult]) -> Table:
+    """Returns a row a strategy: test accuracy over the seeds, the difference from the best one, and its price."""
+    rows = [
+        (
+            result.strategy,
+            f"{statistics.fmean(result.test_top1):.3f}",
+            f"{min(result.test_top1):.3f}–{max(result.test_top1):.3f}",
+            f"{100 * result.difference:+.1f} pts\np {p_text(result.p_value, '= ')}"
+            if result.p_value is not None
+            else "–",
+            f"{statistics.median(result.seconds):.1f}",
+            f"{result.trained_parameters:,}",
+        )
+        for result in results
+    ]
+    columns = (
+        "strategy",
+        "test\naccuracy",
+        "range",
+        "against\nthe best",
+        "seconds",
+        "trained\nparameters",
+    )
+    return Table(columns, tuple(rows))

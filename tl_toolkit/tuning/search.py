@@ -27,9 +27,11 @@ from tl_toolkit.experiments.write_pages import write_search_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, SEARCH
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
+from tl_toolkit.report.metrics_table import metrics_table
+from tl_toolkit.report.notebook_html import notebook_html
 from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.network_pool import NetworkPool
-from tl_toolkit.tuning.display import SearchDisplay, StagesOnly
+from tl_toolkit.tuning.display import SearchDisplay, StagesOnly, trials_table
 from tl_toolkit.tuning.hypermodel import RecipeHyperModel
 from tl_toolkit.tuning.oracles import TUNERS, make_oracle
 from tl_toolkit.tuning.results import BEST_RECIPE, write_results
@@ -71,6 +73,17 @@ class SearchResult:
     def page(self) -> pathlib.Path:
         """The page to look at in a browser."""
         return self.folder / PAGE
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the best trials, the test figures of what was trained again, and the map."""
+        tables = [trials_table(self.trials, self.objective)]
+        if self.retrained:
+            tests = {f"test, seed {run.recipe.seed}": run.test for run in self.retrained}
+            tables.append(metrics_table(tests))
+        line = (
+            f"Best trial by validation images: {self.best.number}. The page to look at: {self.page}"
+        )
+        return notebook_html("Search", tables, [line], [self.folder / "search_map.png"])
 
 
 def search(
