@@ -317,6 +317,20 @@ def test_plan_prints_the_rates_of_every_stage(command, photo_recipe):
     assert "moving average of the weights, decay 0.9" in text
 
 
+def test_defaults_are_explained_for_the_data_and_nothing_is_written(
+    command, photo_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", photo_recipe.data, "--weights", photo_recipe.weights]
+    code, out, _ = command(*words, "--strategy", "new-head", "--explain-defaults")
+    assert code == 0
+    rows = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if "│" in line]
+    found = {row[1]: row[2] for row in rows}
+    assert found["--image-size"] == "16"
+    assert found["--solver"] == "lbfgs"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.long
 def test_flags_win_over_the_recipe_file(command, finished_run, tmp_path):
     words = ["train", "--recipe", finished_run.folder / "recipe.json", "--epochs", 1]

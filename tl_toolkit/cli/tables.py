@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tl_toolkit.experiments.compare import Comparison
     from tl_toolkit.experiments.export_run import Exports
     from tl_toolkit.experiments.k_fold import CrossValidation
+    from tl_toolkit.experiments.resolved_fields import ResolvedField
     from tl_toolkit.export.predictions import Prediction
     from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 def print_json(values: Any) -> None:
     """Prints plain values, indented."""
     print(json.dumps(values, indent=2))
+
+
+def defaults_table(fields: Sequence[ResolvedField]) -> Table:
+    """A row a field that a recipe leaves open."""
+    rows = [(f"--{field.name.replace('_', '-')}", field.value, field.reason) for field in fields]
+    caption = (
+        "A dash: it is off, or has no say here. The rules are fixed for all tasks, as BiT's are (Kolesnikov et al. 2020): "
+        "nothing was searched for these images."
+    )
+    return Table(("left open", "becomes", "by default"), tuple(rows), caption)
 
 
 def label_table(metrics: dict[str, Any]) -> Table:

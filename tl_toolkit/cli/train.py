@@ -12,7 +12,7 @@ from tl_toolkit.catalog import LBFGS
 from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
-from tl_toolkit.cli.tables import plan_table
+from tl_toolkit.cli.tables import defaults_table, plan_table
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.cli.training_context import training_context
 from tl_toolkit.recipe import Recipe
@@ -32,6 +32,7 @@ def train(
     output: Maybe[pathlib.Path] = None,
     overwrite: bool = False,
     plan: bool = False,
+    explain_defaults: bool = False,
     cache_limit: Maybe[float] = None,
     checkpoint_seconds: float = 10.0,
     photos: bool = True,
@@ -49,6 +50,8 @@ def train(
         output: The run's folder. Default: one under saved_models/, named after the recipe.
         overwrite: Replace a finished run of that name, if its folder holds nothing else.
         plan: Print what would be trained and what stays frozen, then stop.
+        explain_defaults: Print what each field that is left open becomes for these images and weights, and by what
+            rule, then stop.
         cache_limit: Gigabytes of disk for the features of frozen layers, over all runs; the least recently used
             make room. If a run's features do not fit, it streams the images. Default: 20.
         checkpoint_seconds: Minimum seconds between two checkpoints; more if writing one takes long.
@@ -68,6 +71,9 @@ def train(
             checkpoint_seconds=checkpoint_seconds,
             photos=photos,
         )
+        if explain_defaults:
+            _print_defaults(chosen, context, progress)
+            return
         if plan:
             show = _print_rungs if isinstance(chosen.strategy, Auto) else _print_plan
             show(chosen, context, progress)
@@ -101,6 +107,18 @@ def _print_rungs(recipe: Recipe, context: Context, progress: TerminalProgress) -
     progress.message(planned.context.dataset.summary() if planned.context.dataset else "")
     progress.console.print(drawn(ladder_table(planned.rungs)))
     progress.message(f"The least log loss on {planned.selection.images} decides.")
+
+
+def _print_defaults(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
+    """Prints what the fields that the recipe leaves open become."""
+    from tl_toolkit.devices.strategy import describe_devices
+    from tl_toolkit.experiments.prepare import prepare
+    from tl_toolkit.experiments.resolved_fields import resolved_fields
+
+    experiment = prepare(recipe, context)
+    progress.message(experiment.dataset.summary())
+    devices = describe_devices(context.devices(recipe), None)
+    progress.console.print(drawn(defaults_table(resolved_fields(experiment, devices))))
 
 
 def _print_plan(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:
