@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import concurrent.futures
-import contextlib
 import hashlib
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -13,16 +12,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, Images, Split
+from tl_toolkit.data.known_files import (
+    DIGEST_BYTES,
+    STAMP,
+    KnownFiles,
+    keys_of,
+    read_known_files,
+    write_known_files,
+)
 from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.atomic import write_text
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import Stage
 
-DIGEST_SIZE = 8
+DIGEST_SIZE = DIGEST_BYTES
 THREADS = 8
-STAMP = 4  # size, times and inode of a file, before its digest
-CHECKED = "checked"  # stands behind a file's digest
+AT_A_TIME = 4096  # files: what waits to be read is held in memory
+LARGEST_INT64 = 2**63 - 1
+CHECKED = "checked"  # the check that every photo passes; other checks have other names
 
 
 def content_digests(split: Split | None) -> np.ndarray:
@@ -45,6 +52,7 @@ def file_digests(
     paths: Sequence[str],
     check: Callable[[bytes, str], None] | None = None,
     stage: Stage | None = None,
+    name: str = CHECKED,
 ) -> list[str | OSError | InputError]:
     """Returns a digest of each file's contents; a file is read where its size or time changed since.
 
@@ -52,33 +60,77 @@ def file_digests(
         paths: Of the files.
         check: Called with the contents, and their digest, of every file that it has not passed yet; raises `InputError`.
         stage: Counts the files that are done.
+        name: Of the check: what has passed another one has not passed this one.
 
     Returns:
         A digest, or in its place what reading or checking the file raised.
     """
     paths = [_absolute(path) for path in paths]
-    manifest = _manifest(folder_above(paths))
-    known = _read(manifest) if manifest is not None else {}
+    place = _place(folder_above(paths))
+    known, keys = read_known_files(place), keys_of(paths)
+    rows = known.rows_of(keys)
+    is_known = rows >= 0
+    if check is not None:
+        is_known[is_known] = known.has_passed(name)[rows[is_known]]
 
-    entries: list[list | OSError | InputError] = []
-    changed: list[int] = []
-    for position, path in enumerate(paths):
-        entry = _entry_of(path, known.get(path), check is not None)
-        if entry is None:
-            changed.append(position)
-        elif stage is not None:
-            stage.advance()
-        entries.append(entry or [])
+    found: list[str | OSError | InputError] = [""] * len(paths)
+    read, stamps, digests = array.array("q"), array.array("q"), bytearray()
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        read = pool.map(lambda position: _read_entry(paths[position], check), changed)
-        for position, found in zip(changed, read, strict=True):
-            entries[position] = found
+        for start in range(0, len(paths), AT_A_TIME):
+            some = range(start, min(start + AT_A_TIME, len(paths)))
+            changed = [p for p in some if not is_known[p]]
+            unread = np.array([p for p in some if is_known[p]], np.int64)
+            changed += _unchanged(paths, unread, known, rows[unread], found)
             if stage is not None:
-                stage.advance()
-    new = {paths[k]: found for k in changed if isinstance(found := entries[k], list)}
-    if manifest is not None and new:
-        _write(manifest, {**known, **new})
-    return [entry[STAMP] if isinstance(entry, list) else entry for entry in entries]
+                stage.advance(len(some) - len(changed))
+            for position, entry in zip(
+                changed, pool.map(lambda p: _read_entry(paths[p], check), changed), strict=True
+            ):
+                if isinstance(entry, Exception):
+                    found[position] = entry
+                else:
+                    stamp, found[position] = entry
+                    read.append(position)
+                    stamps.extend(stamp)
+                    digests += bytes.fromhex(entry[1])
+                if stage is not None:
+                    stage.advance()
+    if place is not None and read:
+        new = known.updated(
+            keys[np.array(read, np.int64)],
+            np.array(stamps, np.int64).reshape(-1, STAMP),
+            np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_SIZE),
+            None if check is None else name,
+        )
+        write_known_files(place, new)
+    return found
+
+
+def _unchanged(
+    paths: Sequence[str],
+    positions: np.ndarray,
+    known: KnownFiles,
+    rows: np.ndarray,
+    found: list[str | OSError | InputError],
+) -> list[int]:
+    """Looks at known files; puts the digest of each that is unchanged, or what looking at it raised, into `found`.
+
+    Returns:
+        The positions of the others.
+    """
+    stamps = np.full((len(positions), STAMP), -1, np.int64)
+    gone = set()
+    for k, position in enumerate(positions.tolist()):
+        try:
+            stamps[k] = _stamp(paths[position])
+        except OSError as error:
+            found[position] = error
+            gone.add(position)
+    is_same = (stamps == known.stamps[rows]).all(1)
+    digits = known.digests[rows[is_same]].tobytes().hex()
+    for k, position in enumerate(positions[is_same].tolist()):
+        found[position] = digits[2 * DIGEST_SIZE * k : 2 * DIGEST_SIZE * (k + 1)]
+    return [position for position in positions[~is_same].tolist() if position not in gone]
 
 
 def folder_above(paths: Sequence[str]) -> str:
@@ -95,20 +147,10 @@ def _absolute(path: str) -> str:
     return path if is_plain else os.path.abspath(path)
 
 
-def _entry_of(path: str, known: list | None, is_to_be_checked: bool) -> list | OSError | None:
-    """Returns what is known of a file, or what looking at it raised; None where it must be read."""
-    if known is None:
-        return None
-    try:
-        is_known = known[:STAMP] == _stamp(path) and (not is_to_be_checked or CHECKED in known)
-    except OSError as error:
-        return error
-    return known if is_known else None
-
-
 def _read_entry(
     path: str, check: Callable[[bytes, str], None] | None
-) -> list | OSError | InputError:
+) -> tuple[list[int], str] | OSError | InputError:
+    """Returns a file's stamp and digest, or what reading or checking it raised."""
     try:
         stamp = _stamp(path)
         contents = pathlib.Path(path).read_bytes()
@@ -117,12 +159,13 @@ def _read_entry(
             check(contents, digest)
     except (OSError, InputError) as error:
         return error
-    return [*stamp, digest, *([CHECKED] if check is not None else [])]
+    return stamp, digest
 
 
 def _stamp(path: str) -> list[int]:
     status = os.stat(path)
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    # Numbers of inodes may have 64 bits, and columns hold signed ones.
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & LARGEST_INT64]
 
 
 def _raised(found: str | Exception) -> str:
@@ -136,23 +179,9 @@ def bytes_digest(contents: bytes) -> str:
     return hashlib.blake2b(contents, digest_size=DIGEST_SIZE).hexdigest()
 
 
-def _manifest(root: str) -> pathlib.Path | None:
+def _place(root: str) -> pathlib.Path | None:
     """Returns the file for all images below a folder; None where there is no place for a cache."""
     try:
-        return cache_folder() / "digests" / f"{bytes_digest(os.fsencode(root))}.json"
+        return cache_folder() / "digests" / f"{bytes_digest(os.fsencode(root))}.npz"
     except InputError:
         return None
-
-
-def _read(manifest: pathlib.Path) -> dict:
-    try:
-        return json.loads(manifest.read_bytes())
-    except (OSError, ValueError):
-        return {}
-
-
-def _write(manifest: pathlib.Path, entries: dict) -> None:
-    # Without room for it, the files are read again next time.
-    with contextlib.suppress(OSError):
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        write_text(manifest, json.dumps(entries))
