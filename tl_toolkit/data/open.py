@@ -14,6 +14,7 @@ from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
 from tl_toolkit.data.elpv import load_elpv
+from tl_toolkit.data.hf_folder import load_hf
 from tl_toolkit.data.image_folder import load_photo_folder
 from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.mnist5k import load_mnist5k
@@ -37,6 +38,7 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "tfds": load_tfds,
     "wds": load_wds,
     "tfrecord": load_tfrecord,
+    "hf": load_hf,
 }
 DEFAULT_VALIDATION_FRACTION = 0.2
 OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
@@ -72,7 +74,7 @@ def open_dataset(
     Args:
         uri: `"folder:PATH"`, `"csv:PATH"`, of photos with several labels `"csv:PATH?labels=A,B,C"` or
             `"csv:PATH?label=COLUMN&separator=|"`, `"tfds:NAME[:CONFIG]"`, `"wds:SHARDS"`, `"tfrecord:SHARDS"`,
-            `"elpv[:OPTIONS]"`, `"digits"` or `"mnist5k"`.
+            `"hf:SHARDS"`, `"elpv[:OPTIONS]"`, `"digits"` or `"mnist5k"`.
         labels_per_class: Few-shot: this many images of each class for training and validation
             together; the rest, test data aside, goes unused. None: use all.
         test_fraction: Of all images, where the source has no test split.

@@ -1,4 +1,4 @@
-"""What stands behind `wds:` and `tfrecord:`: shards, the split that each belongs to, and options."""
+"""What stands behind `wds:`, `tfrecord:` and `hf:`: shards, the split that each belongs to, and options."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from tl_toolkit.data.left_behind import is_left_behind_file, is_left_behind_fold
 from tl_toolkit.data.uri_options import parse_options
 from tl_toolkit.errors import InputError
 
-WDS, TFRECORD = "wds", "tfrecord"
+WDS, TFRECORD, HF = KINDS = "wds", "tfrecord", "hf"
 IMAGE, LABEL, FIELD = "image", "label", "field"
-OPTIONS = {WDS: (IMAGE, LABEL, FIELD, *SPLITS), TFRECORD: (IMAGE, LABEL, *SPLITS)}
+OPTIONS = {
+    WDS: (IMAGE, LABEL, FIELD, *SPLITS),
+    TFRECORD: (IMAGE, LABEL, *SPLITS),
+    HF: (IMAGE, LABEL, *SPLITS),
+}
 # Names of shards in a folder; compressed ones too, so that reading them says why they cannot be used.
 SHARD_NAMES = {
     WDS: re.compile(r".*\.(tar|tgz|tar\.\w+)", re.IGNORECASE),
     TFRECORD: re.compile(r".*\.tfrecords?([-.].*)?|.*-\d+-of-\d+", re.IGNORECASE),
+    # `datasets` leaves what it computed meanwhile as cache-….arrow beside what was saved.
+    HF: re.compile(r"(?!cache-|indices\.).*\.(arrow|parquet)", re.IGNORECASE),
 }
 PATTERN = re.compile(r"[*\[{]")
 WORDS = re.compile(r"[a-z]+")
@@ -32,7 +38,7 @@ class ShardUri:
     """Shards as a user names them.
 
     Attributes:
-        kind: `"wds"` or `"tfrecord"`.
+        kind: One of `KINDS`.
         path: A folder, a file, or a pattern of files; see `files_of_pattern`.
         options: By name, those of `OPTIONS[kind]` that are given.
     """
@@ -113,7 +119,7 @@ def parse_shard_uri(kind: str, argument: str) -> ShardUri:
     """Parts `PATH?NAME=VALUE&NAME=VALUE`; values are percent-decoded.
 
     Args:
-        kind: `"wds"` or `"tfrecord"`.
+        kind: One of `KINDS`.
         argument: What follows the colon. A path that holds a question mark is one where there is such a file or folder.
 
     Raises:

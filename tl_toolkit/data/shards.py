@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -46,7 +47,8 @@ def load_wds(
         InputError: A shard or an image cannot be read, or there are fewer than two classes.
     """
     uri = parse_shard_uri(WDS, argument)
-    return _load(uri, functools.partial(tar_samples, options=uri.options), on_bad_image, progress)
+    samples = functools.partial(tar_samples, options=uri.options)
+    return load_shards(uri, samples, on_bad_image, progress)
 
 
 def load_tfrecord(
@@ -64,13 +66,30 @@ def load_tfrecord(
         InputError: As for `load_wds`.
     """
     uri = parse_shard_uri(TFRECORD, argument)
-    return _load(
-        uri, functools.partial(record_samples, options=uri.options), on_bad_image, progress
-    )
+    samples = functools.partial(record_samples, options=uri.options)
+    return load_shards(uri, samples, on_bad_image, progress)
 
 
-def _load(uri: ShardUri, samples: Samples, on_bad_image: str, progress: Progress) -> ImageSource:
-    splits = uri.splits()
+def load_shards(
+    uri: ShardUri,
+    samples: Samples,
+    on_bad_image: str,
+    progress: Progress,
+    splits: dict[str, list[pathlib.Path]] | None = None,
+) -> ImageSource:
+    """Opens shards of any kind.
+
+    Args:
+        uri: Of the shards.
+        samples: Reads one.
+        on_bad_image: See `load_wds`.
+        progress: See `load_wds`.
+        splits: The shards of each split, training first; None: those that the URI says.
+
+    Raises:
+        InputError: As for `load_wds`.
+    """
+    splits = splits or uri.splits()
     paths = [os.path.abspath(path) for some in splits.values() for path in some]
     asked = {name: uri.options[name] for name in (IMAGE, LABEL, FIELD) if name in uri.options}
     indices = index_shards(paths, samples, uri.kind, asked, progress)

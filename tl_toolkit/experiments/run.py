@@ -14,7 +14,7 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.label_table import without_label_options
 from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
-from tl_toolkit.data.shard_uri import TFRECORD, WDS, parse_shard_uri
+from tl_toolkit.data.shard_uri import KINDS, parse_shard_uri
 from tl_toolkit.data.table_uri import ROOT, parse_table_uri
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
@@ -261,7 +261,7 @@ def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
         with contextlib.suppress(InputError):  # opening it says what is wrong with it
             table = parse_table_uri(without_label_options(argument))
             names += [str(table.path), *([str(table.root)] if ROOT in table.options else [])]
-    if scheme in (WDS, TFRECORD):
+    if scheme in KINDS:
         with contextlib.suppress(InputError):
             names += [str(path) for path in parse_shard_uri(scheme, argument).inputs()]
     weights = recipe.start

@@ -8,7 +8,7 @@ from typing import Any
 
 from tl_toolkit.catalog import WeightSpec
 from tl_toolkit.data.label_table import without_label_options
-from tl_toolkit.data.shard_uri import TFRECORD, WDS, parse_shard_uri
+from tl_toolkit.data.shard_uri import KINDS, parse_shard_uri
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.label_words import card_opening, table_of_labels
@@ -173,7 +173,7 @@ def _without_folders(uri: str) -> str:
     kind, colon, rest = uri.partition(":")
     if kind == "csv":
         return f"{kind}{colon}{parse_table_uri(without_label_options(rest)).without_folders()}"
-    if kind in (WDS, TFRECORD):
+    if kind in KINDS:
         return f"{kind}{colon}{parse_shard_uri(kind, rest).without_folders()}"
     return f"{kind}{colon}{pathlib.PurePath(rest).name}" if kind == "folder" else uri
 
