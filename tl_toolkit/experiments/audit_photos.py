@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from tl_toolkit.data.cut_off import note_on_cut_off
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.near_duplicates import components
 from tl_toolkit.errors import InputError
@@ -49,6 +50,10 @@ def audit(
     columns = pass_over(listing, progress)
     rows = np.flatnonzero(columns.faults == "")
     notes = list(listing.notes)
+    sides = np.sort(np.stack([columns.widths[rows], columns.heights[rows]], 1), 1)
+    cut_off = note_on_cut_off(*sides.T)
+    if cut_off is not None:
+        notes.append(cut_off)
     seen: FeatureColumns | None = None
     if features and len(np.unique(listing.labels[rows])) < len(listing.class_names):
         notes.append("a class has no photo that can be read: nothing is said by features")

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 
 import keras
 
-from tl_toolkit.catalog import LBFGS, Augmentation, Preprocessing, WeightSpec, augmentation_named
+from tl_toolkit.catalog import (
+    CROP,
+    LBFGS,
+    Augmentation,
+    Preprocessing,
+    WeightSpec,
+    augmentation_named,
+)
+from tl_toolkit.data.cut_off import note_on_images
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
@@ -112,7 +120,13 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         updates=plan_updates(network.model, hyperparameters),
         augmentation=augmentation,
         precision=choose_precision(recipe.precision),
-        notes=(*dataset.notes, *network.notes, *hyperparameters.notes, *of_mixing),
+        notes=(
+            *dataset.notes,
+            *network.notes,
+            *hyperparameters.notes,
+            *of_mixing,
+            *_of_cropping(recipe, dataset, network),
+        ),
         traced=network.traced,
         positive=positive,
     )
@@ -124,6 +138,15 @@ def _check_threshold(recipe: Recipe, dataset: ImageDataset) -> None:
             f"`find` chooses a threshold by validation images, and there are none: set validation_fraction, or leave "
             f"`find` out. Received: {recipe.find}"
         )
+
+
+def _of_cropping(recipe: Recipe, dataset: ImageDataset, network: Network) -> tuple[str, ...]:
+    """Says what is cut off where nobody has chosen that."""
+    preprocessing = network.spec.preprocessing
+    if recipe.resize is not None or preprocessing is None or preprocessing.resize != CROP:
+        return ()
+    note = note_on_images(dataset.train.images)
+    return (note,) if note is not None else ()
 
 
 def _augmentation(
