@@ -85,6 +85,16 @@ class Classifier:
         card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
             `preprocessing` and `test` too; of several labels `thresholds`.
         network: The network that it was made from, where it was made here; None where it was loaded.
+
+    Examples:
+        >>> classifier = tl.load_classifier("my_run")
+        >>> classifier.class_names
+        ('cat', 'dog', 'horse')
+        >>> pixels = np.zeros((40, 60, 3), np.uint8)
+        >>> [answer.class_name for answer in classifier.predict(["new_photo.jpg", pixels])][0]
+        'cat'
+        >>> classifier.predict_probabilities(["new_photo.jpg"]).shape
+        (1, 3)
     """
 
     def __init__(

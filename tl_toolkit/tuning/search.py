@@ -59,6 +59,14 @@ class SearchResult:
         objective: The figure by which they were compared.
         best: The best one by validation images.
         retrained: Runs of the best recipe on training and validation images together, one a seed.
+
+    Examples:
+        Of the search that is the example of `tl.search`:
+
+        >>> found.best.recipe.learning_rate  # `tl.run(found.best.recipe)` trains it, exports it and tests it
+        0.01
+        >>> found.page
+        PosixPath('digits_search/report.html')
     """
 
     folder: pathlib.Path
@@ -126,6 +134,16 @@ def search(
     Raises:
         InputError: An argument is wrong, before the first trial; or every trial failed.
         StoppedError: Ctrl-C; the same call resumes.
+
+    Examples:
+        >>> recipe = tl.Recipe(
+        ...     data="digits", strategy=tl.NewHead(), labels_per_class=10, validation_fraction=0.5, epochs=2
+        ... )
+        >>> found = tl.search(
+        ...     recipe, {"learning_rate": [1e-3, 1e-2]}, tuner="grid", trials=None, output="digits_search"
+        ... )
+        >>> len(found.trials)
+        2
     """
     _check(tuner, trials, executions, objective, seed, retrain)
     if tuner == "hyperband" and recipe.unfreeze_epochs is not None:
