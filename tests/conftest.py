@@ -180,6 +180,7 @@ def exported_run(finished_run, made_once):
 def documented(photos, tiny_weights, made_once, tmp_path, monkeypatch):
     """Makes the current folder one as the documents assume it; what they call ImageNet's weights are random there."""
     import documents
+
     from tl_toolkit.weights import resolve
 
     made = made_once(

@@ -10,8 +10,8 @@ import shutil
 
 import tyro
 from PIL import Image
-from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.document import Document
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from tiny import randomise, write_safetensors
 
 import tl_toolkit as tl

@@ -20,14 +20,16 @@ RUN_ELSEWHERE = {
     ("docs/exporting.md", "js"): "tests/test_exporting_examples.py",
     ("docs/several_labels.md", "python"): "tests/data/test_several_labels_document.py",
 }
-READERS = {"json": json.loads, "toml": tomllib.loads, "yaml": lambda text: [*yaml.safe_load_all(text)]}
+READERS = {
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "yaml": lambda text: [*yaml.safe_load_all(text)],
+}
 PYTHON, SHELL, OUTPUT = "python", "bash", "text"
 # Programs of others that the documents name.
-OF_OTHERS = {".", "[", "apt-get", "docker", "exit", "git", "pre-commit", "python", "python3", "scontrol", "tensorboard"}  # fmt: skip
+OF_OTHERS = {".", "[", "apt-get", "docker", "exit", "git", "mkdir", "pre-commit", "python", "python3", "scontrol", "source", "tensorboard"}  # fmt: skip
 PAGES_WITH_PYTHON = [
-    page
-    for page in DOCUMENTS
-    if blocks(page, PYTHON) and (page, PYTHON) not in RUN_ELSEWHERE
+    page for page in DOCUMENTS if blocks(page, PYTHON) and (page, PYTHON) not in RUN_ELSEWHERE
 ]
 # These train for longer than a test of every day may.
 LONG = {"docs/runs.md"}
@@ -37,13 +39,19 @@ SHELL_COMMANDS = [
     for block in blocks(page, SHELL)
     for words in commands_of(block)
 ]
-OURS = {tuple(words[1:]): place for place, words in SHELL_COMMANDS if words[0] == "tl-toolkit"}
+# Flags of completion, which tests/cli/test_completion.py runs, stand in the place of a command.
+OURS = {
+    tuple(words[1:]): place
+    for place, words in SHELL_COMMANDS
+    if words[0] == "tl-toolkit" and not words[1].startswith("--")
+}
 # What runs within a second or two, on a folder with runs in it.
 CHEAP = ("weights", "models", "verify", "predict", "evaluate", "report", "paired", "batch-norm")
 NEEDS_A_DOWNLOAD = {("predict", "resnet50", "photo.jpg")}
 # The pages whose commands follow each other from the photos on.
 WALKS = ("docs/index.md", "docs/tutorial.md")
 SERVERS = {"try"}
+OF_A_RECIPE = {"train", "find-learning-rate", "cross-validate"}
 
 
 @pytest.mark.parametrize("page", DOCUMENTS)
@@ -114,9 +122,8 @@ def test_every_command_of_ours_is_understood(words):
     """By the command line's own parser, and as a recipe."""
     while words:
         given = parsed(words)
-        if "flags" in given and words[0] in ("train", "find-learning-rate", "cross-validate"):
-            if given.get("recipe") is None:
-                recipe_from(given["flags"], None)
+        if "flags" in given and words[0] in OF_A_RECIPE and given.get("recipe") is None:
+            recipe_from(given["flags"], None)
         words = tuple(given.get("command", ()))  # of `launch`
 
 
@@ -140,7 +147,9 @@ def test_a_walk_runs_from_begin_to_end(page, documented, monkeypatch):
 def run(words, monkeypatch):
     """Runs `tl-toolkit` in this process."""
     monkeypatch.setattr(sys, "argv", ["tl-toolkit", *words])
+    code = None
     try:
         main()
     except SystemExit as end:
-        assert not end.code, words
+        code = end.code
+    assert not code, words

@@ -51,8 +51,13 @@ def test_the_examples_of_a_section_give_what_they_say(section, docstrings, docum
     """In the order of the page, since some go on where the one before ended."""
     documented()
     names = {"tl": tl, "np": np}
+    failed = []
     for name in SECTIONS[section]:
         document = examples_of(name, docstrings[name])
         document.namespace = names
         for example in document.examples():
-            example.evaluate()
+            try:
+                example.evaluate()
+            except Exception as error:  # so that one run tells all that is wrong
+                failed.append(f"{name}: {error}")
+    assert not failed, "\n".join(failed)
