@@ -19,6 +19,14 @@ SECTIONS = {
     if "::: " in text
 }
 
+# These train, or build large networks.
+LONG = {
+    "Recipes and runs",
+    "Comparisons and searches",
+    "Finished models",
+    "Networks, weights and batch normalisation",
+}
+
 
 @pytest.fixture(scope="module")
 def docstrings():
@@ -46,7 +54,10 @@ def test_every_entry_has_an_example(docstrings):
     assert without == []
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in SECTIONS],
+)
 def test_the_examples_of_a_section_give_what_they_say(section, docstrings, documented):
     """In the order of the page, since some go on where the one before ended."""
     documented()
