@@ -37,7 +37,7 @@ OF_OTHERS = {
     "scontrol",
     "source",
     "tensorboard",
-}  # These train for longer than a test of every day may.
+}
 SHELL_COMMANDS = [
     (f"{page}:{block.line}", words)
     for page in DOCUMENTS

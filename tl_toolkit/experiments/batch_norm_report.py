@@ -77,7 +77,7 @@ def batch_norm_report(
     Examples:
         >>> report = tl.batch_norm_report("my_run", "folder:photos")
         >>> report.images
-        39
+        60
         >>> report.is_healthy  # a new head alone leaves the statistics of the weights, by intent
         True
     """

@@ -192,8 +192,8 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         InputError: There is none, it is damaged, or the weights classify nothing.
 
     Examples:
-        >>> classifier = tl.load_classifier("saved_models/my_run")
-        >>> classifier.predict("photo.jpg")[0].class_name
+        >>> classifier = tl.load_classifier("my_run")
+        >>> classifier.predict("new_photo.jpg")[0].class_name
         'cat'
     """
     folder = user_path(os.fspath(path))
