@@ -61,7 +61,7 @@ def recompute_batch_norm(
         >>> model = tl.load_model("my_run/model.keras")
         >>> moved = tl.recompute_batch_norm(model, "folder:photos", fixed="recompute")
         >>> len(moved)  # one a layer
-        5
+        6
     """
     check_value("fixed", fixed, Fixed)
     layers = batch_norm_layers(model)
