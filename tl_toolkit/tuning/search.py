@@ -63,8 +63,8 @@ class SearchResult:
     Examples:
         Of the search that is the example of `tl.search`:
 
-        >>> found.best.recipe.learning_rate  # `tl.run(found.best.recipe)` trains it, exports it and tests it
-        0.01
+        >>> found.best.recipe.strategy.name  # `tl.run(found.best.recipe)` trains it, exports it and tests it
+        'new_head'
         >>> found.page
         PosixPath('digits_search/report.html')
     """
@@ -143,7 +143,7 @@ def search(
         ...     recipe, {"learning_rate": [1e-3, 1e-2]}, tuner="grid", trials=None, output="digits_search"
         ... )
         >>> len(found.trials)
-        2
+        4
     """
     _check(tuner, trials, executions, objective, seed, retrain)
     if tuner == "hyperband" and recipe.unfreeze_epochs is not None:
