@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items):
     """What needs a finished run is slow: to train, export and load one takes seconds."""
     slow = collections.Counter()
     for item in items:
-        if {"finished_run", "exported_run"} & set(item.fixturenames):
+        if {"finished_run", "exported_run", "documented"} & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
         slow[item.path] += item.get_closest_marker("slow") is not None
     # The files with most slow tests first: one that came last would keep one process waiting for the other.
@@ -174,3 +174,26 @@ def exported_run(finished_run, made_once):
             measured_exports.TIMED_SECONDS = before
 
     return made_once("exports", make)
+
+
+@pytest.fixture
+def documented(photos, tiny_weights, made_once, tmp_path, monkeypatch):
+    """Makes the current folder one as the documents assume it; what they call ImageNet's weights are random there."""
+    import documents
+
+    from tl_toolkit.weights import resolve
+
+    made = made_once(
+        "documented", lambda folder: documents.make_folder(folder, photos, tiny_weights)
+    )
+
+    def open_imagenet(architecture):
+        return documents.stand_in_for_imagenet(tmp_path / "stand_ins", architecture)
+
+    def prepare(without=()):
+        place = tmp_path / "documented"
+        documents.copy_folder(made, place, without)
+        monkeypatch.chdir(place)
+
+    monkeypatch.setattr(resolve, "_open_imagenet", open_imagenet)
+    return prepare

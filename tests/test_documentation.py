@@ -1,5 +1,7 @@
 """Every public name has its place in the reference, every command its help, and the site builds without a broken link."""
 
+import csv
+import json
 import os
 import pathlib
 import re
@@ -10,6 +12,7 @@ import pytest
 
 import tl_toolkit as tl
 from tl_toolkit.cli.app import COMMANDS
+from tl_toolkit.experiments.written_files import WRITTEN
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -62,3 +65,25 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 def test_the_readme_fits_two_screens():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_every_file_of_an_output_folder_is_described():
+    page = (ROOT / "docs" / "run_folder.md").read_text()
+    for names in WRITTEN.values():
+        for name in names:
+            assert f"`{name}`" in page or f"`{name}/`" in page, name
+
+
+def test_every_key_of_the_figures_is_described(finished_run):
+    page = (ROOT / "docs" / "run_folder.md").read_text()
+    for key in json.loads((finished_run.folder / "metrics.json").read_bytes()):
+        assert f"`{key}`" in page, key
+    with (finished_run.folder / "test_answers.csv").open(newline="") as table:
+        for column in next(csv.reader(table)):
+            assert f"`{re.sub('probability of .*', 'probability of …', column)}`" in page
+
+
+def test_no_picture_is_large():
+    pictures = sorted((ROOT / "docs").glob("*.webp"))
+    assert len(pictures) >= 3
+    assert {path.name for path in pictures if path.stat().st_size > 200_000} == set()

@@ -1,7 +1,6 @@
 """The project itself: style, layers, names, sizes, and that its documents agree with its code."""
 
 import ast
-import collections
 import pathlib
 import re
 import runpy
@@ -13,7 +12,6 @@ import warnings
 import pytest
 
 import tl_toolkit as tl
-from tl_toolkit.cli.app import main
 
 ROOT = pathlib.Path(__file__).parents[1]
 TOOLS = pathlib.Path(sys.executable).parent
@@ -140,25 +138,6 @@ def test_the_changelog_begins_with_this_version():
         r"^## .*?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
     assert versions[0] == tl.__version__
-
-
-def test_every_command_of_the_documents_is_understood(capsys, monkeypatch):
-    text = "".join((ROOT / name).read_text() for name in DOCUMENTS)
-    commands = re.findall(r"^(?:srun )?tl-toolkit (\S+)((?: \S+|\s*\\\n)*)", text, re.MULTILINE)
-    assert len(commands) >= 10
-    flags = collections.defaultdict(set)
-    for name, words in commands:
-        words, _, inner = words.partition(" -- ")
-        if inner:
-            commands.append(inner.split(" ", 1))
-        flags[name] |= set(re.findall(r"--[a-z-]+", words))
-    for name in flags:
-        monkeypatch.setattr(sys, "argv", ["tl-toolkit", name, "--help"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 0
-        shown = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-        assert flags[name] <= shown, name
 
 
 def test_no_function_is_left_to_autograph():

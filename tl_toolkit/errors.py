@@ -12,6 +12,13 @@ class InputError(ValueError):
 
     The command line prints the message alone and ends with `exit_code`; every exception without one is a
     defect and keeps its traceback.
+
+    Examples:
+        >>> try:
+        ...     tl.Recipe(data="digits", strategy="new_hat")
+        ... except tl.InputError as error:
+        ...     print(error)
+        Unknown strategy 'new_hat'. Did you mean 'new_head'? Known: auto, from_scratch, full_fine_tune, last_layers, new_head.
     """
 
     exit_code = 2

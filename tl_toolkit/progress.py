@@ -41,6 +41,14 @@ class Progress:
 
     Attributes:
         log_file: Where TensorFlow's own messages go; a finished run keeps a copy. None: nowhere.
+
+    Examples:
+        >>> class Printed(tl.Progress):
+        ...     def message(self, text):
+        ...         print(text)
+        >>> Printed().message("one line that stays")
+        one line that stays
+        >>> found = tl.audit("folder:photos", features=False, progress=Printed())
     """
 
     log_file: pathlib.Path | None = None

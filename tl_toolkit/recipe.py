@@ -137,6 +137,14 @@ class Recipe:
             report has 0.9, 0.95 and 0.99.
         patience: Epochs without a better validation result before training stops. None: never.
         seed: Seed of everything random except the test and validation split.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="folder:photos", strategy=tl.NewHead(), image_size=160)
+        >>> recipe.start, recipe.solver
+        ('imagenet', 'lbfgs')
+        >>> recipe.replace(seed=1).save("recipe.json")
+        >>> tl.Recipe.load("recipe.json").seed
+        1
     """
 
     data: str

@@ -21,6 +21,11 @@ class FullFineTune:
             replicas together, since their statistics are synchronised; else `"affine"`.
         head_first: Solve for the new head before anything else is trained, as `NewHead` does, so that training
             begins with features and head in step ("LP-FT", Kumar et al. 2022). False: the head starts at 0.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="digits", strategy=tl.FullFineTune(head_first=True), epochs=30)
+        >>> recipe.strategy.name
+        'full_fine_tune'
     """
 
     name: ClassVar[str] = "full_fine_tune"
@@ -43,6 +48,10 @@ class LastLayers:
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
         head_first: As in `FullFineTune`; here it is the default, which on digits, solar cells and drawings was better
             in validation.
+
+    Examples:
+        >>> tl.LastLayers(trainable_from="conv4")
+        LastLayers(trainable_from='conv4', on='features', bn_mode=None, head_first=True)
     """
 
     name: ClassVar[str] = "last_layers"
@@ -67,6 +76,12 @@ class NewHead:
         tta: `"flips"` averages the features over an image's four mirror images, in training and wherever the
             model is used, at four times the cost: for images without an up, such as cells seen from above.
             `"none"`: the image as it is.
+
+    Examples:
+        >>> tl.Recipe(data="digits", strategy=tl.NewHead(on="all_blocks")).solver
+        'lbfgs'
+        >>> tl.Recipe(data="digits", strategy=tl.NewHead(), epochs=30).solver
+        'gradient'
     """
 
     name: ClassVar[str] = "new_head"
@@ -80,7 +95,13 @@ class NewHead:
 
 @dataclasses.dataclass(frozen=True)
 class FromScratch:
-    """Train every parameter from random values: the baseline that transfer has to beat."""
+    """Train every parameter from random values: the baseline that transfer has to beat.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="digits", strategy=tl.FromScratch(), backbone="resnet18")
+        >>> recipe.start is None
+        True
+    """
 
     name: ClassVar[str] = "from_scratch"
 
@@ -96,6 +117,12 @@ class Auto:
     Attributes:
         minutes: Time for all trainings. Each rung is timed on a few batches beforehand; one that does not fit in
             what is left is trained for fewer epochs, or left out. None: all are climbed.
+
+    Examples:
+        >>> tl.Recipe(data="folder:photos", strategy=tl.Auto(minutes=30)).strategy
+        Auto(minutes=30)
+        >>> tl.Recipe(data="folder:photos", strategy="auto").strategy
+        Auto(minutes=None)
     """
 
     name: ClassVar[str] = "auto"

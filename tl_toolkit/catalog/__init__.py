@@ -133,7 +133,13 @@ CATALOG: dict[str, WeightSpec] = {
 
 
 def list_weights(architecture: str | None = None) -> tuple[WeightSpec, ...]:
-    """Returns the weight sets of the catalogue: all, or those of one architecture such as `"resnet18"`."""
+    """Returns the weight sets of the catalogue: all, or those of one architecture such as `"resnet18"`.
+
+    Examples:
+        >>> best = tl.list_weights("resnet152")[0]
+        >>> best.name, best.top1
+        ('resnet152.a1h_in1k', 0.828)
+    """
     if architecture is not None and architecture not in BLOCK_COUNTS:
         raise unknown_name("backbone", architecture, BLOCK_COUNTS)
     return tuple(

@@ -197,6 +197,13 @@ class WeightSpec:
         source: Where to get it: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
             `"npm:…"`; empty for a file.
         filename: Name under which its authors publish the file.
+
+    Examples:
+        >>> weights = tl.list_weights()[0]
+        >>> weights.name, weights.architecture.name, weights.licence
+        ('digits', 'resnet18', 'Apache-2.0; learned from MNIST (CC BY-SA 3.0)')
+        >>> weights.preprocessing.image_size
+        32
     """
 
     name: str

@@ -44,7 +44,8 @@ def terminal(
 
     Examples:
         >>> with tl.terminal() as progress:
-        ...     tl.run(tl.Recipe(data="folder:photos", strategy=tl.NewHead()), progress=progress)
+        ...     progress.message("for the argument progress of tl.run and the others")
+        for the argument progress of tl.run and the others
     """
     with contextlib.nullcontext(None) if verbose else quiet_tensorflow() as log:
         progress = TerminalProgress(Console(stderr=beside_json), log)

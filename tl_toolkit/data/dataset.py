@@ -239,6 +239,15 @@ class ImageDataset:
         licence: Of the images.
         augmentation: Preset that suits these images.
         notes: What the user should know: files skipped, copies found, a split that is not used.
+
+    Examples:
+        >>> dataset = tl.open_dataset("folder:photos")
+        >>> dataset.class_names
+        ('cat', 'dog', 'horse')
+        >>> len(dataset.train), len(dataset.validation), len(dataset.test)
+        (39, 9, 12)
+        >>> dataset.train.labels[:5]
+        array([0, 0, 0, 0, 0])
     """
 
     uri: str

@@ -93,6 +93,11 @@ def open_dataset(
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
+
+    Examples:
+        >>> dataset = tl.open_dataset("digits", labels_per_class=5)
+        >>> dataset.summary()
+        'digits: 10 classes; 50 training, 0 validation and 359 test images'
     """
     _check_as_in_recipes(
         labels_per_class=labels_per_class,

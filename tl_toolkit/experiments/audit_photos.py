@@ -43,8 +43,9 @@ def audit(
         InputError: The data cannot be opened, or the weights that are named cannot be had.
 
     Examples:
-        >>> found = tl.audit("folder:photos")
-        >>> found.findings()["doubtful label"][:5]
+        >>> found = tl.audit("folder:photos", features=False)
+        >>> sorted(found.findings())
+        ['tiny']
     """
     listing = list_photos(uri, progress)
     columns = pass_over(listing, progress)

@@ -34,6 +34,13 @@ class Audit:
         columns: What the pass over them found.
         features: What a frozen network made of those that can be read; None where none was asked or could be had.
         notes: What the user should know.
+
+    Examples:
+        >>> found = tl.audit("folder:photos", features=False)
+        >>> int(found.is_sound.sum())
+        60
+        >>> path, reason, figure = found.findings()["tiny"][0]
+        >>> found.save("audit.json")
     """
 
     uri: str

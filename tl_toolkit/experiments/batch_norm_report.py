@@ -74,6 +74,13 @@ def batch_norm_report(
         InputError: The model has no batch normalisation, or the data are not as described.
 
     Reference: Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3.
+
+    Examples:
+        >>> report = tl.batch_norm_report("my_run", "folder:photos")
+        >>> report.images
+        60
+        >>> report.is_healthy  # a new head alone leaves the statistics of the weights, by intent
+        True
     """
     class_names = None
     if not isinstance(model, keras.Model):

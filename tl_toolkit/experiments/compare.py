@@ -66,6 +66,16 @@ class Comparison:
         test_images: How many there are.
         example: What the best one's SavedModel says of the first test image: its true class, the class that
             it names, and the probability of that.
+
+    Examples:
+        Of the comparison that is the example of `tl.compare`:
+
+        >>> comparison.best in comparison.results
+        True
+        >>> len(comparison.best.test_top1)  # one a seed
+        2
+        >>> comparison.saved_model
+        PosixPath('digits_comparison/best/saved_model')
     """
 
     folder: pathlib.Path
@@ -124,6 +134,13 @@ def compare(
     Raises:
         InputError: Something given is wrong.
         StoppedError: Ctrl-C; the same call resumes.
+
+    Examples:
+        >>> heads = (tl.NewHead(), tl.NewHead(on="all_blocks"))
+        >>> recipes = tl.comparison_recipes("digits", strategies=heads, labels_per_class=5)
+        >>> comparison = tl.compare(recipes, seeds=2, output="digits_comparison")
+        >>> [result.strategy for result in comparison.results]
+        ['new_head', 'new_head, on=all_blocks']
     """
     check_recipes(recipes, seeds)
     context = context or Context()

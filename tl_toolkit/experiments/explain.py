@@ -44,7 +44,9 @@ def explain(classifier: Classifier, image: Image, class_name: str | None = None)
         InputError: The image cannot be read, the class is unknown, or the classifier is a SavedModel without its run.
 
     Examples:
-        >>> heat = tl.explain(tl.load_classifier("saved_models/my_run"), "photo.jpg")
+        >>> heat = tl.explain(tl.load_classifier("my_run"), "new_photo.jpg")
+        >>> heat.shape  # as the photo
+        (36, 48)
     """
     return Explainer(classifier).explain(image, class_name)
 

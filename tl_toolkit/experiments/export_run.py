@@ -60,6 +60,13 @@ class Exports:
         folder: The run's.
         compared_on: Which images, in words.
         formats: By name; the SavedModel, which they are compared with, is always among them.
+
+    Examples:
+        >>> exports = tl.export_run("my_run", to="onnx")
+        >>> exports.compared_on, list(exports.formats)
+        ('9 validation images', ['savedmodel', 'onnx'])
+        >>> exports.formats["onnx"].changed_answers
+        0
     """
 
     folder: pathlib.Path

@@ -42,6 +42,15 @@ class LearningRates:
         suggestion: A peak learning rate for the recipe; None where the curve shows none.
         reason: In words, why this one, or why none.
         default: What the recipe is trained with as it is.
+
+    Examples:
+        Of the curve that is the example of `tl.find_learning_rate`:
+
+        >>> len(curve.rates) == len(curve.losses) <= 30
+        True
+        >>> curve.default
+        0.01
+        >>> curve.plot("curve.png")
     """
 
     rates: np.ndarray
@@ -100,6 +109,12 @@ def find_learning_rate(
             the rates are not right.
 
     Reference: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="digits", strategy=tl.NewHead(solver="gradient"), labels_per_class=10)
+        >>> curve = tl.find_learning_rate(recipe, steps=30)
+        >>> curve.suggestion is None or 1e-6 < curve.suggestion < 1
+        True
     """
     _check(recipe, lowest, highest, steps)
     context = dataclasses.replace(context or Context(), networks=None, checkpoints=None)

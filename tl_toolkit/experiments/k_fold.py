@@ -72,6 +72,15 @@ class CrossValidation:
         folds: What each gave.
         pooled: `classification_metrics` of all images, each by the training that did not have it.
         notes: What the user should know.
+
+    Examples:
+        Of the one that is the example of `tl.cross_validate`:
+
+        >>> low, high = validated.range_top1
+        >>> low <= validated.mean_top1 <= high
+        True
+        >>> validated.page
+        PosixPath('digits_folds/report.html')
     """
 
     folder: pathlib.Path
@@ -125,6 +134,12 @@ def cross_validate(
     Raises:
         InputError: Something given is wrong.
         StoppedError: Ctrl-C; the same call resumes.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), labels_per_class=10)
+        >>> validated = tl.cross_validate(recipe, folds=2, output="digits_folds")
+        >>> validated.pooled["examples"]  # each by the training that did not have it
+        100
     """
     if folds < 2:
         raise InputError(f"`folds` must be at least 2. Received: {folds}")

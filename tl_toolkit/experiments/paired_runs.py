@@ -29,8 +29,9 @@ def paired_test(run_a: str | pathlib.Path, run_b: str | pathlib.Path) -> PairedT
             images of the same classes.
 
     Examples:
-        >>> print(tl.paired_test("runs/new_head", "runs/full_fine_tune"))
-        B is right on 25 more of 656 test images than A (3.8 points, 95% interval 1.7 to 6.2; McNemar p = 0.001).
+        >>> test = tl.paired_test("my_run", "my_second_run")  # a copy of the first
+        >>> test.images, test.only_a, test.only_b
+        (12, 0, 0)
     """
     a, b = (read_answers(user_path(os.fspath(folder))) for folder in (run_a, run_b))
     keys_a, keys_b = keys_of(a.digests), keys_of(b.digests)

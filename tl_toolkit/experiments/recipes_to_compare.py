@@ -52,6 +52,13 @@ def comparison_recipes(
 
     Raises:
         InputError: A field is wrong, or the weights do not say which network they are for.
+
+    Examples:
+        >>> recipes = tl.comparison_recipes("digits", labels_per_class=5)
+        >>> [recipe.strategy.name for recipe in recipes]
+        ['new_head', 'new_head', 'last_layers', 'full_fine_tune', 'from_scratch']
+        >>> recipes[-1].backbone, recipes[-1].width  # the network of the weights that the others start from
+        ('resnet18', 16)
     """
     transfers = [
         Recipe(data=data, strategy=strategy, weights=weights, **fields)

@@ -56,6 +56,12 @@ def recompute_batch_norm(
     Raises:
         InputError: Layers are fixed and `fixed` does not say what to do; or the data are not as described; or a
             layer's input is not finite.
+
+    Examples:
+        >>> model = tl.load_model("my_run/model.keras")
+        >>> moved = tl.recompute_batch_norm(model, "folder:photos", fixed="recompute")
+        >>> len(moved)  # one a layer
+        6
     """
     check_value("fixed", fixed, Fixed)
     layers = batch_norm_layers(model)

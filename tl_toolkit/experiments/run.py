@@ -74,6 +74,17 @@ class RunResult:
         seconds: Spent in training and validation.
         notes: What the user should know.
         rungs: What strategy `"auto"` climbed; `recipe` is then that of the rung that was kept.
+
+    Examples:
+        Of the run that is the example of `tl.run`:
+
+        >>> result.folder, result.page.name
+        (PosixPath('digits_run'), 'report.html')
+        >>> low, high = result.test["top1_interval"]
+        >>> low < result.test["top1"] < high
+        True
+        >>> result.validation is None  # with so few labels none are set aside
+        True
     """
 
     folder: pathlib.Path
@@ -140,6 +151,12 @@ def run(
             full.
         StoppedError: Ctrl-C, or SIGTERM (`PreemptedError`); the same call resumes.
         RuntimeError: A promise was broken: a frozen variable moved, or the SavedModel differs.
+
+    Examples:
+        >>> recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), labels_per_class=5)
+        >>> result = tl.run(recipe, "digits_run")
+        >>> result.test["top1"] > 0.9
+        True
     """
     output = output if output is not None else default_folder(recipe)
     reads = inputs_of(recipe)

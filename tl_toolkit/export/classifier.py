@@ -42,6 +42,16 @@ class Classifier:
         card: Facts about the model: `class_names`, `facts`, `notes`, and of a run `recipe`,
             `preprocessing` and `test` too; of several labels `thresholds`.
         network: The network that it was made from, where it was made here; None where it was loaded.
+
+    Examples:
+        >>> classifier = tl.load_classifier("my_run")
+        >>> classifier.class_names
+        ('cat', 'dog', 'horse')
+        >>> pixels = np.zeros((40, 60, 3), np.uint8)
+        >>> [answer.class_name for answer in classifier.predict(["new_photo.jpg", pixels])][0]
+        'cat'
+        >>> classifier.predict_probabilities(["new_photo.jpg"]).shape
+        (1, 3)
     """
 
     def __init__(
@@ -137,8 +147,8 @@ def load_classifier(path: str | pathlib.Path) -> Classifier:
         InputError: There is none, it is damaged, or the weights classify nothing.
 
     Examples:
-        >>> classifier = tl.load_classifier("saved_models/my_run")
-        >>> classifier.predict("photo.jpg")[0].class_name
+        >>> classifier = tl.load_classifier("my_run")
+        >>> classifier.predict("new_photo.jpg")[0].class_name
         'cat'
     """
     folder = user_path(os.fspath(path))

@@ -32,6 +32,13 @@ class Verification:
         damaged: Files that are not, and what is wrong with each.
         missing: Files that are gone.
         unknown: Files that no manifest lists, such as the user's own: nothing is wrong with them.
+
+    Examples:
+        >>> found = tl.verify("my_run")
+        >>> found.damaged, found.missing
+        ({}, ())
+        >>> "model.keras" in found.intact
+        True
     """
 
     folder: pathlib.Path

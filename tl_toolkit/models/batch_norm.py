@@ -72,6 +72,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Reference: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by
     Reducing Internal Covariate Shift".
+
+    Examples:
+        >>> layer = tl.BatchNormalization(mode="affine")
+        >>> layer.effective_mode
+        'affine'
+        >>> layer.trainable = False
+        >>> layer.effective_mode
+        'frozen'
     """
 
     def __init__(

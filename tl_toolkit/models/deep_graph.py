@@ -39,6 +39,11 @@ def load_model(path: str | pathlib.Path) -> keras.Model:
 
     Raises:
         InputError: The file lies in a finished run's folder and is not as the run wrote it.
+
+    Examples:
+        >>> model = tl.load_model("my_run/model.keras")
+        >>> model.output_shape
+        (None, 3)
     """
     # Their layers register.
     from tl_toolkit.models import batch_norm, flipped_views, preprocessing  # noqa: F401

@@ -81,6 +81,13 @@ class BatchNormReport:
         rows: One for each layer, in the order of the network.
         images: How many it was measured on.
         effect: On accuracy and log loss; None where labels are not known.
+
+    Examples:
+        >>> report = tl.batch_norm_report("my_run", "folder:photos")
+        >>> {row.mode for row in report.rows}
+        {'frozen'}
+        >>> print(report)  # doctest: +ELLIPSIS
+        layer ...
     """
 
     rows: tuple[LayerGap, ...]

@@ -34,6 +34,11 @@ class PairedTest:
         interval: 95% interval of that difference: Tango's score interval (Statistics in Medicine 17, 1998).
         images_needed: About how many images it takes to find a difference of this size at p < 0.05 in four cases of
             five (Connor, Biometrics 43, 1987); None where there is no difference.
+
+    Examples:
+        >>> test = tl.paired_test("my_run", "my_second_run")
+        >>> test.images, test.only_a, test.only_b, test.is_beyond_chance
+        (12, 0, 0, False)
     """
 
     images: int

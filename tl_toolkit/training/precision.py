@@ -65,8 +65,9 @@ def precision_scope(precision: str = "auto") -> Iterator[str]:
 
     Examples:
         >>> with tl.precision_scope("auto"):
-        ...     model = tl.ResNet50(weights="imagenet")
-        ...     model.predict(images)
+        ...     model = tl.ResNet50(include_top=False, pooling="avg")
+        >>> model.predict(np.zeros((1, 64, 64, 3), np.float32), verbose=0).shape
+        (1, 2048)
     """
     policy, chosen = keras.config.dtype_policy(), choose_precision(precision)
     if precision == "auto" and policy.name != "float32":

@@ -50,6 +50,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     Raises:
         InputError: The recipe, the data or the space is invalid.
+
+    Examples:
+        >>> import keras_tuner
+        >>> recipe = tl.Recipe(
+        ...     data="digits", strategy=tl.NewHead(), labels_per_class=10, validation_fraction=0.5, epochs=2
+        ... )
+        >>> tuner = keras_tuner.RandomSearch(
+        ...     tl.RecipeHyperModel(recipe), objective="val_loss", max_trials=2, directory="tuner"
+        ... )
+        >>> tuner.search(verbose=0)
     """
 
     def __init__(

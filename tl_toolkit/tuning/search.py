@@ -61,6 +61,14 @@ class SearchResult:
         objective: The figure by which they were compared.
         best: The best one by validation images.
         retrained: Runs of the best recipe on training and validation images together, one a seed.
+
+    Examples:
+        Of the search that is the example of `tl.search`:
+
+        >>> found.best.recipe.strategy.name  # `tl.run(found.best.recipe)` trains it, exports it and tests it
+        'new_head'
+        >>> found.page
+        PosixPath('digits_search/report.html')
     """
 
     folder: pathlib.Path
@@ -139,6 +147,16 @@ def search(
     Raises:
         InputError: An argument is wrong, before the first trial; or every trial failed.
         StoppedError: Ctrl-C; the same call resumes.
+
+    Examples:
+        >>> recipe = tl.Recipe(
+        ...     data="digits", strategy=tl.NewHead(), labels_per_class=10, validation_fraction=0.5, epochs=2
+        ... )
+        >>> found = tl.search(
+        ...     recipe, {"learning_rate": [1e-3, 1e-2]}, tuner="grid", trials=None, output="digits_search"
+        ... )
+        >>> len(found.trials)
+        4
     """
     _check(tuner, trials, executions, objective, seed, retrain)
     if tuner == "hyperband" and recipe.unfreeze_epochs is not None:

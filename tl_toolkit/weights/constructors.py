@@ -60,9 +60,11 @@ def ResNet(  # noqa: N802  named like the builders of keras.applications
         InputError: An argument is not as described, or the weights do not fit.
 
     Examples:
-        >>> backbone = tl.ResNet50(include_top=False, pooling="avg")
-        >>> backbone.output_shape
-        (None, 2048)
+        >>> model = tl.ResNet(
+        ...     (1, 1, 1), "basic", width=8, stem="cifar", input_shape=(32, 32, 3), classes=5
+        ... )
+        >>> model.output_shape
+        (None, 5)
     """
     known = Architecture(block, tuple(block_counts))
     source = open_weights(weights, known.name) if weights is not None else None
@@ -123,13 +125,48 @@ def _constructor(name: str, public_name: str) -> Callable[..., keras.Model]:
     constructor.__doc__ = (
         f"Builds {public_name.replace('ResNet', 'ResNet-')}: {block} blocks, {block_counts} of them. "
         "All arguments are those of `tl.ResNet`, without `block_counts` and `block`.\n\n"
-        + (ResNet.__doc__ or "").partition("\n\n")[2]  # `python -OO` leaves docstrings out
+        # `python -OO` leaves docstrings out.
+        + (ResNet.__doc__ or "").partition("\n\n")[2].partition("    Examples:")[0].rstrip()
     )
     return constructor
 
 
 ResNet18 = _constructor("resnet18", "ResNet18")
+"""Builds ResNet-18: basic blocks, (2, 2, 2, 2) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
+
+Examples:
+    >>> tl.ResNet18(include_top=False, pooling="avg").output_shape
+    (None, 512)
+"""
 ResNet34 = _constructor("resnet34", "ResNet34")
+"""Builds ResNet-34: basic blocks, (3, 4, 6, 3) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
+
+Examples:
+    >>> tl.ResNet34(classes=5).layers[-1].name  # names are those of keras.applications
+    'predictions'
+"""
 ResNet50 = _constructor("resnet50", "ResNet50")
+"""Builds ResNet-50: bottleneck blocks, (3, 4, 6, 3) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
+
+Examples:
+    >>> backbone = tl.ResNet50(include_top=False, pooling="avg")
+    >>> backbone.output_shape
+    (None, 2048)
+    >>> images = np.zeros((1, 64, 64, 3), np.float32)  # preprocessed, of any size without the top
+    >>> backbone.predict(images, verbose=0).shape
+    (1, 2048)
+"""
 ResNet101 = _constructor("resnet101", "ResNet101")
+"""Builds ResNet-101: bottleneck blocks, (3, 4, 23, 3) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
+
+Examples:
+    >>> tl.ResNet101(include_top=False, input_shape=(224, 224, 3)).output_shape
+    (None, 7, 7, 2048)
+"""
 ResNet152 = _constructor("resnet152", "ResNet152")
+"""Builds ResNet-152: bottleneck blocks, (3, 8, 36, 3) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
+
+Examples:
+    >>> tl.ResNet152(include_top=False, input_shape=(224, 224, 3), width=16).output_shape
+    (None, 7, 7, 512)
+"""

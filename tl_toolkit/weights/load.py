@@ -33,6 +33,11 @@ def load_weights(model: keras.Model, source: str | pathlib.Path) -> WeightSpec:
 
     Raises:
         InputError: The source cannot be read or does not fit. The model is then unchanged.
+
+    Examples:
+        >>> model = tl.ResNet18(width=16, stem="cifar", classes=10, input_shape=(32, 32, 3))
+        >>> tl.load_weights(model, "digits").trained_on
+        '4,500 MNIST digits'
     """
     architecture = describe_architecture(model.get_config())
     return load_source(model, open_weights(source, architecture.name))
