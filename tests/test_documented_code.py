@@ -30,6 +30,7 @@ OF_OTHERS = {
     "docker",
     "exit",
     "git",
+    "hf",
     "mkdir",
     "pre-commit",
     "python",

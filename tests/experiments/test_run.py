@@ -233,8 +233,8 @@ def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
     assert known > 0
     notes = tl.run(recipe, tmp_path / "grown").notes
     expected = f"{known} of 12 test images were learned from, or selected by, in the run"
-    assert expected in notes[0]
-    assert notes[0] in (tmp_path / "grown" / "summary.md").read_text()
+    (note,) = [note for note in notes if expected in note]
+    assert note in (tmp_path / "grown" / "summary.md").read_text()
 
 
 @pytest.mark.parametrize("output", ["file.txt/run", "file.txt/more/run"])
