@@ -272,6 +272,7 @@ def test_a_fresh_process_whose_patience_is_over_ends_and_is_started_again(
         assert process._process.pid != first.pid
 
 
+@pytest.mark.long
 def test_a_fresh_process_that_was_killed_while_it_waited_is_started_again(
     finished_run, test_split, tmp_path, fresh_processes
 ):
