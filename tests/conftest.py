@@ -188,7 +188,7 @@ def documented(photos, tiny_weights, made_once, tmp_path, monkeypatch):
     )
 
     def open_imagenet(architecture):
-        return documents.stand_in_for_imagenet(tmp_path / "stand_ins", architecture)
+        return documents.stand_in_for_imagenet(tmp_path / "weights", architecture, tiny_weights)
 
     def prepare(without=()):
         place = tmp_path / "documented"

@@ -28,7 +28,6 @@ DOCUMENTS = (
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 )
 ANIMALS = {"blue": "cat", "green": "dog", "red": "horse"}
-SIDE = 32  # of the images of the stand-in for ImageNet's weights
 EVERY_KIND = re.compile(r"(?P<language>[^\n]*)$\n", re.MULTILINE)
 SEPARATORS = {"&&", "||", ";", "|", "&"}
 # What stands before the command that it runs.
@@ -129,15 +128,20 @@ def copy_folder(made, folder, without=()):
             (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
 
 
-def stand_in_for_imagenet(folder, architecture):
-    """Random weights of an architecture with few filters, where the toolkit would look for ImageNet's."""
+def stand_in_for_imagenet(folder, architecture, tiny):
+    """Random weights of a small network, where the toolkit would look for ImageNet's.
+
+    Args:
+        folder: To write weights to.
+        architecture: What they are asked for.
+        tiny: A file that stands for the default network's.
+    """
+    if architecture in (None, "resnet50"):
+        return WeightSource(tiny, safetensors_file.read_spec(tiny), safetensors_file)
+    narrow = Architecture.named(architecture, width=4)
+    preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=32)
+    spec = WeightSpec("narrow", narrow, preprocessing, tuple("abcdefg"), 7, licence="MIT")
     folder.mkdir(exist_ok=True)
-    narrow = Architecture.named(architecture or "resnet50", width=4)
-    preprocessing = dataclasses.replace(PREPROCESSING["imagenet"], image_size=SIDE)
-    spec = WeightSpec(
-        "stand_in", narrow, preprocessing, tuple("abcdefg"), 7, "nothing", licence="MIT"
-    )
-    path = folder / f"{narrow.name}.safetensors"
-    if not path.exists():
-        write_safetensors(path, randomise(assemble_classifier(narrow, preprocessing, 7)), spec)
+    path = folder / f"{architecture}.safetensors"
+    write_safetensors(path, randomise(assemble_classifier(narrow, preprocessing, 7)), spec)
     return WeightSource(path, spec, safetensors_file)

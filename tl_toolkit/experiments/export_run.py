@@ -62,7 +62,8 @@ class Exports:
         formats: By name; the SavedModel, which they are compared with, is always among them.
 
     Examples:
-        >>> exports = tl.export_run("my_run", to="onnx")
+        Of the export that is the example of `tl.export_run`:
+
         >>> exports.compared_on, list(exports.formats)
         ('9 validation images', ['savedmodel', 'onnx'])
         >>> exports.formats["onnx"].changed_answers

@@ -152,9 +152,6 @@ Examples:
     >>> backbone = tl.ResNet50(include_top=False, pooling="avg")
     >>> backbone.output_shape
     (None, 2048)
-    >>> images = np.zeros((1, 64, 64, 3), np.float32)  # preprocessed, of any size without the top
-    >>> backbone.predict(images, verbose=0).shape
-    (1, 2048)
 """
 ResNet101 = _constructor("resnet101", "ResNet101")
 """Builds ResNet-101: bottleneck blocks, (3, 4, 23, 3) of them. All arguments are those of `tl.ResNet`, without `block_counts` and `block`.
