@@ -22,7 +22,7 @@ PYPROJECT = pathlib.Path(__file__).parents[1] / "pyproject.toml"
 PURPOSES = {
     "cli": "the commands, and all terminal output",
     "tuning": "searches with keras-tuner",
-    "web": "the local page of `try`",
+    "web": "the local page of tl-toolkit try",
     "experiments": "run, compare, cross-validate: a file a step, and their folders",
     "export": "SavedModel, ONNX, LiteRT, OpenVINO, and what reads them",
     "report": "figures, tests, plots, pages",
@@ -70,10 +70,11 @@ def layers_drawing() -> str:
             )
     height = len(rows) * (ROW + GAP) - GAP
     return (
-        f'<svg viewBox="-1 -1 {WIDTH + 2} {height + 2}" role="img" font-size="14" fill="currentColor" '
+        # Markdown leaves alone what stands in a block of HTML, and an SVG is none.
+        f'<div><svg viewBox="-1 -1 {WIDTH + 2} {height + 2}" role="img" font-size="14" fill="currentColor" '
         'aria-label="The layers of the package, the highest on top; a module imports from its own or lower ones">'
         + "".join(drawn)
-        + "</svg>"
+        + "</svg></div>"
     )
 
 

@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_the_site_builds_and_describes_every_public_name_and_command(site):
     assert len(COMMANDS) >= 16
     for name in COMMANDS:
         assert f"usage: tl-toolkit {name} " in commands
+
+
+@pytest.mark.slow
+def test_the_site_draws_every_layer(site):
+    page = (site / "how_it_is_built" / "index.html").read_text()
+    (drawing,) = re.findall(r"<svg viewBox=\"-1.*?</svg>", page, re.DOTALL)
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    for name in " | ".join(layers[0]["layers"]).split(" | "):
+        assert f">{name}</text>" in drawing
+    assert "<code>" not in drawing
 
 
 @pytest.mark.slow
