@@ -38,9 +38,9 @@ def main() -> None:
         if seconds_to_answer(asked.run, asked.photo, runtime) is None:
             print(f"{runtime}: no answer")
             continue
-        found = [
-            seconds_to_answer(asked.run, asked.photo, runtime) or 0.0 for _ in range(asked.runs)
-        ]
+        found = [seconds_to_answer(asked.run, asked.photo, runtime) for _ in range(asked.runs)]
+        if None in found:
+            raise SystemExit(f"{runtime}: a process failed after one that answered")
         print(
             f"{runtime}: {statistics.median(found):.2f} s ({min(found):.2f}–{max(found):.2f}, {asked.runs} processes)"
         )

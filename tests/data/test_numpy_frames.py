@@ -102,3 +102,11 @@ def test_what_pillow_decodes_otherwise_is_left_to_tensorflow():
     }
     for name, contents in others.items():
         assert frame_of_file(contents, RECORDS["crop"]) is None, name
+
+
+def test_a_photo_of_too_many_pixels_is_left_to_tensorflow():
+    huge = Image.new(
+        "1", (9_500, 9_500)
+    )  # a few kilobytes, and a quarter of a gigabyte once it is RGB
+    assert huge.width * huge.height > Image.MAX_IMAGE_PIXELS
+    assert frame_of_file(encoded(huge, "PNG"), RECORDS["crop"]) is None

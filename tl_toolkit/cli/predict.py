@@ -20,8 +20,6 @@ from tl_toolkit.fields import Between, check_value
 if TYPE_CHECKING:
     from tl_toolkit.export.file_answers import FileAnswer
 
-EXPORTED = (".onnx", ".tflite", ".xml")  # opened without TensorFlow
-
 
 def predict(
     model: tyro.conf.Positional[str],
@@ -60,13 +58,14 @@ def predict(
         raise InputError("Choose one of --json and --csv.")
     check_value("--unsure-below", unsure_below, Annotated[float, Between(0, 1)] | None)
     from tl_toolkit.experiments.answering_file import AUTO, TENSORFLOW, answering_file
+    from tl_toolkit.export.runtimes import OPENERS
 
     needs_tensorflow = explain is not None or html is not None
     if needs_tensorflow and runtime == AUTO:
         runtime = TENSORFLOW
     exported = answering_file(model, runtime)
     loads_tensorflow = needs_tensorflow or (
-        exported is None and pathlib.PurePath(model).suffix not in EXPORTED
+        exported is None and pathlib.PurePath(model).suffix not in OPENERS
     )
     with terminal(verbose, json or csv, loads_tensorflow) as progress:
         from tl_toolkit.data.file_names import printable, user_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tl_toolkit.files.atomic import written_aside
+from tl_toolkit.data.array_file import write_arrays_if_room
 
 VERSION = 1
 DIGEST_BYTES = 8
@@ -134,18 +133,15 @@ def read_known_files(place: pathlib.Path | None) -> KnownFiles:
 
 def write_known_files(place: pathlib.Path, known: KnownFiles) -> None:
     """Writes it whole. Without room for it nothing is written, and the files are read again next time."""
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(place) as aside, aside.open("wb") as file:
-            np.savez(
-                file,
-                version=VERSION,
-                keys=known.keys,
-                stamps=known.stamps,
-                digests=known.digests,
-                passed=known.passed,
-                checks=np.array(known.checks, str),
-            )
+    write_arrays_if_room(
+        place,
+        version=VERSION,
+        keys=known.keys,
+        stamps=known.stamps,
+        digests=known.digests,
+        passed=known.passed,
+        checks=np.array(known.checks, str),
+    )
 
 
 def _last_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

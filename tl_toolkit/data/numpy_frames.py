@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from PIL import JpegImagePlugin, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
 from tl_toolkit.data.orientation import (
@@ -35,7 +35,8 @@ def frame_of_file(contents: bytes, preprocessing: Preprocessing) -> np.ndarray |
 
     Returns:
         The frame; None where TensorFlow has to decode: a file that is neither JPEG nor PNG, a JPEG in CMYK, a PNG with 16
-        bits a channel, several frames or a colour that stands for transparent, or what Pillow finds damaged.
+        bits a channel, several frames or a colour that stands for transparent, more than 89 million pixels, or what
+        Pillow finds damaged.
     """
     try:
         if contents.startswith(JPEG_MAGIC):
@@ -76,7 +77,7 @@ def evaluation_window(height: int, width: int, preprocessing: Preprocessing) -> 
 
 def _frame_of_jpeg(jpeg: bytes, preprocessing: Preprocessing) -> np.ndarray | None:
     photo = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg))
-    if photo.mode not in ("L", "RGB"):
+    if photo.mode not in ("L", "RGB") or _is_huge(photo):
         return None
     width, height = photo.size
     orientation = jpeg_orientation(jpeg)
@@ -106,7 +107,7 @@ def _frame_of_jpeg(jpeg: bytes, preprocessing: Preprocessing) -> np.ndarray | No
 
 def _png_pixels(png: bytes) -> np.ndarray | None:
     photo = PngImagePlugin.PngImageFile(io.BytesIO(png))
-    if png[PNG_BIT_DEPTH] > 8 or getattr(photo, "is_animated", False):
+    if png[PNG_BIT_DEPTH] > 8 or getattr(photo, "is_animated", False) or _is_huge(photo):
         return None
     photo.load()
     if "transparency" in photo.info or photo.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
@@ -118,6 +119,11 @@ def _png_pixels(png: bytes) -> np.ndarray | None:
     else:
         pixels = np.asarray(photo.convert("RGB"))
     return turned_upright(pixels, png_orientation(png))
+
+
+def _is_huge(photo: Image.Image) -> bool:
+    """Whether a photo has more pixels than Pillow opens without a warning, which its plugins by themselves do not look at."""
+    return math.prod(photo.size) > (Image.MAX_IMAGE_PIXELS or math.inf)
 
 
 def _resampled(pixels: np.ndarray, window: Window, preprocessing: Preprocessing) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -12,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tl_toolkit.data.array_file import write_arrays_if_room
 from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS, folder_above
 from tl_toolkit.data.near_duplicates import Pairs, near_duplicates
 from tl_toolkit.data.thumbnails import NUMBERS, thumbnail_of_file
 from tl_toolkit.errors import InputError
-from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import SILENT, Progress
 
@@ -117,16 +116,12 @@ def _write(
     pairs: Pairs,
 ) -> None:
     # Without room for it, the thumbnails are made again next time.
-    if place is None:
-        return
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(place) as aside, aside.open("wb") as file:
-            np.savez(
-                file,
-                version=VERSION,
-                digests=np.array([digest.encode() for digest in digests]),
-                thumbnails=rows,
-                searched=np.frombuffer(searched, np.uint8),
-                pairs=np.stack([pairs.first, pairs.second], 1),
-            )
+    if place is not None:
+        write_arrays_if_room(
+            place,
+            version=VERSION,
+            digests=np.array([digest.encode() for digest in digests]),
+            thumbnails=rows,
+            searched=np.frombuffer(searched, np.uint8),
+            pairs=np.stack([pairs.first, pairs.second], 1),
+        )
