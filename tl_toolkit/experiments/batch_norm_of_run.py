@@ -6,14 +6,13 @@ from tl_toolkit.catalog import ADAPT
 from tl_toolkit.experiments.batch_norm_report import batch_norm_report
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.report.batch_norm_page import BatchNormReport
 
 # They cost a pass of evaluation and one as in training, both traced anew: after a shorter training that would be felt.
 IMAGES, LEAST_SECONDS = 64, 60.0
 
 
-def batch_norm_of_run(
-    trained: TrainedModel, progress: Progress = SILENT
-) -> tuple[dict[str, str], tuple[str, ...]]:
+def batch_norm_of_run(trained: TrainedModel, progress: Progress = SILENT) -> BatchNormReport | None:
     """Measures a training whose batch normalisation adapted, on its training images without augmentation.
 
     Args:
@@ -21,15 +20,14 @@ def batch_norm_of_run(
         progress: Shows what is done.
 
     Returns:
-        A fact for the summary, and notes where the gap is serious; nothing where no statistics moved, or the training
-        took less than a minute.
+        None where no statistics moved, or the training took less than a minute.
     """
     experiment, training = trained.experiment, trained.progress
     adapts = ADAPT in experiment.plan.bn_modes.values() and len(experiment.dataset.train) > 1
     if not adapts or training.seconds < LEAST_SECONDS:
-        return {}, ()
+        return None
     epochs = len(training.history) if training.best_epoch is None else training.best_epoch + 1
-    report = batch_norm_report(
+    return batch_norm_report(
         experiment.model,
         experiment.dataset,
         images=IMAGES,
@@ -37,4 +35,3 @@ def batch_norm_of_run(
         batch_size=experiment.hyperparameters.smallest_batch,
         progress=progress,
     )
-    return {"batch normalisation": report.fact()}, report.notes()

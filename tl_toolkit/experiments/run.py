@@ -48,6 +48,8 @@ from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
+from tl_toolkit.report.answers import write_rows
+from tl_toolkit.report.batch_norm_page import BATCH_NORM
 from tl_toolkit.report.caveats import caveats
 from tl_toolkit.report.ladder import Rung, ladder_table
 from tl_toolkit.report.metrics_table import metrics_table
@@ -209,8 +211,9 @@ def write_run(
         tested = measure_test(trained)
     seen_before = seen_by_the_weights(experiment.recipe)
     seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
-    of_batch_norm, notes_on_it = batch_norm_of_run(trained, progress)
-    notes = (*experiment.notes, *notes_on_it, *caveats(tested.metrics, seen_test_images))
+    batch_norm = batch_norm_of_run(trained, progress)
+    of_batch_norm = batch_norm.notes() if batch_norm is not None else ()
+    notes = (*experiment.notes, *of_batch_norm, *caveats(tested.metrics, seen_test_images))
     if tested.label_thresholds is not None:
         of_thresholds = tested.label_thresholds.note(dataset.class_names)
         notes = (*notes, *([of_thresholds] if of_thresholds else []))
@@ -225,7 +228,7 @@ def write_run(
         difference = check.result()
     facts = {
         **run_facts(trained),
-        **of_batch_norm,
+        **({"batch normalisation": batch_norm.fact()} if batch_norm is not None else {}),
         **served,
         "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
         f"probability differs from the trained model's by more than {difference:.1e}",
@@ -233,6 +236,8 @@ def write_run(
     write_model_card(trained, tested, facts, partial)
     _write_manifest_of(partial / SAVED_MODEL)
     write_report(trained, tested, facts, partial, progress, climbed)
+    if batch_norm is not None:
+        write_rows(batch_norm.to_rows(), partial / BATCH_NORM)
     write_pin(experiment.weights, partial / "recipe.json")
     with progress.stage("Writing the page"):
         write_run_page(

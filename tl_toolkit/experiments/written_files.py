@@ -10,6 +10,7 @@ EXPORTS, EXPORTS_FILE = (
 # What each kind puts into its folder; whatever else is in there is the user's.
 WRITTEN = {
     RUN: {
+        "batch_norm.csv",
         "blocks.png",
         "confusion_matrix.png",
         "contact_sheet.png",

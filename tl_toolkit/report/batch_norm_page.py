@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tl_toolkit.catalog import ADAPT
 from tl_toolkit.progress import Table
@@ -11,6 +12,7 @@ from tl_toolkit.report.batch_norm_causes import FIXED, INHERITED, WHAT_HELPS
 # Short, so that names of layers are whole in a terminal of 80 columns.
 COLUMNS = ("layer", "mode", "mean", "worst", "var", "worst", "finding")
 HEALTHY = "fits"
+BATCH_NORM = "batch_norm.csv"  # in a run's folder
 MOST_NAMES = 4  # layers that a sentence names
 
 
@@ -159,6 +161,10 @@ class BatchNormReport:
                 f"{rows[0].explanation}. {WHAT_HELPS[cause]}"
             )
         return tuple(lines)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """The rows as plain values, for a CSV file."""
+        return [dataclasses.asdict(row) for row in self.rows]
 
     def table(self) -> Table:
         """The rows as text."""

@@ -6,13 +6,14 @@ import csv
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.manifest import check_file
 from tl_toolkit.report.answer_table import AnswerTable, read_answer_table
 from tl_toolkit.report.answers import TEST_ANSWERS
+from tl_toolkit.report.batch_norm_page import BATCH_NORM
 from tl_toolkit.report.label_answers import LabelTable, has_label_answers, read_label_table
 from tl_toolkit.report.ladder import LADDER, Rung
 
@@ -33,6 +34,7 @@ class RunFiles:
         rungs: What strategy `"auto"` climbed.
         answers: To the test images; None where an earlier version wrote none, or an image may have several labels.
         label_answers: Those of images that may have several labels; None of one class.
+        batch_norm: A row a layer of how far its moving statistics are from the data's; empty where that was not measured.
         exports: How the formats that it was exported to compare with the SavedModel, by name; empty: to none.
     """
 
@@ -45,6 +47,7 @@ class RunFiles:
     rungs: list[Rung]
     answers: AnswerTable | None
     label_answers: LabelTable | None = None
+    batch_norm: Sequence[Mapping[str, str]] = ()
     exports: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
@@ -80,6 +83,7 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
         rungs,
         answers,
         label_answers,
+        _read(folder / BATCH_NORM, _text_rows) if (folder / BATCH_NORM).is_file() else (),
         read_json(folder / EXPORTS)["formats"] if (folder / EXPORTS).is_file() else {},
     )
 
@@ -100,11 +104,14 @@ def strategy_in_words(strategy: dict[str, Any]) -> str:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, float]]:
+    return [
+        {name: float(value) for name, value in row.items() if value} for row in _text_rows(path)
+    ]
+
+
+def _text_rows(path: pathlib.Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
+        return list(csv.DictReader(file))
 
 
 def _read(path: pathlib.Path, parse: Callable[[pathlib.Path], Any]) -> Any:

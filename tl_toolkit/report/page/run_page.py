@@ -13,6 +13,7 @@ from tl_toolkit.report.ladder import Rung, ladder_table
 from tl_toolkit.report.page.advice import Trained, advise, commonest
 from tl_toolkit.report.page.answer_sections import HeatMaps, answer_sections
 from tl_toolkit.report.page.audit_section import AuditSection
+from tl_toolkit.report.page.batch_norm_table import batch_norm_table
 from tl_toolkit.report.page.exports_section import exports_section
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.label_photos import OfLabel
@@ -114,7 +115,7 @@ def _context(files: RunFiles, name: str, audit: AuditSection | None) -> dict[str
         "selected_on": metrics.get("selected_on", ""),
         "stages": files.plan["stages"],
         "cut": files.plan.get("cut"),
-        "bn_modes": files.plan["bn_modes"],
+        "batch_norm": batch_norm_table(files),
         "facts": {key: value for key, value in facts.items() if value and key not in TOLD},
         "training": facts.get("training", ""),
         "notes": metrics.get("notes", ()),
