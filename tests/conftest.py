@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import gc
 import os
 import pathlib
 import pickle
@@ -20,6 +21,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from ready_python import ready_python
 from this_process import this_process
@@ -53,6 +55,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: -slow[item.path])
 
 
+def pytest_collection_finish(session):
+    """What is imported by now stays: garbage collection, which looks at all objects, need not look at it again."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _quick_checks_of_exports(monkeypatch):
     """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
@@ -61,9 +68,21 @@ def _quick_checks_of_exports(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _no_contact_sheets(monkeypatch):
-    """Contact sheets take a second: they are drawn when `finished_run` is made, and in their own tests."""
+def _empty_plots(request, monkeypatch):
+    """Plots take two seconds a run: they are drawn when `finished_run` is made, and where a test asks for `plots`."""
+    if "plots" in request.fixturenames:
+        return
     monkeypatch.setattr(report_module, "draw_contact_sheet", lambda experiment, path: None)
+    monkeypatch.setattr(Figure, "savefig", _save_one_pixel)
+
+
+def _save_one_pixel(figure, path, **kwargs):
+    Image.new("RGB", (1, 1)).save(path, "PNG")
+
+
+@pytest.fixture
+def plots():
+    """Plots are drawn in a test that asks for this."""
 
 
 @pytest.fixture(autouse=True)

@@ -223,7 +223,7 @@ def test_a_path_in_a_home_folder_that_is_not_there_is_refused(use, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_keras_and_matplotlib_leave_nothing_in_the_working_folder_and_say_nothing(
     as_stranger, folder
 ):

@@ -76,6 +76,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow  # builds, and makes an environment
 def test_the_wheel_is_used_from_another_folder(environment, tmp_path):
     elsewhere = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": ""}}

@@ -158,7 +158,7 @@ def run_noisy(last="", verbose=False):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tensorflows_lines_go_to_a_log_and_the_users_own_do_not():
     process = run_noisy()
     lines = [line for line in process.stderr.splitlines() if "warnings.warn" not in line]

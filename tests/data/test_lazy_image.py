@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from PIL import Image
 from scenes import jpeg, scene
 
@@ -48,9 +49,11 @@ def test_a_window_decoded_alone_is_that_of_the_whole_picture(orientation, subsam
 @pytest.mark.parametrize(
     ("orientation", "size", "scale"),
     [
-        *((orientation, 70, 8) for orientation in range(1, 9)),
-        *((orientation, 140, 4) for orientation in (1, 3)),
-        *((orientation, 290, 2) for orientation in (1, 8)),
+        (6, 70, 8),
+        (3, 140, 4),
+        (8, 290, 2),
+        *long_after(0, ((orientation, 70, 8) for orientation in (1, 2, 3, 4, 5, 7, 8))),
+        *long_after(0, [(1, 140, 4), (1, 290, 2)]),
     ],
 )
 def test_a_coarser_decoding_is_close_to_resampling_all_pixels(orientation, size, scale):

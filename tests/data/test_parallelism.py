@@ -9,7 +9,7 @@ from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.transfer.feature_cache import FeatureCache
 
 
-@pytest.mark.slow  # trainings, so that no pipeline of one is forgotten
+@pytest.mark.long  # trainings, so that no pipeline of one is forgotten
 @pytest.mark.parametrize(
     ("strategy", "pipelines"),
     [

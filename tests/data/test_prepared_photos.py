@@ -79,6 +79,7 @@ def test_a_copy_is_made_once_and_read_from_then_on(paths, cache, monkeypatch):
     assert copies_of(cache) == before
 
 
+@pytest.mark.long
 def test_without_room_the_views_are_the_same(paths, cache, monkeypatch):
     expected = views(PreparedPhotos(paths, SIDE))
     monkeypatch.setattr(photo_copies, "SPARE_BYTES", 2**60)

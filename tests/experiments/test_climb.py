@@ -126,7 +126,7 @@ def test_the_kept_rungs_recipe_alone_trains_the_same_weights(climbed, dataset):
 
 @pytest.mark.slow
 def test_a_run_leaves_the_ladder_and_a_recipe_that_repeats_it(
-    recipe, tmp_path, monkeypatch, no_saved_model
+    recipe, tmp_path, monkeypatch, no_saved_model, plots
 ):
     one = {"new head": rung_recipes(recipe, open_recipe_data(recipe))["new head"]}
     monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: one)
@@ -223,7 +223,7 @@ def test_a_training_that_diverges_is_left_out(recipe, dataset, monkeypatch):
     assert found.rungs[3].note == "left out: The loss is nan"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_with_one_image_a_class_a_new_head_is_trained_and_nothing_compared(recipe, dataset):
     _, first = np.unique(dataset.train.labels, return_index=True)
     few = dataclasses.replace(dataset, train=dataset.train.take(first), validation=None)

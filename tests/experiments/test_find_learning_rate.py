@@ -189,7 +189,7 @@ def test_odd_rates_are_refused_before_anything_is_done(recipe, arguments, messag
         tl.find_learning_rate(recipe, **arguments)
 
 
-def test_the_plot_is_a_png_whatever_the_name(tmp_path):
+def test_the_plot_is_a_png_whatever_the_name(tmp_path, plots):
     losses = np.linspace(2.0, 1.0, 30)
     rates = np.geomspace(1e-6, 1, 30)
     for suggestion in (None, 1e-3):

@@ -103,7 +103,7 @@ def tiny_weights_of(seed, path):
     return write_safetensors(path, model, WeightSpec("tiny", TINY, preprocessing, (), 7))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_imagenet_stood_for_is_what_a_repeated_run_uses(photo_recipe, tmp_path, monkeypatch):
     one, other = (tiny_weights_of(n, tmp_path / f"{n}.safetensors") for n in (1, 2))
     best = [one]

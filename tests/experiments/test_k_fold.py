@@ -120,6 +120,7 @@ def test_too_many_folds_are_refused_before_any_training(photo_recipe, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_an_image_that_the_weights_know_is_noted(finished_run, solved, tmp_path):
     found = tl.cross_validate(
         solved.replace(weights=str(finished_run.folder)), folds=2, output=tmp_path / "folds"

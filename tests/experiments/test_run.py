@@ -159,7 +159,7 @@ def test_devices_and_the_batch_that_was_decided_are_announced_before_training(ph
         train_and_validate(photo_recipe.replace(batch_size=None), Context(progress=Announcement()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_seed_trains_other_weights(photo_recipe):
     first = train_and_validate(photo_recipe.replace(epochs=1))
     second = train_and_validate(photo_recipe.replace(epochs=1, seed=4))
@@ -393,7 +393,7 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_stops_after_the_step_and_the_same_call_ends_as_if_nothing_had_been(
     tmp_path, photo_recipe, no_saved_model
 ):

@@ -72,6 +72,7 @@ def test_a_page_of_answers_says_the_labels(finished, photo_files, tmp_path):
     assert "compared with the mean over all classes" not in text
 
 
+@pytest.mark.long
 def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, capsys):
     from tl_toolkit.data import open as open_module
 

@@ -121,12 +121,12 @@ def test_the_thresholds_would_be_the_same_with_other_test_images(tiny_weights):
     assert measure_test(other).metrics["macro_f1"] < measure_test(trained).metrics["macro_f1"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "strategy",
     [
-        pytest.param(tl.NewHead(solver="gradient"), marks=pytest.mark.long),
-        pytest.param(tl.LastLayers("conv3"), marks=pytest.mark.long),
+        tl.NewHead(solver="gradient"),
+        tl.LastLayers("conv3"),
         tl.FullFineTune(bn_mode="adapt"),
     ],
     ids=["new head", "last layers", "everything"],

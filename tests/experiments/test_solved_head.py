@@ -137,6 +137,7 @@ def test_such_a_run_can_be_started_from(solved_run, recipe, photo_recipe):
     assert trained.model.get_layer("predictions").kernel.shape[-1] == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("on", ["features", "all_blocks"])
 def test_two_trainings_are_equal_bit_for_bit(recipe, on):
     heads = [

@@ -47,7 +47,7 @@ def test_of_a_solved_head_they_are_chosen_by_training_images_out_of_fold(two_cla
 
 
 @pytest.mark.long
-def test_what_a_run_on_two_classes_leaves(two_classes, tmp_path, no_saved_model):
+def test_what_a_run_on_two_classes_leaves(two_classes, tmp_path, no_saved_model, plots):
     result = tl.run(two_classes.replace(find=0.75), tmp_path / "run")
     metrics = json.loads((result.folder / "metrics.json").read_text())
     assert metrics["test"]["positive_class"] == "red"  # the rarer one

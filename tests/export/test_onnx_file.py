@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from families import long_after
 from frame_networks import CLASSES, KINDS, SIDE, expected, frame_network, frames
 
 from tl_toolkit.export import onnx_file
@@ -14,7 +15,7 @@ from tl_toolkit.export.runtimes import open_onnx
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("count", long_after(1, [5, 1]))
 def test_every_kind_of_network_answers_as_it_was_trained(kind, count, tmp_path):
     network = frame_network(kind)
     onnx_file.write(network, tmp_path / "model.onnx")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import openvino
 import pytest
+from families import long_after
 from frame_networks import CLASSES, KINDS, SIDE, expected, frame_network, frames
 
 from tl_toolkit.export import openvino_file
@@ -12,7 +13,7 @@ from tl_toolkit.export.runtimes import open_openvino
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", long_after(2, KINDS))
 def test_every_kind_of_network_answers_as_it_was_trained(kind, tmp_path):
     network, path = frame_network(kind), tmp_path / "model.xml"
     openvino_file.write(network, path)

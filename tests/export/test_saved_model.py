@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from PIL import Image
 from this_process import ThisProcess
 
@@ -169,7 +170,7 @@ def test_pixels_of_another_shape_or_type_are_refused(finished_run, pixels):
         tl.load_classifier(finished_run.folder).predict([pixels])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("dtype", long_after(1, [np.float32, np.float64, np.float16]))
 @pytest.mark.parametrize(
     ("scale", "shift", "message"),
     [

@@ -1,6 +1,7 @@
 """Parameters and multiply-adds, counted, beside the paper's."""
 
 import pytest
+from families import long_after
 
 from tl_toolkit.catalog import Architecture
 from tl_toolkit.models.architecture_table import costs, stage_rows
@@ -19,7 +20,9 @@ EXPECTED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize(
+    "name", long_after(2, ["resnet18", "resnet50", "resnet34", "resnet101", "resnet152"])
+)
 def test_costs_are_exact_and_v1_is_the_paper_s_network(name):
     counted = {
         (cost.name, cost.variant): (cost.parameters, cost.multiply_adds, cost.paper)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from tiny import randomise
 
 import tl_toolkit as tl
@@ -36,7 +37,7 @@ def relative(actual, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", DEPTHS.values(), ids=DEPTHS)
-@pytest.mark.parametrize("on", ["features", "logits"])
+@pytest.mark.parametrize("on", long_after(1, ["features", "logits"]))
 def test_outputs_are_equal_to_rounding(architecture, on):
     model = classifier(architecture, on=on, original_classes=7 if on == "logits" else 0)
     expected = model(images(), training=False).numpy()

@@ -119,7 +119,7 @@ def test_a_saved_classifier_loads_with_the_same_logits(place, tmp_path):
     assert not loaded.compiled
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_deep_classifier_has_room_to_recurse(tmp_path):
     # Keras walks a graph with two frames a block: here more than are left, as in 500 blocks.
     blocks, before = 30, sys.getrecursionlimit()

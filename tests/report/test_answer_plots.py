@@ -7,6 +7,7 @@ from PIL import Image
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
 from tl_toolkit.report.plots import plot_comparison, plot_confusion_matrix
 
+pytestmark = pytest.mark.usefixtures("plots")
 ODD = r"b $\x$"  # what matplotlib takes for mathematics, and cannot read
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from tl_toolkit.report.contact_sheet import CELL, GAP, SheetRow, plot_contact_sheet
 from tl_toolkit.report.plots import DOTS_PER_INCH
 
+pytestmark = pytest.mark.usefixtures("plots")
 COLOURS = np.array(
     [[255, 0, 0], [0, 160, 0], [0, 0, 255], [250, 200, 0], [0, 200, 250], [200, 0, 200]]
 )

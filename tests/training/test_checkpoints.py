@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from tiny import classifier, hyperparameters, labelled_pixels, randomise, with_dropout
 
 from tl_toolkit.strategies import FullFineTune
@@ -31,7 +32,7 @@ def bits(variables):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", long_after(1, ["adamw", "sgd"]))
 def test_every_kind_of_variable_comes_back_bit_for_bit(optimizer, tmp_path):
     run = make_run(seed=1, optimizer=optimizer)
     fresh = bits(state_of(run))

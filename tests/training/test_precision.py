@@ -140,7 +140,7 @@ def losses(name, steps=12):
         return model, optimizer, [step(batch).loss for _ in range(steps)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_float16_trains_as_float32_does_with_a_scaled_loss():
     _, _, expected = losses("float32")
     model, optimizer, found = losses("float16")

@@ -145,7 +145,7 @@ def test_the_weights_come_back_bit_for_bit_from_under_the_average(run):
     assert_same_bits(values(run.model), before)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_stopped_after_any_step_ends_with_the_same_bits(run, tmp_path):
     progress = run.train()
     expected, state = values(run.model), [v.numpy() for v in run.step.state]

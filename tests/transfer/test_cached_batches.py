@@ -124,7 +124,7 @@ def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_
     assert {len(manifest["graph options"]) for manifest in manifests} == {0, 1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_room_it_streams_and_says_so(photo_recipe, context):
     tight = dataclasses.replace(
         context, feature_cache=dataclasses.replace(context.feature_cache, limit=100)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from families import long_after
 from torch_names import logits, state_dict
 
 import tl_toolkit as tl
@@ -63,7 +64,7 @@ def images():
         pytest.param("resnet18", 4, (33,)),
         pytest.param("resnet34", 4, (33,)),
         pytest.param("resnet50", 64, (224, 97), marks=pytest.mark.slow),
-        pytest.param("resnet101", 4, (33,), marks=pytest.mark.slow),
+        pytest.param("resnet101", 4, (33,), marks=pytest.mark.long),
         pytest.param("resnet152", 4, (33,), marks=pytest.mark.long),
         pytest.param("resnet152", 64, (224, 97), marks=pytest.mark.long),
     ],
@@ -90,7 +91,7 @@ def test_every_depth_gives_the_reference_numbers(name, width, sides, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.", "module.model."])
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict"])
+@pytest.mark.parametrize("wrapper", long_after(2, [None, "state_dict", "model_state_dict"]))
 def test_prefixes_and_wrappers_of_torch_files_are_recognised(prefix, wrapper, images, tmp_path):
     state = small_state()
     stored = {prefix + name: torch.from_numpy(np.array(value)) for name, value in state.items()}

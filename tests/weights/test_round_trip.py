@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from families import long_after
 from keras_resnet import small_resnet
 from tiny import network, randomise
 from torch_names import state_dict
@@ -80,7 +81,9 @@ def _policy_is_put_back():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_policy_is_put_back")
-@pytest.mark.parametrize(("policy", "make"), CASES, ids=lambda one: getattr(one, "__name__", one))
+@pytest.mark.parametrize(
+    ("policy", "make"), long_after(2, CASES), ids=lambda one: getattr(one, "__name__", one)
+)
 def test_converted_saved_and_loaded_the_numbers_are_the_same(policy, make, tmp_path):
     keras.config.set_dtype_policy("float32")
     source = make(tmp_path)
