@@ -9,13 +9,18 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 from several_labels import NAMES, patches_uri, recipe  # noqa: F401
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, log_loss
+from sklearn.utils.class_weight import compute_sample_weight
 
 import tl_toolkit as tl
+from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiments.climb import rung_recipes
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.selection import Selection
 from tl_toolkit.experiments.tested import label_thresholds, measure_test
 from tl_toolkit.experiments.train_and_validate import train_and_validate
+from tl_toolkit.report.calibration import fit_temperature
 
 STEPS = {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
 pytestmark = pytest.mark.usefixtures("patches_uri")
@@ -191,9 +196,7 @@ def test_what_is_left_to_read_has_every_label(finished):
 
 
 @pytest.mark.slow
-def test_auto_and_compare_are_refused_before_anything_is_trained(tiny_weights, tmp_path):
-    with pytest.raises(tl.InputError, match="'auto' is for photos of one class"):
-        tl.run(recipe(tiny_weights, "auto"), tmp_path / "auto")
+def test_a_comparison_is_refused_before_anything_is_trained(tiny_weights, tmp_path):
     recipes = [recipe(tiny_weights, tl.NewHead()), recipe(tiny_weights, tl.LastLayers())]
     with pytest.raises(tl.InputError, match="comparison of strategies is for photos of one class"):
         tl.compare(recipes, seeds=1, output=tmp_path / "compared")
@@ -203,3 +206,46 @@ def test_auto_and_compare_are_refused_before_anything_is_trained(tiny_weights, t
 def test_a_run_can_start_from_a_run_with_several_labels(finished, tiny_weights):
     trained = train_and_validate(recipe(finished, tl.NewHead()), Context())
     assert trained.solved.path.log_losses.min() < 0.69
+
+
+@pytest.mark.parametrize("class_balance", ["none", "weights"])
+def test_trainings_are_compared_by_the_loss_of_all_answers(class_balance, tiny_weights):
+    dataset = open_recipe_data(recipe(tiny_weights, "auto"))
+    selection = Selection.of(
+        recipe(tiny_weights, "auto", class_balance=class_balance),
+        dataclasses.replace(dataset, validation=dataset.train),
+    )
+    labels = dataset.train.labels
+    logits = np.random.default_rng(0).normal(0, 3, labels.shape)
+    right, loss = selection._figures(logits, labels)
+    weights = np.ones(labels.shape)
+    if class_balance == "weights":  # having a label counts as much as not having it
+        of_each = [compute_sample_weight("balanced", column) for column in labels.T]
+        weights = np.stack(of_each, axis=1)
+    assert right == pytest.approx(np.average((logits > 0) == labels, weights=weights), rel=1e-6)
+    temperature = fit_temperature(logits, labels)
+    expected = log_loss(
+        labels.ravel(), expit(logits / temperature).ravel(), sample_weight=weights.ravel()
+    )
+    assert loss == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("validation_fraction", [0.0, 0.25])
+def test_auto_keeps_the_rung_of_the_least_loss(
+    validation_fraction, tiny_weights, tmp_path, monkeypatch
+):
+    asked = recipe(tiny_weights, "auto", epochs=2, validation_fraction=validation_fraction)
+    rungs = rung_recipes(asked, open_recipe_data(asked))
+    few = {name: rungs[name] for name in ("new head", "everything")}
+    monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: few)
+    result = tl.run(asked, tmp_path / "run")
+    rows = {row["name"]: row for row in json.loads((tmp_path / "run/ladder.json").read_text())}
+    kept = min(rows, key=lambda name: rows[name]["log_loss"])
+    assert [name for name, row in rows.items() if row["kept"]] == [kept]
+    assert {row["measure"] for row in rows.values()} == {"labels right"}
+    assert all(0.5 < row["top1"] <= 1 for row in rows.values())
+    assert result.recipe == few[kept]
+    assert "labels right" in (tmp_path / "run/summary.md").read_text()
+    assert "Labels right, gain in points" in result.page.read_text(encoding="utf-8")
+    assert result.test["macro_f1"] > 0.3

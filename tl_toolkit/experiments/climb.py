@@ -8,7 +8,6 @@ from typing import Any
 
 from tl_toolkit.catalog import ALL_BLOCKS, FLIPS, LBFGS, augmentation_named
 from tl_toolkit.data.dataset import ImageDataset
-from tl_toolkit.data.labels import refuse_several
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
@@ -16,7 +15,7 @@ from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.recipe import OF_STEPS, Recipe
-from tl_toolkit.report.ladder import Rung, duration
+from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.feature_room import NoRoomError
@@ -118,12 +117,6 @@ class PlannedClimb:
 def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     """Opens the data and times every rung on a few batches, unless that was done before."""
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
-    refuse_several(
-        dataset.train.labels,
-        "Strategy 'auto'",
-        "train 'new_head', 'last_layers' and 'full_fine_tune' in turn, and keep the one of the lowest validation loss; or "
-        "search over the strategy",
-    )
     networks = context.networks or NetworkPool(NETWORKS)
     context = dataclasses.replace(
         context, dataset=dataset, networks=networks, checkpoint_at_end=True
@@ -135,8 +128,9 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     budget = TimeBudget(recipe, context)
     for name, of_rung in recipes.items():
         budget.time(name, of_rung, context)
+    measure = LABELS_RIGHT if dataset.has_several_labels else ACCURACY
     rungs = [
-        Rung(name, of_rung.to_json()["strategy"], budget.seconds(name, selection))
+        Rung(name, of_rung.to_json()["strategy"], budget.seconds(name, selection), measure=measure)
         for name, of_rung in recipes.items()
     ]
     return PlannedClimb(tuple(rungs), recipes, selection, budget, context)
@@ -190,7 +184,7 @@ def _line(rung: Rung, selection: Selection) -> str:
     took = duration(rung.seconds or 0.0)
     if rung.top1 is None or rung.log_loss is None:
         return f"{rung.name}: {took}"
-    return f"{rung.name}: accuracy {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; {took}"
+    return f"{rung.name}: {rung.measure} {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; {took}"
 
 
 def _loss(found: Candidate) -> float:

@@ -9,12 +9,14 @@ import numpy as np
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.kept_together import kept_together
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.pipeline import class_weights
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.label_metrics import label_log_loss
 from tl_toolkit.report.metrics import log_loss
 from tl_toolkit.transfer.network_pool import assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
@@ -27,8 +29,8 @@ class Candidate:
 
     Attributes:
         recipe: The recipe.
-        top1: Accuracy; where the recipe makes classes weigh the same, the mean over the classes. None where no
-            images select.
+        top1: Accuracy; where the recipe makes classes weigh the same, the mean over the classes. Of several labels an
+            image, the share of labels that is right, each given from probability 0.5 on. None where no images select.
         log_loss: Likewise, of logits that are divided by the temperature that suits them best: how sure a training
             makes a network can be mended, what it knows cannot.
         seconds: Of all trainings that it took.
@@ -60,7 +62,7 @@ class Selection:
     Attributes:
         dataset: With the images to learn from.
         folds: int64[n], where there are no validation images, the fold that each training image is left out with.
-        class_weights: float32[classes], where classes weigh the same.
+        class_weights: float32[classes], where classes weigh the same; of several labels an image float32[2, labels].
     """
 
     dataset: ImageDataset
@@ -134,7 +136,19 @@ class Selection:
         return Candidate(recipe, *self._figures(logits, train.labels), seconds, None, None)
 
     def _figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        if are_several(labels):
+            return self._figures_of_labels(logits, labels)
         weights = None if self.class_weights is None else self.class_weights[labels]
         is_right = logits.argmax(axis=-1) == labels
         calm = logits / fit_temperature(logits, labels)
         return float(np.average(is_right, weights=weights)), log_loss(calm, labels, weights)
+
+    def _figures_of_labels(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        weights = None
+        if (
+            self.class_weights is not None
+        ):  # float32[2, labels]: of not having a label, and of having it
+            weights = self.class_weights[labels, np.arange(labels.shape[1])]
+        is_right = (logits > 0) == (labels > 0)
+        calm = logits / fit_temperature(logits, labels)
+        return float(np.average(is_right, weights=weights)), label_log_loss(calm, labels, weights)

@@ -76,10 +76,12 @@ def label_metrics(
     }
 
 
-def label_log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean binary cross-entropy of all answers, in nats; the arguments are those of `label_metrics`."""
+def label_log_loss(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Mean binary cross-entropy of all answers, in nats; the arguments are those of `label_metrics`, and `weights` of answers."""
     logits = logits.astype(np.float64)
-    return float((np.logaddexp(0, logits) - labels * logits).mean())
+    return float(np.average(np.logaddexp(0, logits) - labels * logits, weights=weights))
 
 
 def are_of_labels(metrics: Mapping[str, Any]) -> bool:

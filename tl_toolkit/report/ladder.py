@@ -15,7 +15,7 @@ from tl_toolkit.progress import Table
 from tl_toolkit.report.plots import DOTS_PER_INCH
 
 LADDER = "ladder.json"
-COLUMNS = ("rung", "expected", "took", "accuracy", "gain", "log loss", "")
+ACCURACY, LABELS_RIGHT = "accuracy", "labels right"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Rung:
         strategy: As in a recipe's JSON.
         expected_seconds: Timed on a few batches beforehand.
         seconds: What it took; None where it was not climbed.
-        top1: Accuracy on the images that select; None likewise.
+        top1: Accuracy on the images that select, or what `measure` says; None likewise.
         log_loss: On them, the logits divided by the temperature that suits them best: what selects.
         kept: Whether it is the one.
         note: Why it was left out, or trained for fewer epochs.
+        measure: What `top1` is, in words: of several labels an image, the share of them that is right.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Rung:
     log_loss: float | None = None
     kept: bool = False
     note: str = ""
+    measure: str = ACCURACY
 
 
 def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
@@ -63,7 +65,8 @@ def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
                 remark,
             )
         )
-    return Table(COLUMNS, tuple(rows), caption)
+    columns = "rung", "expected", "took", rungs[0].measure, "gain", "log loss", ""
+    return Table(columns, tuple(rows), caption)
 
 
 def measured(rungs: Sequence[Rung]) -> list[Rung]:
@@ -95,7 +98,7 @@ def plot_ladder(rungs: Sequence[Rung], on: str, path: pathlib.Path) -> None:
         axes.set_xscale("log")
     axes.margins(0.12, 0.18)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    axes.set(xlabel="seconds of training, all rungs so far", ylabel=f"accuracy on {on}")
+    axes.set(xlabel="seconds of training, all rungs so far", ylabel=f"{climbed[0].measure} on {on}")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=DOTS_PER_INCH)

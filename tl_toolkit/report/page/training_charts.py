@@ -62,10 +62,11 @@ def ladder_chart(rungs: Sequence[Rung], selected_on: str) -> Markup | None:
     accuracies = [rung.top1 or 0.0 for rung in climbed]
     best = np.maximum.accumulate(accuracies).tolist()
     kept = [number for number, rung in enumerate(climbed) if rung.kept]
+    measure = climbed[0].measure
     return xy_chart(
-        "Accuracy of every rung by the seconds of all rungs up to it",
+        f"{measure.capitalize()} of every rung by the seconds of all rungs up to it",
         Axis("seconds of training, all rungs so far", is_log=seconds[-1] > 10 * seconds[0]),
-        Axis(f"accuracy on {selected_on}" if selected_on else "accuracy", is_percent=True),
+        Axis(f"{measure} on {selected_on}" if selected_on else measure, is_percent=True),
         [
             Series("best so far", seconds, best, "step"),
             Series(
