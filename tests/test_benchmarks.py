@@ -21,6 +21,7 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 SHARED = {
     "harness",
     "kept_rows",
+    "frontier_points",
     "tables",
     "stopwatch",
     "keras_steps",
