@@ -1,180 +1,172 @@
-"""Points of accuracy against wall seconds: kept, compared, and drawn. It needs nothing but Python."""
+"""Points of accuracy against wall seconds: kept, pooled over splits, and judged by one rule."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import os
 import pathlib
-from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from collections.abc import Iterable, Sequence
 
-NORMAL_95 = 1.959964
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 60, 250, 30, 50
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 4", "14 3 4 3", "5 5")
-STYLE = (
-    "<style>text{font:12px sans-serif;fill:#222}.line{fill:none;stroke:#222}.mark{fill:#fff;stroke:#222}"
-    ".ours .line{stroke-width:2.5}.ours .mark{fill:#222}"
-    "@media (prefers-color-scheme:dark){text{fill:#ddd}.line,.mark{stroke:#ddd}.mark{fill:#111}"
-    ".ours .mark{fill:#ddd}}</style>"
-)
+import numpy as np
+from kept_lines import add_line, read_lines
+
+from tl_toolkit.report.metrics import wilson_interval
+from tl_toolkit.report.paired_test import PairedTest, mcnemar_test
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """What a user of a contender would have if it ended here.
+    """What a contender's user has if it ends here.
 
     Attributes:
         data: The data set.
         contender: Whose it is.
-        seed: Of split and training.
-        step: Such as "epoch 3" or "all blocks".
-        seconds: By the clock from the process' start until a usable model was saved.
-        cpu_seconds: Of all threads and children until then.
-        validation: Accuracy on validation images, which alone select.
-        correct: Test images that were answered right.
-        tested: Test images.
+        process: What measures it, with other points or alone.
+        setting: Such as "5 epochs".
+        seeds: Of split and training: one; of pooled points all.
+        seconds: By the clock from the process' start until the trained model is in memory.
+        cpu_seconds: Of all its threads and ended children until then.
+        validation: Accuracy on the validation images.
+        validation_loss: Log loss there.
+        log_loss: On the test images.
+        right: "1" or "0" of each test image: whether it was answered right.
         is_ours: Whether the contender is this toolkit.
+        is_last: Whether the contender's process has no later one.
     """
 
     data: str
     contender: str
-    seed: int
-    step: str
+    process: str
+    setting: str
+    seeds: tuple[int, ...]
     seconds: float
     cpu_seconds: float
     validation: float
-    correct: int
-    tested: int
+    validation_loss: float
+    log_loss: float
+    right: str
     is_ours: bool
+    is_last: bool = True
 
     @property
     def accuracy(self) -> float:
         """On the test images."""
-        return self.correct / self.tested
+        return self.right.count("1") / len(self.right)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95% interval of the accuracy."""
-        n, p, z = self.tested, self.accuracy, NORMAL_95
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return middle - half, middle + half
+        low, high = wilson_interval(self.right.count("1"), len(self.right))
+        return low, high
+
+    @property
+    def run(self) -> tuple[str, str, tuple[int, ...]]:
+        """What one process measures."""
+        return self.data, self.process, self.seeds
 
 
-def read(path: pathlib.Path) -> list[Point]:
-    """Returns the points of a file; a line that was cut short is not counted."""
-    points = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            points.append(Point(**json.loads(line)))
-        except json.JSONDecodeError:
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A peer's point that lies above our curve.
+
+    Attributes:
+        peer: The point.
+        ours: What was ours by then; None: nothing was finished.
+        test: Ours (A) and the peer (B) on the same images.
+    """
+
+    peer: Point
+    ours: Point | None = None
+    test: PairedTest | None = None
+
+    def __str__(self) -> str:
+        peer = f"{self.peer.data}, {self.peer.seconds:.0f} s: {self.peer.contender}, {self.peer.setting}, has {self.peer.accuracy:.3f}"
+        if self.ours is None or self.test is None:
+            return f"{peer}, and nothing of ours is finished by then"
+        chance = "beyond" if self.test.is_beyond_chance else "not beyond"
+        return (
+            f"{peer}, ours ({self.ours.contender}, {self.ours.setting}, {self.ours.seconds:.0f} s) {self.ours.accuracy:.3f}; "
+            f"{chance} chance (McNemar p = {self.test.p_value:.2g})"
+        )
+
+
+def read_points(path: pathlib.Path, settings: Iterable[str]) -> list[Point]:
+    """Returns the points of these machines and versions; of one that was measured again, the last.
+
+    A process that measures again what it began replaces all of its earlier points.
+    """
+    known, runs = set(settings), {}
+    for line in read_lines(path):
+        if line["setting"] not in known:
             continue
-    return points
+        point = Point(**line["point"] | {"seeds": tuple(line["point"]["seeds"])})
+        so_far = runs.setdefault(point.run, {})
+        if line["is_first"]:
+            so_far.clear()
+        so_far[point.setting] = point
+    return [point for of_run in runs.values() for point in of_run.values()]
 
 
-def add(path: pathlib.Path, points: Sequence[Point]) -> None:
-    """Appends the points of a finished contender; they are on the disk when this returns."""
-    old = path.read_bytes()[-1:] if path.exists() else b""
-    lines = "".join(json.dumps(dataclasses.asdict(point)) + "\n" for point in points)
-    with path.open("ab") as file:
-        file.write((b"" if old in (b"", b"\n") else b"\n") + lines.encode())
-        file.flush()
-        os.fsync(file.fileno())
+def add_point(path: pathlib.Path, setting: str, point: Point, is_first: bool) -> None:
+    """Appends a point; it is on the disk when this returns."""
+    line = {"setting": setting, "is_first": is_first, "point": dataclasses.asdict(point)}
+    add_line(path, line)
 
 
-def is_finished(points: Sequence[Point], data: str, contender: str, seed: int) -> bool:
-    """Whether a contender has points of this data set and seed."""
-    return any((p.data, p.contender, p.seed) == (data, contender, seed) for p in points)
+def finished_runs(points: Iterable[Point]) -> set[tuple[str, str, tuple[int, ...]]]:
+    """Returns the runs whose last point is there."""
+    return {point.run for point in points if point.is_last}
+
+
+def pooled(points: Iterable[Point]) -> list[Point]:
+    """Joins the points of one setting over their splits: means, and the answers to all test images."""
+    together: dict[tuple[str, str, str], list[Point]] = {}
+    for point in points:
+        together.setdefault((point.data, point.contender, point.setting), []).append(point)
+    joined = []
+    for of_one in together.values():
+        of_one.sort(key=lambda point: point.seeds)
+        means = {
+            name: float(np.mean([getattr(point, name) for point in of_one]))
+            for name in ("seconds", "cpu_seconds", "validation", "validation_loss", "log_loss")
+        }
+        seeds = tuple(seed for point in of_one for seed in point.seeds)
+        right = "".join(point.right for point in of_one)
+        joined.append(dataclasses.replace(of_one[0], seeds=seeds, right=right, **means))
+    return joined
 
 
 def best_by(points: Sequence[Point], seconds: float) -> Point | None:
-    """What selection by validation images would have kept of what was finished by then; of equal ones the first."""
-    finished = sorted((p for p in points if p.seconds <= seconds), key=lambda p: p.seconds)
-    return max(finished, key=lambda p: p.validation, default=None)
+    """Returns what the validation images select of what is finished by then.
 
-
-def findings(points: Sequence[Point]) -> list[str]:
-    """Names the peers' points that lie above our curve.
-
-    A peer's point counts with the model that its validation images select of its points so far, as ours does. Where
-    nothing of ours is finished by then, any point lies above.
+    The highest accuracy, of equal ones the least log loss, of equal ones the first.
     """
-    lines = []
-    for data, seed in sorted({(p.data, p.seed) for p in points}):
-        of_this = [p for p in points if (p.data, p.seed) == (data, seed)]
-        ours = [p for p in of_this if p.is_ours]
-        for peer in sorted((p for p in of_this if not p.is_ours), key=lambda p: p.seconds):
-            own = [p for p in of_this if p.contender == peer.contender]
-            kept, mine = best_by(own, peer.seconds), best_by(ours, peer.seconds)
-            assert kept is not None
-            start = f"{data}, seed {seed}, {peer.seconds:.0f} s: {peer.contender} ({kept.step}) has {kept.accuracy:.3f}"
-            if mine is None:
-                lines.append(f"{start}, and nothing of ours is finished")
-            elif kept.accuracy > mine.accuracy:
-                apart = kept.interval[0] > mine.interval[1]
-                lines.append(
-                    f"{start}, ours ({mine.contender}, {mine.step}) {mine.accuracy:.3f}; the intervals "
-                    f"{'are apart' if apart else 'overlap'}"
-                )
-    return lines
+    finished = sorted((p for p in points if p.seconds <= seconds), key=lambda p: p.seconds)
+    return max(finished, key=lambda p: (p.validation, -p.validation_loss), default=None)
 
 
-def table(points: Sequence[Point]) -> str:
-    """Every point as a row of Markdown, by data set, contender and time."""
-    lines = [
-        "| data | contender | seed | after | wall, s | CPU, s | validation | test accuracy | 95% interval |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for p in sorted(points, key=lambda p: (p.data, not p.is_ours, p.contender, p.seed, p.seconds)):
-        low, high = p.interval
-        lines.append(
-            f"| {p.data} | {p.contender} | {p.seed} | {p.step} | {p.seconds:.1f} | {p.cpu_seconds:.1f} "
-            f"| {p.validation:.3f} | {p.accuracy:.3f} | {low:.3f}–{high:.3f} |"
-        )
-    return "\n".join(lines)
+def our_curve(points: Iterable[Point]) -> list[Point]:
+    """Returns what is selected of our points as time goes by, each once: of one data set and the same splits."""
+    ours = sorted((p for p in points if p.is_ours), key=lambda p: p.seconds)
+    selected = [best_by(ours, point.seconds) for point in ours]
+    return [point for point, kept in zip(ours, selected, strict=True) if kept is point]
 
 
-def plot(points: Sequence[Point], title: str) -> str:
-    """Draws the points of one data set and seed as SVG: seconds on a logarithmic axis, a dash pattern a contender."""
-    first, last = (bound(p.seconds for p in points) for bound in (min, max))
-    lowest = max(0.0, min(p.accuracy for p in points) - 0.02)
+def findings(points: Sequence[Point]) -> list[Finding]:
+    """Returns the peers' points that lie above our curve.
 
-    def x(seconds: float) -> float:
-        share = math.log(seconds / first) / (math.log(last / first) or 1.0)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+    A point lies above where more of its test images are right than of what our validation images had selected by then
+    of our points, on the same splits; also where nothing of ours was finished.
+    """
+    found = []
+    for peer in sorted((p for p in points if not p.is_ours), key=lambda p: (p.data, p.seconds)):
+        ours = [p for p in points if p.is_ours and (p.data, p.seeds) == (peer.data, peer.seeds)]
+        mine = best_by(ours, peer.seconds)
+        if mine is None:
+            found.append(Finding(peer))
+        elif peer.accuracy > mine.accuracy:
+            found.append(Finding(peer, mine, mcnemar_test(_answers(mine), _answers(peer))))
+    return found
 
-    def y(accuracy: float) -> float:
-        return TOP + (1 - accuracy) / (1 - lowest or 1.0) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{STYLE}',
-        f'<title>{escape(title)}</title><text x="{LEFT}" y="18">{escape(title)}</text>',
-        f'<path class="line" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>',
-        f'<text x="{LEFT}" y="{HEIGHT - 12}">wall seconds from start to a saved model</text>',
-    ]
-    for number in range(5):
-        accuracy = lowest + (1 - lowest) * number / 4
-        parts.append(f'<text x="8" y="{y(accuracy) + 4:.1f}">{accuracy:.3f}</text>')
-        seconds = first * (last / first) ** (number / 4)
-        at = f'x="{x(seconds):.1f}" y="{HEIGHT - BOTTOM + 18}"'
-        parts.append(f'<text {at} text-anchor="middle">{seconds:.0f}</text>')
-    names = sorted(
-        {p.contender: not p.is_ours for p in points}.items(), key=lambda item: item[::-1]
-    )
-    for number, (name, is_peer) in enumerate(names):
-        own = sorted((p for p in points if p.contender == name), key=lambda p: p.seconds)
-        route = "L".join(f"{x(p.seconds):.1f} {y(p.accuracy):.1f}" for p in own)
-        dash, row = DASHES[number % len(DASHES)], TOP + 10 + 20 * number
-        key = f"M{WIDTH - RIGHT + 15} {row}h40"
-        parts.append(f'<g class="{"peer" if is_peer else "ours"}">')
-        parts += [
-            f'<path class="line" stroke-dasharray="{dash}" d="{d}"/>' for d in (f"M{route}", key)
-        ]
-        parts += [
-            f'<circle class="mark" cx="{x(p.seconds):.1f}" cy="{y(p.accuracy):.1f}" r="3.5"/>'
-            for p in own
-        ]
-        parts.append(f'<text x="{WIDTH - RIGHT + 62}" y="{row + 4}">{escape(name)}</text></g>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+def _answers(point: Point) -> np.ndarray:
+    return np.array([mark == "1" for mark in point.right])

@@ -3,10 +3,12 @@
 import collections
 import dataclasses
 import gc
+import importlib
 import os
 import pathlib
 import pickle
 import shutil
+import sys
 import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
@@ -193,6 +195,16 @@ def exported_run(finished_run, made_once):
             measured_exports.TIMED_SECONDS = before
 
     return made_once("exports", make)
+
+
+@pytest.fixture
+def import_benchmark(monkeypatch):
+    """Imports a file of `benchmarks/` by its name, which no other test finds imported."""
+    folder = pathlib.Path(__file__).parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    yield importlib.import_module
+    for path in folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture

@@ -20,8 +20,19 @@ FOLDER = ROOT / "benchmarks"
 FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 SHARED = {
     "harness",
+    "kept_lines",
     "kept_rows",
+    "study_data",
+    "frontier_contenders",
+    "frontier_data",
+    "frontier_keras",
+    "frontier_ours",
+    "frontier_page",
     "frontier_points",
+    "frontier_run",
+    "frontier_torch",
+    "frontier_weights",
+    "frontier_worker",
     "tables",
     "stopwatch",
     "keras_steps",
@@ -324,6 +335,7 @@ def test_every_benchmark_compares_cases_that_it_has(on_path):
     assert set(names) == set(FILES) - SHARED - {
         "gpu_check",
         "defaults_study",
+        "frontier",
         "first_answer",
         "heat_maps",
         "big_folder",

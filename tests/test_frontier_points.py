@@ -1,63 +1,198 @@
-"""Points of accuracy against seconds: which lie above our curve, what is kept, what is drawn."""
+"""Points of accuracy against seconds: which lie above our curve, what is kept, what is written of them."""
 
-import importlib
+import json
 import pathlib
 import xml.etree.ElementTree
 
 import pytest
 
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+SPEED = pathlib.Path(__file__).parents[1] / "docs" / "speed.md"
+MACHINE = "this machine"
 
 
 @pytest.fixture
-def frontier(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("frontier_points")
+def frontier(import_benchmark):
+    return import_benchmark("frontier_points")
 
 
-def point(frontier, contender, seconds, correct, validation, step="end", is_ours=False):
-    return frontier.Point(
-        "photos", contender, 0, step, seconds, 2 * seconds, validation, correct, 100, is_ours
-    )
+@pytest.fixture
+def page(import_benchmark):
+    return import_benchmark("frontier_page")
 
 
-def test_a_peers_point_above_our_curve_is_a_finding(frontier):
+@pytest.fixture
+def make(frontier):
+    """Makes a point whose first `correct` of 100 test images are right."""
+
+    def point(contender, seconds, correct, validation=0.8, setting="end", **fields):
+        return frontier.Point(
+            data=fields.pop("data", "stamps"),
+            contender=contender,
+            process=fields.pop("process", contender),
+            setting=setting,
+            seeds=fields.pop("seeds", (0,)),
+            seconds=seconds,
+            cpu_seconds=2 * seconds,
+            validation=validation,
+            validation_loss=fields.pop("validation_loss", 0.5),
+            log_loss=0.6,
+            right="1" * correct + "0" * (100 - correct),
+            is_ours=fields.pop("is_ours", False),
+            **fields,
+        )
+
+    return point
+
+
+def test_a_peers_point_above_our_curve_is_a_finding(frontier, make):
     points = [
-        point(frontier, "probe", 10, 80, 0.8, is_ours=True),
-        point(frontier, "full", 60, 95, 0.7, is_ours=True),  # not what validation selects
-        point(frontier, "guide", 5, 20, 0.2, "epoch 1"),
-        point(frontier, "guide", 20, 80, 0.8, "epoch 2"),  # as good as ours: not above
-        point(frontier, "guide", 90, 99, 0.9, "epoch 3"),
-        point(frontier, "other", 20, 81, 0.8),
+        make("new head", 10, 80, is_ours=True),
+        make("everything", 60, 95, 0.7, is_ours=True),  # not what validation selects
+        make("guide", 5, 20, 0.2, "1 epoch"),
+        make("guide", 20, 80, setting="2 epochs"),  # as good as ours: not above
+        make("guide", 90, 99, 0.9, "3 epochs"),
+        make("other", 20, 81),
+        make("other", 30, 99, data="solar cells"),
+        make("new head", 20, 99, data="solar cells", is_ours=True),
     ]
-    assert frontier.findings(points) == [
-        "photos, seed 0, 5 s: guide (epoch 1) has 0.200, and nothing of ours is finished",
-        "photos, seed 0, 20 s: other (end) has 0.810, ours (probe, end) 0.800; the intervals overlap",
-        "photos, seed 0, 90 s: guide (epoch 3) has 0.990, ours (probe, end) 0.800; the intervals are apart",
+    assert [str(finding) for finding in frontier.findings(points)] == [
+        "stamps, 5 s: guide, 1 epoch, has 0.200, and nothing of ours is finished by then",
+        "stamps, 20 s: other, end, has 0.810, ours (new head, end, 10 s) 0.800; not beyond chance (McNemar p = 1)",
+        "stamps, 90 s: guide, 3 epochs, has 0.990, ours (new head, end, 10 s) 0.800; beyond chance (McNemar p = 3.8e-06)",
     ]
 
 
-def test_finished_points_survive_a_line_that_was_cut_short(frontier, tmp_path):
-    path = tmp_path / "points.jsonl"
-    first, second = (point(frontier, name, 10, 80, 0.8) for name in ("guide", "other"))
-    assert frontier.read(path) == []
-    frontier.add(path, [first])
+def test_points_of_other_splits_are_not_compared(frontier, make):
+    points = [
+        make("new head", 10, 80, is_ours=True, seeds=(0, 1)),
+        make("guide", 20, 79, seeds=(0,)),
+    ]
+    (finding,) = frontier.findings(points)
+    assert finding.ours is None
+
+
+def test_our_curve_follows_the_validation_images(frontier, make):
+    head = make("new head", 10, 80, is_ours=True)
+    sure = make("all blocks", 20, 70, is_ours=True, validation_loss=0.4)
+    worse = make("last layers", 30, 99, 0.7, is_ours=True)
+    tied = make("auto", 40, 90, is_ours=True, validation_loss=0.4)
+    best = make("everything", 50, 85, 0.9, is_ours=True)
+    peer = make("guide", 15, 100, 1.0)
+    assert frontier.our_curve([best, peer, tied, worse, sure, head]) == [head, sure, best]
+    assert frontier.best_by([head, sure], 9) is None
+
+
+def test_finished_points_survive_a_line_that_was_cut_short(frontier, make, tmp_path):
+    path = tmp_path / "kept" / "points.jsonl"
+    first, second = make("guide", 10, 80, is_last=False), make("other", 10, 80)
+    assert frontier.read_points(path, [MACHINE]) == []
+    frontier.add_point(path, MACHINE, first, is_first=True)
     with path.open("a") as file:
-        file.write('{"data": "pho')
-    frontier.add(path, [second])
-    points = frontier.read(path)
+        file.write('{"setting": "this mach')
+    frontier.add_point(path, MACHINE, second, is_first=True)
+    points = frontier.read_points(path, [MACHINE, "a second machine"])
     assert points == [first, second]
-    assert frontier.is_finished(points, "photos", "other", 0)
-    assert not frontier.is_finished(points, "photos", "other", 1)
+    assert frontier.finished_runs(points) == {second.run}
+    assert frontier.read_points(path, ["another machine"]) == []
 
 
-def test_the_interval_is_wilsons_and_the_plot_is_well_formed(frontier):
+def test_a_process_that_runs_again_replaces_its_points(frontier, make, tmp_path):
+    path = tmp_path / "points.jsonl"
+    for seconds, setting in ((10, "1 epoch"), (20, "2 epochs")):
+        point = make("guide", seconds, 80, setting=setting, is_last=False)
+        frontier.add_point(path, MACHINE, point, is_first=setting == "1 epoch")
+    assert [p.seconds for p in frontier.read_points(path, [MACHINE])] == [10, 20]
+    again = make("guide", 12, 80, setting="1 epoch", is_last=False)
+    frontier.add_point(path, MACHINE, again, is_first=True)
+    assert frontier.read_points(path, [MACHINE]) == [again]
+
+
+def test_splits_are_pooled(frontier, make):
     points = [
-        point(frontier, "probe", 10, 80, 0.8, is_ours=True),
-        point(frontier, "a < b", 90, 99, 0.9),
+        make("guide", 30, 90, 0.6, seeds=(1,)),
+        make("guide", 10, 80, 0.8, seeds=(0,)),
+        make("guide", 40, 70, setting="2 epochs"),
     ]
-    assert points[0].interval == pytest.approx((0.7112, 0.8666), abs=1e-4)
-    svg = xml.etree.ElementTree.fromstring(frontier.plot(points, "photos"))
-    marks = [e for e in svg.iter() if e.tag.endswith("circle")]
-    assert [float(mark.get("cx")) for mark in marks] == [60, 510]
-    assert "| photos | a < b | 0 | end | 90.0 | 180.0 | 0.900 | 0.990 |" in frontier.table(points)
+    both, alone = frontier.pooled(points)
+    assert (both.seeds, both.seconds, both.cpu_seconds, both.validation) == ((0, 1), 20, 40, 0.7)
+    assert (both.right, both.accuracy) == (points[1].right + points[0].right, 0.85)
+    assert both.interval == pytest.approx((0.7939, 0.8929), abs=1e-4)
+    assert alone == points[2]
+
+
+def test_the_section_has_table_findings_and_who_is_missing(page, make):
+    points = [
+        make("new head", 10, 80, is_ours=True),
+        make("last layers", 20, 80, 0.7, is_ours=True),
+        make("guide", 90, 79, setting="2 epochs"),
+    ]
+    text = page.section(points, ["fastai (no PyTorch)"], "some processor.")
+    assert (
+        "| stamps | **new head** | end | 10.0 | 20.0 | 0.800 | 0.711–0.867 | 0.600 | 0.800 | 1 |"
+        in text
+    )
+    assert "| stamps | last layers | end | 20.0 |" in text
+    assert "| stamps | guide | 2 epochs | 90.0 |" in text
+    assert page.NONE_ABOVE in text
+    assert "\nLeft out: fastai (no PyTorch).\n" in text
+    assert text.endswith("some processor.")
+    above = page.section([*points, make("other", 5, 10)], [], "some processor.")
+    assert (
+        "\n- stamps, 5 s: other, end, has 0.100, and nothing of ours is finished by then.\n"
+        in above
+    )
+    assert page.NONE_ABOVE not in above
+    assert page.section([], [], "").startswith("Not measured yet")
+
+
+def test_the_section_stands_between_its_markers(page):
+    text = f"# Speed\n\n{page.BEGIN}\nold\n{page.END}\n\nmore\n"
+    assert page.with_section(text, "new") == f"# Speed\n\n{page.BEGIN}\nnew\n{page.END}\n\nmore\n"
+    with pytest.raises(ValueError, match="the page must have"):
+        page.with_section("# Speed\n", "new")
+    document = SPEED.read_text()
+    assert page.with_section(document, "new").count("\nnew\n") == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_plot_is_the_same_each_time_and_says_whose_the_lines_are(page, make, plots, tmp_path):
+    points = [make("new head", 10, 80, is_ours=True), make("a < b", 90, 99, 0.9)]
+    for name in ("one.svg", "two.svg"):
+        page.write_plot(points, tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    drawn = xml.etree.ElementTree.parse(tmp_path / "one.svg")
+    texts = [element.text for element in drawn.iter() if element.tag.endswith("text")]
+    assert texts.count("test accuracy") == 1
+    assert texts.count("a < b") == 1
+    assert "tl_toolkit, chosen by validation images" in texts
+    page.write_plot([], tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
+
+
+def test_what_a_process_tells_is_a_point(import_benchmark):
+    run, worker = (import_benchmark(f"frontier_{name}") for name in ("run", "worker"))
+    contenders = import_benchmark("frontier_contenders").contenders()
+    (contender,) = (c for c in contenders if c.title == "fastai, 5 epochs")
+    job = worker.Job(
+        {}, 3, 160, ["a", "b"], [], [("x", 0), ("y", 1)], [("z", 1)] * 3, "", "", 600.0
+    )
+    line = {
+        "setting": "fine_tune(5)",
+        "spent": [10.5, 20.5],
+        "validation": [[0.0, 0.0], [0.0, 2.0]],
+        "test": [[0.0, 1.0], [1.0, 0.0], [-1.0, 5.0]],
+        "is_last": True,
+    }
+    point = run.point_told(worker.MARK + json.dumps(line), contender, "stamps", job)
+    assert (point.contender, point.process, point.setting) == (
+        "fastai",
+        contender.title,
+        "fine_tune(5)",
+    )
+    assert (point.right, point.validation, point.seeds) == ("101", 1.0, (3,))
+    assert point.log_loss == pytest.approx((0.31326 + 1.31326 + 0.00248) / 3, abs=1e-4)
+    assert not point.is_ours
+    with pytest.raises(RuntimeError, match=r"test has answers of shape \(2, 2\)"):
+        run.point_told(
+            worker.MARK + json.dumps(line | {"test": line["test"][:2]}), contender, "stamps", job
+        )
