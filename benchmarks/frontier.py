@@ -15,7 +15,8 @@ machine with these versions. In the end it writes the plot and the table of `doc
 point lies above our curve.
 
 FOLDER holds unpacked what `study_data.py` names of the stamps; solar cells come with `pip install 'tl-toolkit[elpv]'`.
-PYTHON is that of an environment with torch, torchvision and fastai; without it they are left out:
+PYTHON is that of an environment with torch (its build for processors is enough), torchvision and fastai; without it they
+are left out:
 
     python3 -m venv peers && peers/bin/pip install torch torchvision fastai
 """
@@ -29,9 +30,9 @@ import subprocess
 import sys
 import tempfile
 
-from frontier_contenders import contenders
+from frontier_contenders import all_contenders
 from frontier_data import PHOTOS, as_jpeg, split_photos
-from frontier_page import write_plot, write_section
+from frontier_page import NONE_ABOVE, write_plot, write_section
 from frontier_points import Point, add_point, findings, finished_runs, pooled, read_points
 from frontier_run import HERE, Interpreters, job_of, points_of
 from harness import CannotRunError
@@ -47,7 +48,7 @@ LONGEST = 180.0  # seconds
 def who_can_run(interpreters: Interpreters) -> tuple[dict[str, str], list[str]]:
     """Returns what the points of each contender belong to, by its title, and why others cannot run."""
     settings, missing = {}, []
-    for contender in contenders():
+    for contender in all_contenders():
         try:
             settings[contender.title] = interpreters.setting(contender)
         except CannotRunError as error:
@@ -60,8 +61,8 @@ def measure(asked: argparse.Namespace, settings: dict[str, str]) -> None:
     interpreters = Interpreters(asked.peer_python)
     running = [
         contender
-        for contender in contenders()
-        if contender.title in settings and contender.name in asked.contenders
+        for contender in all_contenders()
+        if contender.title in settings and contender.name in asked.names
     ]
     for data in asked.data:
         files = as_jpeg(PHOTOS[data].files(asked.files), KEPT / "frontier_photos" / data)
@@ -105,12 +106,12 @@ def _tell(text: str) -> None:
 
 def main() -> None:
     """Measures what is missing, writes plot and table, and prints the findings."""
-    names = sorted({contender.name for contender in contenders()})
+    names = sorted({contender.name for contender in all_contenders()})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=pathlib.Path, default=HERE / "study_data")
     parser.add_argument("--peer-python", help="Python of an environment with PyTorch")
     parser.add_argument("--data", nargs="*", default=list(PHOTOS), choices=list(PHOTOS))
-    parser.add_argument("--contenders", nargs="*", default=names, choices=names)
+    parser.add_argument("--contenders", dest="names", nargs="*", default=names, choices=names)
     parser.add_argument("--splits", type=int, default=1)
     parser.add_argument(
         "--longest",
@@ -134,8 +135,7 @@ def main() -> None:
     write_plot(points, asked.docs / "frontier.svg")
     versions = max(settings.values(), key=len)  # that of a peer names its packages too
     write_section(asked.docs / "speed.md", points, missing, versions)
-    for finding in findings(points):
-        print(finding)
+    print("\n".join(map(str, findings(points))) or NONE_ABOVE)
 
 
 if __name__ == "__main__":

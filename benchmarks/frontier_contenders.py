@@ -36,7 +36,7 @@ class Contender:
         return f"{self.name}, {self.label}" if self.label else self.name
 
 
-def contenders() -> tuple[Contender, ...]:
+def all_contenders() -> tuple[Contender, ...]:
     """Returns all of them, ours first and then by how long they take."""
     return (
         Contender("new head", OURS, {"name": "new_head"}),

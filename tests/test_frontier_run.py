@@ -37,10 +37,10 @@ def run(import_benchmark, tmp_path, monkeypatch):
 @pytest.fixture
 def points_of(run, import_benchmark, tmp_path):
     """Runs the program above."""
-    contenders, worker = (import_benchmark(f"frontier_{n}") for n in ("contenders", "worker"))
+    peers, worker = (import_benchmark(f"frontier_{n}") for n in ("contenders", "worker"))
 
     def points(options):
-        contender = contenders.Contender("guide", "program.py", options, "short")
+        contender = peers.Contender("guide", "program.py", options, "short")
         labelled = [("x.jpg", 1), ("y.jpg", 0)]
         job = worker.Job(options, 0, 8, ["a", "b"], [], labelled[:1], labelled, "", "", 1.0)
         return run.points_of(sys.executable, contender, "stamps", job, tmp_path)
@@ -70,7 +70,7 @@ def test_without_its_python_a_peer_cannot_run(import_benchmark, monkeypatch, tmp
     settings, missing = frontier.who_can_run(run.Interpreters())
     assert settings["new head"] == settings["Keras guide, workflow"] == "this machine."
     assert "fastai, 1 epoch (--peer-python names no environment with PyTorch)" in missing
-    assert len(settings) + len(missing) == len(frontier.contenders())
+    assert len(settings) + len(missing) == len(frontier.all_contenders())
     lacks_fastai = tmp_path / "python"
     lacks_fastai.write_text(
         "#!/bin/sh\necho 'No package metadata was found for fastai' >&2\nexit 1\n"
@@ -83,7 +83,7 @@ def test_without_its_python_a_peer_cannot_run(import_benchmark, monkeypatch, tmp
 def test_our_contenders_have_the_defaults(import_benchmark, tmp_path):
     ours, worker = import_benchmark("frontier_ours"), import_benchmark("frontier_worker")
     (tmp_path / "weights.tgz").touch()
-    for contender in import_benchmark("frontier_contenders").contenders():
+    for contender in import_benchmark("frontier_contenders").all_contenders():
         if not contender.is_ours:
             continue
         job = worker.Job(contender.options, 3, 160, [], [], [], [], "t.csv", str(tmp_path), 1.0)
@@ -140,7 +140,7 @@ def test_an_ended_measurement_goes_on_with_what_is_missing(import_benchmark, mon
         files=tmp_path,
         peer_python=None,
         data=["some"],
-        contenders=["new head", "last layers"],
+        names=["new head", "last layers"],
         splits=2,
         longest=1.0,
         points=tmp_path / "points.jsonl",
