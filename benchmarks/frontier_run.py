@@ -59,7 +59,7 @@ class Interpreters:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode:
             raise CannotRunError(answer.stderr.strip().splitlines()[-1])
-        return f"{machine()} {answer.stdout.strip()}."
+        return f"{machine()} Contenders in PyTorch: {answer.stdout.strip()}."
 
 
 def job_of(
