@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,6 +124,8 @@ def main() -> None:
     parser.add_argument("--points", type=pathlib.Path, default=KEPT / "frontier.jsonl")
     parser.add_argument("--docs", type=pathlib.Path, default=DOCS)
     asked = parser.parse_args()
+    # So that the contender that runs is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; started again, it goes on"))
     asked.files = asked.files.resolve()
     if asked.anew:
         put_aside(asked.points)
