@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_table import load_label_table, names_several_labels
@@ -24,6 +24,7 @@ def load_csv(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -39,6 +40,7 @@ def load_csv(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -47,11 +49,19 @@ def load_csv(
         InputError: The table is not as described, or an image is bad.
     """
     if names_several_labels(path):
-        return load_label_table(path, on_bad_image, progress, group_near_duplicates, prepare_photos)
+        return load_label_table(
+            path, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
+        )
     uri = parse_table_uri(path)
     rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
     return source_of_rows(
-        rows, uri.path.parent, on_bad_image, progress, group_near_duplicates, prepare_photos
+        rows,
+        uri.path.parent,
+        on_bad_image,
+        progress,
+        group_near_duplicates,
+        prepare_photos,
+        value_range,
     )
 
 
@@ -62,6 +72,7 @@ def source_of_rows(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Checks that every file is an image.
 
@@ -72,6 +83,7 @@ def source_of_rows(
         progress: See `load_csv`.
         group_near_duplicates: See `load_csv`.
         prepare_photos: See `load_csv`.
+        value_range: See `load_csv`.
 
     Raises:
         InputError: An image is bad, or a class has none.
@@ -86,7 +98,8 @@ def source_of_rows(
         for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
+    checked = check_files(files, progress, seen, prepare_photos, value_range)
+    files = without_contradictions(checked)
     _refuse_none(rows, files)
     notes = report_bad([file for file in files if file.fault], root, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
@@ -96,7 +109,7 @@ def source_of_rows(
         name: [rows.groups[k] if rows.groups else "" for k in positions]
         for name, positions in members.items()
     }
-    keys, copies = group_copies(files_of, seen, progress, given)
+    keys, copies = group_copies(files_of, seen, progress, given, value_range)
 
     splits: dict[str, Split] = {}
     first_id = 0
@@ -110,7 +123,7 @@ def source_of_rows(
                 f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         splits[name] = Split.of(
-            FileImages(np.array([rows.paths[k] for k in positions])),
+            FileImages(np.array([rows.paths[k] for k in positions]), value_range),
             labels,
             first_id,
             weights=rows.weights[positions],

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tl_toolkit.catalog import AugmentationName
+from tl_toolkit.catalog import AugmentationName, ValueRange
 from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.labels import are_several, as_labels
@@ -47,28 +47,39 @@ class Images(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FileImages:
-    """Image files, read when they are needed."""
+    """Image files, read when they are needed.
 
-    paths: np.ndarray  # str[n]
+    Attributes:
+        paths: str[n].
+        value_range: By which 16-bit and float greys are scaled; None: what these can hold.
+    """
+
+    paths: np.ndarray
+    value_range: ValueRange | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, indices: np.ndarray) -> FileImages:
-        return FileImages(self.paths[indices])
+    def take(self, indices: np.ndarray) -> Self:
+        return dataclasses.replace(self, paths=self.paths[indices])
 
-    def joined(self, other: FileImages) -> FileImages:
-        return FileImages(np.concatenate([self.paths, other.paths]))
+    def joined(self, other: FileImages) -> Self:
+        return dataclasses.replace(self, paths=np.concatenate([self.paths, other.paths]))
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
         paths = tf.constant([os.fsencode(str(path)) for path in self.paths], tf.string)
-        return lambda index: EncodedLazyImage(decodable_tensor(tf.io.read_file(paths[index])))
+
+        def load(index: tf.Tensor) -> LazyImage:
+            contents = tf.io.read_file(paths[index])
+            return EncodedLazyImage(decodable_tensor(contents, self.value_range))
+
+        return load
 
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
 
     def encoded(self, index: int) -> bytes:
-        return decodable(self.identity(index))
+        return decodable(self.identity(index), self.value_range)
 
     def identity(self, index: int) -> bytes:
         return pathlib.Path(str(self.paths[index])).read_bytes()

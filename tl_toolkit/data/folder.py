@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.content_digests import file_digests
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION, ValueRange
+from tl_toolkit.data.content_digests import CHECKED, file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
@@ -57,6 +57,7 @@ def load_folder(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
@@ -70,6 +71,7 @@ def load_folder(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Returns:
         The source; licence unknown.
@@ -81,7 +83,7 @@ def load_folder(
     root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     every_file = [file for some in listed.values() for file in some]
-    read = iter(check_files(every_file, progress, seen, prepare_photos))
+    read = iter(check_files(every_file, progress, seen, prepare_photos, value_range))
     bad: list[LabelledFile] = []
     files: dict[str, list[LabelledFile]] = {}
     for split, some in listed.items():
@@ -94,7 +96,7 @@ def load_folder(
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    keys, copies = group_copies(files, seen, progress)
+    keys, copies = group_copies(files, seen, progress, value_range=value_range)
     notes += [*copies, *found.notes, *left_behind_note(found.ignored)]
 
     made: dict[str, Split] = {}
@@ -102,7 +104,7 @@ def load_folder(
     for split, checked in files.items():
         paths = np.array([file.path for file in checked])
         labels = [file.label for file in checked]
-        made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
+        made[split] = Split.of(FileImages(paths, value_range), labels, first_id, groups=keys[split])
         first_id += len(checked)
     return ImageSource(
         class_names=class_names,
@@ -212,6 +214,7 @@ def check_files(
     progress: Progress = SILENT,
     seen: dict[str, np.ndarray] | None = None,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> list[LabelledFile]:
     """Reads every file that is new or has changed, and returns it with its digest or its fault.
 
@@ -220,9 +223,10 @@ def check_files(
         progress: Shows how many are read.
         seen: Takes a thumbnail of each that is read, by digest; None: none are made.
         prepare_photos: Whether to keep shrunk copies of large ones: reading them to the end gives them nearly for nothing.
+        value_range: By which 16-bit and float greys are scaled; a photo of another kind is then at fault.
     """
     paths = [file.path for file in files]
-    copies = PhotoCopies(LEAST_SIDE, paths) if prepare_photos else None
+    copies = PhotoCopies(LEAST_SIDE, paths, value_range=value_range) if prepare_photos else None
 
     def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
         if isinstance(found, str):
@@ -231,25 +235,26 @@ def check_files(
         return dataclasses.replace(file, fault=fault or str(found))
 
     def check(contents: bytes, digest: str) -> None:
-        photo, is_shrunk = _checked(contents, shrink=copies is not None or seen is not None)
+        photo, is_shrunk = _checked(contents, copies is not None or seen is not None, value_range)
         if copies is not None and is_shrunk:
             copies.keep(digest, photo)
         if seen is not None:
             seen[digest] = shown_or_blank(thumbnail_of_readable(photo))
 
+    name = CHECKED if value_range is None else "{} {!r} {!r}".format(CHECKED, *value_range)
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests(paths, check, stage)
+        digests = file_digests(paths, check, stage, name)
     return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
 
 
-def _checked(contents: bytes, shrink: bool) -> tuple[bytes, bool]:
+def _checked(contents: bytes, shrink: bool, value_range: ValueRange | None) -> tuple[bytes, bool]:
     """Reads a photo to its end.
 
     Returns:
         The photo in a format that TensorFlow decodes, shrunk if it is large and that is wanted; and whether it is.
     """
     try:
-        readable = decodable(contents)
+        readable = decodable(contents, value_range)
         if shrink and is_large(readable, LEAST_SIDE):
             return shrunk(readable, LEAST_SIDE).numpy(), True
         check_image(readable)

@@ -6,7 +6,7 @@ import urllib.parse
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.folder import check_files, report_bad
@@ -43,6 +43,7 @@ def load_label_table(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -55,6 +56,7 @@ def load_label_table(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Raises:
         InputError: The table is not as described, or an image is bad.
@@ -84,7 +86,8 @@ def load_label_table(
         for path, number in zip(found, combination.ravel(), strict=True)
     ]
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
+    checked = check_files(files, progress, seen, prepare_photos, value_range)
+    files = without_contradictions(checked)
     notes = report_bad([file for file in files if file.fault], uri.path.parent, on_bad_image)
     is_sound = np.array([not file.fault for file in files], bool)
     members = {name: np.flatnonzero(is_sound & (splits == name)) for name in SPLITS}
@@ -94,6 +97,7 @@ def load_label_table(
         seen,
         progress,
         {name: [given[row] for row in rows] for name, rows in members.items()},
+        value_range,
     )
     made: dict[str, Split] = {}
     first_id = 0
@@ -105,7 +109,7 @@ def load_label_table(
             raise InputError(
                 f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
             )
-        paths = FileImages(np.array([files[row].path for row in rows]))
+        paths = FileImages(np.array([files[row].path for row in rows]), value_range)
         made[name] = Split.of(paths, labels[rows], first_id, weights[rows], keys[name])
         first_id += len(rows)
     return ImageSource(

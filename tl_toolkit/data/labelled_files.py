@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.kept_together import group_keys
 from tl_toolkit.data.thumbnail_store import near_duplicate_files
@@ -49,6 +49,7 @@ def group_copies(
     seen: dict[str, np.ndarray] | None = None,
     progress: Progress = SILENT,
     given: dict[str, list[str]] | None = None,
+    value_range: ValueRange | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Finds which files must not be parted: copies, near-duplicates, and those of one group that was given.
 
@@ -57,6 +58,7 @@ def group_copies(
         seen: Of `check_files`; None: near-duplicates are not looked for.
         progress: Shows the search.
         given: Each file's group, "" for none; None: there are none.
+        value_range: By which the photos are scaled.
 
     Returns:
         str[files] of each split, equal for files that belong together; and notes.
@@ -66,7 +68,7 @@ def group_copies(
     near: list[tuple[str, str]] = []
     if seen is not None:
         paths = [file.path for file in every_file]
-        near = near_duplicate_files(paths, digests, seen, progress)
+        near = near_duplicate_files(paths, digests, seen, progress, value_range)
     names = [name for some in (given or {}).values() for name in some]
     ends = np.cumsum([0, *map(len, files.values())])
     keys = group_keys(digests, near, names)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.array_file import write_arrays_if_room
 from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS, folder_above
 from tl_toolkit.data.near_duplicates import Pairs, near_duplicates
@@ -29,6 +30,7 @@ def near_duplicate_files(
     digests: Sequence[str],
     seen: Mapping[str, np.ndarray],
     progress: Progress = SILENT,
+    value_range: ValueRange | None = None,
 ) -> list[tuple[str, str]]:
     """Returns pairs of digests whose files show one picture; a set of files is searched once.
 
@@ -37,12 +39,13 @@ def near_duplicate_files(
         digests: Of their contents.
         seen: Thumbnails that were made a moment ago, by digest.
         progress: Shows the search.
+        value_range: By which the photos are scaled.
     """
     path_of = dict(zip(digests, paths, strict=True))
     unique = sorted(path_of)
     if len(unique) < 2:
         return []
-    place = _place(paths)
+    place = _place(paths, value_range)
     of_all = hashlib.blake2b("\n".join([str(VERSION), *unique]).encode(), digest_size=16).digest()
     found = _found_before(place, of_all)
     if found is not None:
@@ -50,7 +53,7 @@ def near_duplicate_files(
     thumbnails = {**_kept_thumbnails(place), **seen}
     missing = [digest for digest in unique if digest not in thumbnails]
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest]), missing)
+        made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest], value_range), missing)
         thumbnails.update(zip(missing, made, strict=True))
     rows = np.stack([thumbnails[digest] for digest in unique])
     with progress.stage("Looking for near-duplicates"):
@@ -65,13 +68,15 @@ def shown_or_blank(thumbnail: np.ndarray | None) -> np.ndarray:
     return np.zeros(NUMBERS, np.uint8) if thumbnail is None else thumbnail
 
 
-def _thumbnail_of_path(path: str) -> np.ndarray:
-    return shown_or_blank(thumbnail_of_file(pathlib.Path(path).read_bytes()))
+def _thumbnail_of_path(path: str, value_range: ValueRange | None) -> np.ndarray:
+    return shown_or_blank(thumbnail_of_file(pathlib.Path(path).read_bytes(), value_range))
 
 
-def _place(paths: Sequence[str]) -> pathlib.Path | None:
-    root = folder_above(paths)
-    name = hashlib.blake2b(os.fsencode(root), digest_size=DIGEST_SIZE).hexdigest()
+def _place(paths: Sequence[str], value_range: ValueRange | None) -> pathlib.Path | None:
+    of = os.fsencode(folder_above(paths))
+    if value_range is not None:
+        of += b"\0" + repr(value_range).encode()
+    name = hashlib.blake2b(of, digest_size=DIGEST_SIZE).hexdigest()
     try:
         return cache_folder() / "thumbnails" / f"{name}.npz"
     except InputError:
