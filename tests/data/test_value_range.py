@@ -179,10 +179,11 @@ def test_opening_refuses_photos_of_8_bits_also_after_they_were_opened_without_a_
     )
 
 
-@pytest.mark.parametrize("uri", ["digits", "mnist5k"])
+@pytest.mark.parametrize("uri", ["digits", "mnist5k", "elpv"])
 def test_other_sources_have_no_range(uri):
-    with pytest.raises(InputError, match=rf"'{uri}' is none: leave it out. Received: 0 9"):
-        tl.open_dataset(uri, value_range=(0, 9))
+    for opened in (tl.open_dataset, tl.audit):
+        with pytest.raises(InputError, match=rf"'{uri}' is none: leave it out. Received: 0 9"):
+            opened(uri, value_range=(0, 9))
 
 
 @pytest.mark.parametrize(

@@ -235,8 +235,7 @@ def open_images(
     load = SOURCES[name]
     parameters = inspect.signature(load).parameters
     value_range = as_value_range(value_range)
-    if value_range is not None and "value_range" not in parameters:
-        raise no_photo_files(uri, value_range)
+    check_takes_range(uri, value_range)
     passed_on: dict[str, Any] = {
         "on_bad_image": on_bad_image,
         "progress": progress,
@@ -280,9 +279,12 @@ def _part(
     return pool.take(np.flatnonzero(chosen)), pool.take(np.flatnonzero(~chosen)), rest
 
 
-def no_photo_files(uri: str, value_range: ValueRange) -> InputError:
-    """Returns the error for a range of values where there are no photo files to scale by it."""
-    return InputError(
+def check_takes_range(uri: str, value_range: ValueRange | None) -> None:
+    """Raises `InputError` for a range of values where a source has no photo files to scale by it."""
+    load = SOURCES.get(uri.partition(":")[0])
+    if value_range is None or load is None or "value_range" in inspect.signature(load).parameters:
+        return
+    raise InputError(
         f"`value_range` scales photo files of folders and tables, and {uri!r} is none: leave it out. Received: "
         "{:g} {:g}".format(*value_range)
     )

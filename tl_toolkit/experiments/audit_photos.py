@@ -10,7 +10,7 @@ from tl_toolkit.catalog import ValueRange, as_value_range
 from tl_toolkit.data.cut_off import note_on_cut_off
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.near_duplicates import components
-from tl_toolkit.data.open import no_photo_files
+from tl_toolkit.data.open import check_takes_range
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.audit_features import FeatureColumns, look_with_features
 from tl_toolkit.experiments.audit_pass import pass_over
@@ -52,9 +52,8 @@ def audit(
         ['tiny']
     """
     value_range = as_value_range(value_range)
+    check_takes_range(uri, value_range)
     listing = list_photos(uri, progress)
-    if value_range is not None and not listing.are_files:
-        raise no_photo_files(uri, value_range)
     columns = pass_over(listing, progress, value_range)
     rows = np.flatnonzero(columns.faults == "")
     notes = list(listing.notes)
