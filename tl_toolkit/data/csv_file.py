@@ -11,8 +11,9 @@ from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_table import load_label_table, names_several_labels
-from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
@@ -93,18 +94,15 @@ def source_of_rows(
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
-    files = [
-        LabelledFile(path, label)
-        for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
-    ]
+    files = LabelledFiles.unread(PathColumn.of(rows.paths), rows.labels)
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
     checked = check_files(files, progress, seen, prepare_photos, value_range)
     files = without_contradictions(checked)
     _refuse_none(rows, files)
-    notes = report_bad([file for file in files if file.fault], root, on_bad_image)
-    is_sound = np.array([not file.fault for file in files], bool)
-    members = {name: np.flatnonzero(is_sound & (rows.splits == name)) for name in SPLITS}
-    files_of = {name: [files[k] for k in positions] for name, positions in members.items()}
+    notes = report_bad(files.bad(), root, on_bad_image)
+    sound = files.sound()
+    members = {name: sound[rows.splits[sound] == name] for name in SPLITS}
+    files_of = {name: files.take(positions) for name, positions in members.items()}
     given = {
         name: [rows.groups[k] if rows.groups else "" for k in positions]
         for name, positions in members.items()
@@ -123,7 +121,7 @@ def source_of_rows(
                 f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         splits[name] = Split.of(
-            FileImages(np.array([rows.paths[k] for k in positions]), value_range),
+            FileImages(files_of[name].paths, value_range),
             labels,
             first_id,
             weights=rows.weights[positions],
@@ -140,9 +138,9 @@ def source_of_rows(
     )
 
 
-def _refuse_none(rows: LabelledRows, files: list[LabelledFile]) -> None:
+def _refuse_none(rows: LabelledRows, files: LabelledFiles) -> None:
     """Says where the photos were looked for, if that is where none is."""
-    if not any(os.path.exists(file.path) for file in files):
+    if not any(map(os.path.exists, files.paths)):
         raise InputError(
             f"None of the {len(files)} photos that {str(rows.table)!r} names is there, such as {rows.paths[0]!r}: "
             "root=FOLDER in the URI says where they are."

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tl_toolkit.catalog import ValueRange
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.shrunk_photos import is_large
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import written_aside
@@ -34,7 +35,7 @@ class PhotoCopies:
     def __init__(
         self,
         side: int,
-        paths: Sequence[str],
+        paths: PathColumn | Sequence[str],
         digests: Sequence[str] = (),
         limit: float = LIMIT,
         value_range: ValueRange | None = None,

@@ -40,7 +40,7 @@ class PreparedPhotos(FileImages):
         Where there is no room for a copy it is made every time, so that views do not depend on the room. Photos
         in formats that TensorFlow does not decode are converted once likewise.
         """
-        paths, side = [str(path) for path in self.paths], self.side
+        paths, side = self.paths, self.side
         digests = digests_of_images(self).tolist()
         copies = PhotoCopies(side, paths, digests, value_range=self.value_range)
         is_its_own_copy = np.zeros(len(paths), bool)
@@ -51,7 +51,7 @@ class PreparedPhotos(FileImages):
                 copy = copies.read(digests[number])
                 if copy is not None:
                     return copy, NOT_TO_KEEP
-            contents = pathlib.Path(paths[number]).read_bytes()
+            contents = pathlib.Path(paths[int(number)]).read_bytes()
             if is_its_own_copy[number]:
                 return contents, NOT_TO_KEEP
             readable = decodable(contents, self.value_range)

@@ -6,12 +6,12 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.data.dataset import FileImages
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.export.asked_images import contents_of
@@ -82,9 +82,8 @@ def write_answers_page(
         (answer for answer in answers if answer.prediction is not None),
         key=lambda answer: _sureness(answer.prediction),
     )
-    images = FileImages(
-        np.array([str(answer.path) for answer in given], object), classifier.value_range
-    )
+    paths = PathColumn.of(answer.path for answer in given)
+    images = FileImages(paths, classifier.value_range)
     with progress.stage("Making thumbnails"):
         thumbnails = make_thumbnails(images, range(len(given)), lambda _: True)
     maps, why_not = _heat_maps(classifier, given[:EXPLAINED], progress)

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.dataset import EncodedImages, FileImages, ImageDataset, Images, Split
 from tl_toolkit.data.listing import Listing
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.label_issues import LabelIssues, label_issues
@@ -101,8 +102,7 @@ def look_with_features(
 
 def _images(listing: Listing, rows: np.ndarray, value_range: ValueRange | None) -> Images:
     if listing.are_files:
-        names = np.array([str(name) for name in listing.names[rows]])
-        return FileImages(names, value_range)
+        return FileImages(PathColumn.of(listing.names[rows]), value_range)
     contents = np.empty(len(rows), object)
     contents[:] = [listing.read(int(row)) for row in rows]
     return EncodedImages(contents)
