@@ -94,6 +94,7 @@ OTHER_FIELDS = {
     "image_size": optional(st.integers(8)),
     "crop_fraction": st.none() | st.floats(0.1, 1.0),
     "resize": optional(st.sampled_from(RESIZES)),
+    "value_range": optional(st.tuples(st.floats(-1e6, 0), st.floats(0, 1e6, exclude_min=True))),
     "views": COUNTS,
     "cache": st.booleans(),
     "prepared": st.booleans(),

@@ -20,6 +20,8 @@ from tl_toolkit.catalog import (
     AugmentationName,
     OnBadImage,
     Solver,
+    ValueRange,
+    as_value_range,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.fields import AtLeast, Between, OneOf, Over, check_fields, named_numbers
@@ -85,6 +87,8 @@ class Recipe:
         resize: How a photo that is not square becomes so: `"crop"` cuts the edges of its longer side off, `"squash"`
             squeezes it, `"letterbox"` puts grey beside it. None: that of the weights, which crop. With the other two, the
             default of `crop_fraction` is 1: everything in the photo is seen.
+        value_range: Of photo files with 16-bit or float grey levels, the values that become black and white, such as
+            `(0, 4095)`, on the command line `0 4095`; what lies beyond is clipped. None: 0 to 65535, and floats 0 to 1.
         labels_per_class: Few-shot: images of each class for training and validation together. None: all.
         test_fraction: Share of the images used for testing, if the data has no test split.
         validation_fraction: Share of the remaining images used for validation, if the data has no validation
@@ -159,6 +163,7 @@ class Recipe:
     image_size: Annotated[int, AtLeast(8)] | None = None
     crop_fraction: Annotated[float, Between(0, 1, low_is_open=True)] | None = None
     resize: Annotated[str, OneOf(RESIZES)] | None = None
+    value_range: ValueRange | None = None
     labels_per_class: Count | None = None
     test_fraction: Annotated[float, Between(0, 1, low_is_open=True, high_is_open=True)] = 0.2
     validation_fraction: Annotated[float, Between(0, 1, high_is_open=True)] | None = None
@@ -194,6 +199,7 @@ class Recipe:
         check_fields(self)
         rates = named_numbers("layer_rates", self.layer_rates, Over(0))
         object.__setattr__(self, "layer_rates", rates)  # hashable, as everything else here
+        object.__setattr__(self, "value_range", as_value_range(self.value_range))
         if not isinstance(self.strategy, Strategy):
             raise InputError(
                 f"`strategy` must be one of tl.FullFineTune(), tl.LastLayers(), tl.NewHead(), tl.FromScratch() "
@@ -267,6 +273,8 @@ class Recipe:
         values["strategy"] = {"name": self.strategy.name, **dataclasses.asdict(self.strategy)}
         if self.layer_rates is not None:
             values["layer_rates"] = dict(self.layer_rates)
+        if self.value_range is not None:
+            values["value_range"] = list(self.value_range)
         return values
 
     @classmethod

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tl_toolkit.data import content_digests as module
-from tl_toolkit.data.content_digests import content_digests, file_digests
+from tl_toolkit.data.content_digests import content_digests, digest_texts, file_digests
 from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.user_cache import UnavailableError
 
@@ -27,6 +28,13 @@ def refuse_b(contents, digest):
         raise InputError("it is b")
 
 
+def digests_of(paths, check=None):
+    """The digest of each file as text, or what reading or checking it raised."""
+    found = file_digests(PathColumn.of(paths), check)
+    texts = digest_texts(found.values).tolist()
+    return [found.faults.get(position, text) for position, text in enumerate(texts)]
+
+
 seen = []
 
 
@@ -42,7 +50,7 @@ def test_files_are_told_as_their_contents_are(files):
         expected
     )
     assert len(set(expected)) == 3
-    assert content_digests(None).tolist() == file_digests([]) == []
+    assert content_digests(None).tolist() == digests_of([]) == []
 
 
 def test_arrays_are_told_by_their_pixels_and_shape_and_never_encoded(monkeypatch):
@@ -60,24 +68,24 @@ def test_arrays_are_told_by_their_pixels_and_shape_and_never_encoded(monkeypatch
 
 
 def test_a_file_is_checked_once_and_a_bad_one_every_time(files):
-    digests = file_digests(files)  # known by now, but not checked
-    first = file_digests(files, refuse_b)
+    digests = digests_of(files)  # known by now, but not checked
+    first = digests_of(files, refuse_b)
     assert sorted(seen) == [b"a", b"b", b"c"]
     assert (first[0], first[2]) == (digests[0], digests[2])
     assert isinstance(first[1], InputError)
     seen.clear()
-    assert str(file_digests(files, refuse_b)[1]) == "it is b"
+    assert str(digests_of(files, refuse_b)[1]) == "it is b"
     assert seen == [b"b"]
-    assert file_digests(files) == digests
+    assert digests_of(files) == digests
 
 
 def test_a_file_that_changed_is_read_and_checked_again(files):
-    before = file_digests(files, refuse_b)
+    before = digests_of(files, refuse_b)
     with open(files[0], "wb") as file:
         file.write(b"d")
     os.utime(files[0], ns=(1, 1))
     seen.clear()
-    after = file_digests(files, refuse_b)
+    after = digests_of(files, refuse_b)
     assert seen.count(b"d") == 1
     assert after[0] != before[0]
     assert after[2] == before[2]
@@ -85,7 +93,7 @@ def test_a_file_that_changed_is_read_and_checked_again(files):
 
 def test_a_file_that_is_gone_is_an_error_in_its_place(files):
     os.unlink(files[1])
-    found = file_digests(files)
+    found = digests_of(files)
     assert isinstance(found[1], FileNotFoundError)
     assert isinstance(found[0], str)
     with pytest.raises(FileNotFoundError):
@@ -100,7 +108,7 @@ def test_without_a_place_for_a_cache_the_files_are_read_each_time(tmp_path, monk
     (tmp_path / "a.png").write_bytes(b"a")
     checked = []
     for _ in range(2):
-        (digest,) = file_digests(
+        (digest,) = digests_of(
             [str(tmp_path / "a.png")], lambda contents, digest: checked.append(contents)
         )
         assert digest == hashlib.blake2b(b"a", digest_size=8).hexdigest()

@@ -23,11 +23,18 @@ def columns(read):
     return keys_of(list(read)), stamps, digests
 
 
+def updated(known, keys, stamps, digests, check):
+    """What is known once these files were read."""
+    more = known.with_room_for(keys, check)
+    more.take_in(more.rows_of(keys), stamps, digests, check)
+    return more.without_unread()
+
+
 @given(ROUNDS)
 def test_what_is_known_is_what_was_read_last_and_all_checks_of_the_same_file(rounds):
     known, expected = read_known_files(None), {}
     for read, check in rounds:
-        known = known.updated(*columns(read), check)
+        known = updated(known, *columns(read), check)
         for path, facts in read.items():
             before = expected.get(path, (None, set()))
             kept = before[1] if before[0] == facts else set()
@@ -46,19 +53,29 @@ def test_what_is_known_is_what_was_read_last_and_all_checks_of_the_same_file(rou
 def test_a_path_that_was_read_twice_at_once_is_known_once():
     keys, stamps, digests = columns({"/a": (5, 6), "/b": (7, 8)})
     both = [np.concatenate([part, part]) for part in (keys, stamps, digests)]
-    known = read_known_files(None).updated(*both, "a").updated(*both, "b")
+    known = updated(updated(read_known_files(None), *both, "a"), *both, "b")
     assert len(known) == 2
     assert known.has_passed("a").all()
     assert known.has_passed("b").all()
     assert known.checks == ("a", "b")
 
 
+def test_what_could_not_be_read_is_not_known():
+    keys, stamps, digests = columns({"/a": (5, 6), "/b": (7, 8), "/c": (9, 9)})
+    known = updated(read_known_files(None), keys[:1], stamps[:1], digests[:1], "a")
+    more = known.with_room_for(keys, "a")
+    more.take_in(more.rows_of(keys[2:]), stamps[2:], digests[2:], "a")
+    found = more.without_unread()
+    assert (found.rows_of(keys) >= 0).tolist() == [True, False, True]
+    assert known.stamps.tolist() == [[5, 1, 2, 3]]
+
+
 def test_names_of_checks_are_forgotten_together_when_there_are_too_many():
     known = read_known_files(None)
     for number in range(module.MOST_CHECKS):
-        known = known.updated(*columns({"/a": (1, 1)}), f"check {number}")
+        known = updated(known, *columns({"/a": (1, 1)}), f"check {number}")
     assert all(known.has_passed(f"check {number}").all() for number in range(module.MOST_CHECKS))
-    known = known.updated(*columns({"/b": (1, 1)}), "one more")
+    known = updated(known, *columns({"/b": (1, 1)}), "one more")
     assert known.checks == ("one more",)
     assert known.has_passed("one more")[known.rows_of(keys_of(["/a", "/b"]))].tolist() == [
         False,
@@ -67,7 +84,7 @@ def test_names_of_checks_are_forgotten_together_when_there_are_too_many():
 
 
 def test_what_is_written_is_read_and_what_is_not_sound_is_nothing(tmp_path):
-    known = read_known_files(None).updated(*columns({"/a": (5, 6), "/b": (7, 8)}), "a")
+    known = updated(read_known_files(None), *columns({"/a": (5, 6), "/b": (7, 8)}), "a")
     place = tmp_path / "deep" / "known.npz"
     write_known_files(place, known)
     found = read_known_files(place)
@@ -92,8 +109,7 @@ def test_a_disk_without_room_is_no_error(tmp_path):
 @pytest.mark.parametrize("count", [0, 1, 1000])
 def test_a_file_takes_56_bytes(count):
     keys = keys_of([f"/photos/{k}" for k in range(count)])
-    known = read_known_files(None).updated(
-        keys, np.zeros((count, 4), np.int64), np.zeros((count, 8), np.uint8), "a"
-    )
+    read = np.zeros((count, 4), np.int64), np.zeros((count, 8), np.uint8)
+    known = updated(read_known_files(None), keys, *read, "a")
     parts = (known.keys, known.stamps, known.digests, known.passed)
     assert sum(part.nbytes for part in parts) == 56 * count

@@ -1,5 +1,6 @@
 """Frames made without TensorFlow are those that the graphs make, and where they would not be, there are none."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -102,6 +103,19 @@ def test_what_pillow_decodes_otherwise_is_left_to_tensorflow():
     }
     for name, contents in others.items():
         assert frame_of_file(contents, RECORDS["crop"]) is None, name
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_greys_of_16_bits_are_scaled_as_the_graph_scales_them(record):
+    levels = np.random.default_rng(4).integers(300, 4500, (97, 131), np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    given = [encoded(levels, "PNG"), encoded(levels, "PNG", exif=exif)]
+    ranged = dataclasses.replace(record, value_range=(400, 4095))
+    expected = resize_files_for_evaluation(tf.constant(given), ranged).numpy()
+    for contents, frame in zip(given, expected, strict=True):
+        np.testing.assert_allclose(frame_of_file(contents, ranged), frame, atol=ROUNDING)
+    assert expected.mean() > 50  # by the full range it would be under 10
 
 
 def test_a_photo_of_too_many_pixels_is_left_to_tensorflow():

@@ -67,7 +67,7 @@ def digest_of(uri, root):
             split.labels.tolist(),
             split.ids.tolist(),
             split.weights.tolist(),
-            split.groups.tolist(),
+            [f"{group:016x}" for group in split.groups],
         ]
     listing = list_photos(uri)
     found["listing"] = [

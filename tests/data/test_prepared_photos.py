@@ -53,7 +53,7 @@ def copies_of(cache):
 
 
 def test_views_are_those_of_the_photos_to_a_grey_level_on_average(paths, cache):
-    of_photos, of_copies = views(FileImages(paths)), views(PreparedPhotos(paths, SIDE))
+    of_photos, of_copies = views(FileImages(paths)), views(PreparedPhotos(paths, side=SIDE))
     difference = np.abs(of_copies - of_photos).mean((1, 2, 3))
     assert (difference[:3] < 1.2).all()
     assert (difference[:3] > 0).all()  # they are cut from the copies
@@ -65,33 +65,33 @@ def test_views_are_those_of_the_photos_to_a_grey_level_on_average(paths, cache):
 
 def test_the_view_of_evaluation_is_cut_from_the_photo(paths, cache):
     expected = views(FileImages(paths), None)
-    np.testing.assert_array_equal(views(PreparedPhotos(paths, SIDE), None), expected)
+    np.testing.assert_array_equal(views(PreparedPhotos(paths, side=SIDE), None), expected)
     assert copies_of(cache) == []
 
 
 def test_a_copy_is_made_once_and_read_from_then_on(paths, cache, monkeypatch):
-    first = views(PreparedPhotos(paths, SIDE))
+    first = views(PreparedPhotos(paths, side=SIDE))
     before = copies_of(cache)
     made = []
     monkeypatch.setattr(prepared_photos, "is_large", lambda *of: made.append(of) or False)
-    np.testing.assert_array_equal(views(PreparedPhotos(paths, SIDE)), first)
+    np.testing.assert_array_equal(views(PreparedPhotos(paths, side=SIDE)), first)
     assert len(made) == 1  # the small JPEG, of which there is no copy
     assert copies_of(cache) == before
 
 
 @pytest.mark.long
 def test_without_room_the_views_are_the_same(paths, cache, monkeypatch):
-    expected = views(PreparedPhotos(paths, SIDE))
+    expected = views(PreparedPhotos(paths, side=SIDE))
     monkeypatch.setattr(photo_copies, "SPARE_BYTES", 2**60)
     for path in cache.glob("prepared/64/*/*"):
         path.unlink()
-    np.testing.assert_array_equal(views(PreparedPhotos(paths, SIDE)), expected)
+    np.testing.assert_array_equal(views(PreparedPhotos(paths, side=SIDE)), expected)
     assert copies_of(cache) == []
 
 
 @pytest.mark.long
 def test_copies_that_vanish_while_they_are_read_are_made_again(paths, cache):
-    split = Split.of(PreparedPhotos(paths, SIDE), [0] * len(paths))
+    split = Split.of(PreparedPhotos(paths, side=SIDE), [0] * len(paths))
     read = view_reader(split, PIXELS, PHOTO, 0)
     (first,) = read(np.arange(5), 1, 99)
     for path in cache.glob("prepared/64/*/*"):
@@ -102,9 +102,9 @@ def test_copies_that_vanish_while_they_are_read_are_made_again(paths, cache):
 
 
 def test_a_photo_that_changes_is_copied_anew(paths, cache):
-    before = views(PreparedPhotos(paths, SIDE))
+    before = views(PreparedPhotos(paths, side=SIDE))
     pathlib.Path(paths[0]).write_bytes(jpeg(scene(280, 240, 9)))
-    after = views(PreparedPhotos(paths, SIDE))
+    after = views(PreparedPhotos(paths, side=SIDE))
     expected = views(FileImages(paths))
     assert np.abs(after[0] - before[0]).mean() > 10
     assert np.abs(after[0] - expected[0]).mean() < 1.2
@@ -112,19 +112,19 @@ def test_a_photo_that_changes_is_copied_anew(paths, cache):
 
 @pytest.mark.long
 def test_a_photo_that_changes_while_it_is_used_does_not_stand_under_its_old_digest(paths, cache):
-    split = Split.of(PreparedPhotos(paths, SIDE), [0] * len(paths))
+    split = Split.of(PreparedPhotos(paths, side=SIDE), [0] * len(paths))
     reader = view_reader(split, PIXELS, PHOTO, 0)  # which has taken the digests
     old = pathlib.Path(paths[0]).read_bytes()
     pathlib.Path(paths[0]).write_bytes(jpeg(scene(280, 240, 9)))
     list(reader(np.arange(5), 1, 99))
     pathlib.Path(paths[0]).write_bytes(old)
     expected = views(FileImages(paths))
-    assert np.abs(views(PreparedPhotos(paths, SIDE))[0] - expected[0]).mean() < 1.2
+    assert np.abs(views(PreparedPhotos(paths, side=SIDE))[0] - expected[0]).mean() < 1.2
 
 
 @pytest.mark.long
 def test_batches_of_training_are_the_same_from_any_step_on(paths):
-    split = Split.of(PreparedPhotos(paths, SIDE), [0, 1, 0, 1, 0])
+    split = Split.of(PreparedPhotos(paths, side=SIDE), [0, 1, 0, 1, 0])
     options = {"batch_size": 2, "epochs": 3, "seed": 1}
     whole = [batch[0].numpy() for batch in training_batches(split, PIXELS, PHOTO, **options)]
     rest = training_batches(split, PIXELS, PHOTO, first_epoch=1, first_step=1, **options)
@@ -133,7 +133,7 @@ def test_batches_of_training_are_the_same_from_any_step_on(paths):
 
 
 def test_parts_of_prepared_photos_are_prepared_photos(paths):
-    images = PreparedPhotos(paths, SIDE)
+    images = PreparedPhotos(paths, side=SIDE)
     part = images.take(np.array([2, 0])).joined(FileImages(paths[4:]))
     assert (part.side, part.paths.tolist()) == (SIDE, [paths[2], paths[0], paths[4]])
 

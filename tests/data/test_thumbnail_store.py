@@ -6,6 +6,7 @@ from PIL import Image
 
 from tl_toolkit.data import thumbnail_store
 from tl_toolkit.data.content_digests import file_digests
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.thumbnail_store import near_duplicate_files
 from tl_toolkit.data.thumbnails import thumbnail_of_file
 
@@ -45,9 +46,10 @@ def searches(monkeypatch):
 
 
 def found(paths, seen=None):
-    digests = file_digests(paths)
-    pairs = near_duplicate_files(paths, digests, seen or {})
-    name = dict(zip(digests, paths, strict=True))
+    column = PathColumn.of(paths)
+    digests = file_digests(column)
+    pairs = near_duplicate_files(column, digests.values, seen or {})
+    name = dict(zip(digests.texts(), paths, strict=True))
     return [sorted(name[digest][-6:] for digest in pair) for pair in pairs]
 
 
@@ -60,7 +62,7 @@ def test_a_set_of_files_is_searched_once_whatever_their_order_and_place(paths, s
 
 
 def test_thumbnails_that_were_made_a_moment_ago_are_taken(paths, monkeypatch):
-    digests = file_digests(paths)
+    digests = file_digests(PathColumn.of(paths)).texts().tolist()
     seen = {}
     for path, digest in zip(paths, digests, strict=True):
         with open(path, "rb") as file:

@@ -3,17 +3,27 @@
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from frame_networks import frame_network, frames
+import tensorflow as tf
+from frame_networks import expected, frame_network, frames
 from PIL import Image
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, Preprocessing
 from tl_toolkit.data.resize import resize_files_for_evaluation
-from tl_toolkit.export import onnx_file
+from tl_toolkit.export import litert_file, onnx_file, openvino_file
 from tl_toolkit.export.frame_endpoints import endpoints_of_frames, open_exported_file
+
+WITHOUT_TENSORFLOW = """
+import json, sys
+sys.modules["tensorflow"] = sys.modules["keras"] = None  # importing them is an error
+import tl_toolkit as tl
+print(json.dumps(tl.load_classifier(sys.argv[1]).predict_probabilities(sys.argv[2:]).tolist()))
+"""
 
 
 @pytest.fixture
@@ -88,6 +98,48 @@ def test_the_card_gives_the_preprocessing_back(onnx_path):
     _, card = open_exported_file(onnx_path)
     record = Preprocessing(**card["preprocessing"])
     assert record == dataclasses.replace(PREPROCESSING["caffe"], image_size=32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("writer", "name"),
+    [(onnx_file, "model.onnx"), (litert_file, "model.tflite"), (openvino_file, "model.xml")],
+)
+def test_a_file_scales_greys_of_16_bits_by_the_range_on_its_card(writer, name, tmp_path):
+    network = frame_network()
+    record = dataclasses.replace(network.preprocessing, value_range=(0, 4095))
+    network.card["preprocessing"] = json.loads(json.dumps(dataclasses.asdict(record)))
+    writer.write(network, tmp_path / name)
+    levels = np.random.default_rng(6).integers(0, 4096, (40, 50), np.uint16)
+    deep = [tmp_path / "photo.png", tmp_path / "photo.tif"]
+    for path in deep:
+        Image.fromarray(levels).save(path)
+    grey = np.round(levels / 4095 * 255).astype(np.uint8)
+    classifier = tl.load_classifier(tmp_path / name)
+    assert classifier.value_range == (0, 4095)
+    found = classifier.predict_probabilities([*deep, np.stack([grey] * 3, -1)])
+    frames_of_graph = resize_files_for_evaluation(tf.constant([deep[0].read_bytes()]), record)
+    answers = expected(network, frames_of_graph)
+    np.testing.assert_allclose(found, np.tile(answers, (3, 1)), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_greys_of_16_bits_and_floats_are_answered_without_tensorflow(tmp_path):
+    network = frame_network()
+    record = dataclasses.replace(network.preprocessing, value_range=(0, 4095))
+    network.card["preprocessing"] = json.loads(json.dumps(dataclasses.asdict(record)))
+    onnx_file.write(network, tmp_path / "model.onnx")
+    levels = np.random.default_rng(6).integers(0, 4096, (40, 50), np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    Image.fromarray(levels).save(tmp_path / "deep.tif")
+    Image.fromarray(levels.astype(np.float32)).save(tmp_path / "floats.tif")
+    asked = [str(tmp_path / name) for name in ("deep.png", "deep.tif", "floats.tif")]
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, str(tmp_path / "model.onnx"), *asked]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    contents = tf.constant([(tmp_path / "deep.png").read_bytes()])
+    answers = expected(network, resize_files_for_evaluation(contents, record))
+    np.testing.assert_allclose(json.loads(process.stdout), np.tile(answers, (3, 1)), atol=1e-4)
 
 
 def test_frames_reach_the_runtime_unchanged(onnx_path):

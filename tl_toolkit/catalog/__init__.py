@@ -56,6 +56,7 @@ from tl_toolkit.catalog.records import (
     Preprocessing,
     WeightSpec,
 )
+from tl_toolkit.catalog.value_range import ValueRange, as_value_range
 from tl_toolkit.errors import unknown_name
 
 __all__ = [
@@ -105,7 +106,9 @@ __all__ = [
     "Resize",
     "Solver",
     "Tta",
+    "ValueRange",
     "WeightSpec",
+    "as_value_range",
     "augmentation_named",
     "list_weights",
 ]

@@ -16,6 +16,7 @@ from tl_toolkit.catalog.names import (
     V1_5,
     VARIANTS,
 )
+from tl_toolkit.catalog.value_range import ValueRange, as_value_range
 from tl_toolkit.errors import InputError, unknown_name
 
 # He et al. 2015, "Deep Residual Learning for Image Recognition", table 1.
@@ -128,6 +129,8 @@ class Preprocessing:
         interpolation: `"bilinear"` or `"bicubic"`, both antialiased.
         resize: How an image is made square: `"crop"` cuts the edges of its longer side off, `"squash"` changes its aspect
             ratio, `"letterbox"` puts grey beside it.
+        value_range: Values of 16-bit and float greys that become 0 and 255; what lies beyond is clipped. None: all that
+            16 bits can hold, and 0 to 1.
     """
 
     channel_order: str = "rgb"
@@ -138,8 +141,10 @@ class Preprocessing:
     crop_fraction: float = 1.0
     interpolation: str = "bilinear"
     resize: str = CROP
+    value_range: ValueRange | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "value_range", as_value_range(self.value_range))
         object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
         object.__setattr__(self, "std", tuple(float(s) for s in self.std))
         if self.channel_order not in ("rgb", "bgr"):

@@ -23,6 +23,7 @@ def audit(
     data: tyro.conf.Positional[str],
     features: bool = True,
     weights: Maybe[str] = None,
+    value_range: Maybe[tuple[float, float]] = None,
     output: Maybe[pathlib.Path] = None,
     write_csv: Maybe[pathlib.Path] = None,
     leave_out: tuple[str, ...] = (),
@@ -39,6 +40,7 @@ def audit(
         data: Where the images are, such as folder:photos; see `tl-toolkit train --help`.
         features: Let a frozen network look at the photos too: doubtful labels, outliers, photos that stand alone.
         weights: Its weights. Default: those that a training on this data would start from.
+        value_range: Of 16-bit or float greys, the values that become black and white, such as 0 4095. Default: all that they hold.
         output: File for everything that was found, such as audit.json.
         write_csv: File for a table without the unreadable photos, all but one of copies, and all of those whose labels
             differ. Train on it with --data csv:FILE.
@@ -56,15 +58,23 @@ def audit(
 
         context = Context(feature_cache=feature_cache(cache_limit))
         found = audit_photos(
-            data, features=features, weights=weights, context=context, progress=progress
+            data,
+            features=features,
+            weights=weights,
+            context=context,
+            progress=progress,
+            value_range=value_range,
         )
         if output is not None:
             found.save(output, overwrite)
         if write_csv is not None:
             left = write_table(found, write_csv, leave_out)
+            scaled = (
+                "" if value_range is None else " --value-range {:.15g} {:.15g}".format(*value_range)
+            )
             progress.message(
                 f"{left} of {len(found.listing)} photos are named in the table. Train on it: "
-                f"tl-toolkit train --data csv:{write_csv}"
+                f"tl-toolkit train --data csv:{write_csv}{scaled}"
             )
         if json:
             print_json(found.to_json())

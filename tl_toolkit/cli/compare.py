@@ -24,6 +24,7 @@ def compare(
     labels_per_class: Maybe[int] = None,
     test_fraction: Maybe[float] = None,
     validation_fraction: Maybe[float] = None,
+    value_range: Maybe[tuple[float, float]] = None,
     epochs: Maybe[int] = None,
     cache_limit: Maybe[float] = None,
     seeds: int = 3,
@@ -47,6 +48,7 @@ def compare(
             for the digits.
         validation_fraction: Share of the remaining images used for validation. Default: see
             `tl-toolkit train --help`.
+        value_range: Of 16-bit and float greys, what becomes black and white, such as 0 4095. Default: all that they hold.
         epochs: Passes over the training images, for every strategy. Default: by strategy and data size.
         cache_limit: See `tl-toolkit train --help`.
         seeds: Runs of each strategy; with labels_per_class, each draws its own images to learn from.
@@ -62,6 +64,7 @@ def compare(
         "labels_per_class": labels_per_class,
         "test_fraction": test_fraction,
         "validation_fraction": validation_fraction,
+        "value_range": value_range,
         "epochs": epochs,
     }
     given = {name: value for name, value in fields.items() if value is not None}

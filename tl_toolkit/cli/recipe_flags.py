@@ -40,7 +40,8 @@ STRATEGY_FIELDS: dict[str, type] = {
 }
 
 
-RATES, WORDS = "layer_rates", tuple[str, ...]
+RATES = "layer_rates"
+OF_SEVERAL: dict[str, Any] = {RATES: tuple[str, ...], "value_range": tuple[float, float]}
 
 
 def _recipe_flags() -> type:
@@ -52,7 +53,7 @@ def _recipe_flags() -> type:
     hints = annotations_of(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name not in ("data", "strategy"):
-            kind = WORDS if field.name == RATES else plain_type(hints[field.name])
+            kind = OF_SEVERAL.get(field.name) or plain_type(hints[field.name])
             flag = Annotated[kind | None, hint(field.default)]  # type: ignore[valid-type]
             fields.append((field.name, flag, None))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, frozen=True)

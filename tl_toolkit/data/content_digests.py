@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import concurrent.futures
+import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -20,16 +20,47 @@ from tl_toolkit.data.known_files import (
     read_known_files,
     write_known_files,
 )
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.user_cache import cache_folder
 from tl_toolkit.progress import Stage
 
-DIGEST_SIZE = DIGEST_BYTES
+DIGEST_SIZE, BIG_ENDIAN = DIGEST_BYTES, np.dtype(">u8")
 THREADS = 8
 AT_A_TIME = 4096  # files: what waits to be read is held in memory
 LARGEST_INT64 = 2**63 - 1
 CHECKED = "checked"  # the check that every photo passes; other checks have other names
+
+
+@dataclasses.dataclass(frozen=True)
+class FileDigests:
+    """What files hold, as numbers of 64 bits, which are in the order of the digests' texts.
+
+    Attributes:
+        values: uint64[n]; 0 where a file has none.
+        faults: What reading or checking a file raised, by its position.
+    """
+
+    values: np.ndarray
+    faults: dict[int, OSError | InputError] = dataclasses.field(default_factory=dict)
+
+    def texts(self) -> np.ndarray:
+        """Returns str[n], the digests in hexadecimal; raises the first fault, where there is one."""
+        for position in sorted(self.faults):
+            raise self.faults[position]
+        return digest_texts(self.values)
+
+
+def digest_texts(values: np.ndarray) -> np.ndarray:
+    """Returns str[n], digests of uint64[n] in hexadecimal."""
+    digits = values.astype(BIG_ENDIAN).tobytes().hex().encode()
+    return np.frombuffer(digits, f"S{2 * DIGEST_SIZE}").astype(str) if digits else np.array([], str)
+
+
+def digest_values(digests: np.ndarray) -> np.ndarray:
+    """Returns uint64[n], of digests as uint8[n, 8]."""
+    return np.ascontiguousarray(digests).view(BIG_ENDIAN).ravel().astype(np.uint64)
 
 
 def content_digests(split: Split | None) -> np.ndarray:
@@ -42,18 +73,18 @@ def content_digests(split: Split | None) -> np.ndarray:
 def digests_of_images(images: Images) -> np.ndarray:
     """Returns str[n], digests of the images' files, or of their pixels."""
     if isinstance(images, FileImages):
-        return np.array(list(map(_raised, file_digests([str(path) for path in images.paths]))), str)
+        return file_digests(images.paths).texts()
     if isinstance(images, ShardImages):
         return images.digests()
     return np.array([bytes_digest(images.identity(index)) for index in range(len(images))], str)
 
 
 def file_digests(
-    paths: Sequence[str],
+    paths: PathColumn,
     check: Callable[[bytes, str], None] | None = None,
     stage: Stage | None = None,
     name: str = CHECKED,
-) -> list[str | OSError | InputError]:
+) -> FileDigests:
     """Returns a digest of each file's contents; a file is read where its size or time changed since.
 
     Args:
@@ -61,57 +92,60 @@ def file_digests(
         check: Called with the contents, and their digest, of every file that it has not passed yet; raises `InputError`.
         stage: Counts the files that are done.
         name: Of the check: what has passed another one has not passed this one.
-
-    Returns:
-        A digest, or in its place what reading or checking the file raised.
     """
-    paths = [_absolute(path) for path in paths]
-    place = _place(folder_above(paths))
-    known, keys = read_known_files(place), keys_of(paths)
-    rows = known.rows_of(keys)
-    is_known = rows >= 0
+    place = _place(paths.folder_above())
+    known, keys = read_known_files(place), keys_of(map(_absolute, paths))
+    is_known = known.rows_of(keys) >= 0
     if check is not None:
-        is_known[is_known] = known.has_passed(name)[rows[is_known]]
+        is_known[is_known] = known.has_passed(name)[known.rows_of(keys[is_known])]
+    passed = None if check is None else name
 
-    found: list[str | OSError | InputError] = [""] * len(paths)
-    read, stamps, digests = array.array("q"), array.array("q"), bytearray()
+    found = FileDigests(np.zeros(len(paths), np.uint64))
+    has_room = is_new = False
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), AT_A_TIME):
-            some = range(start, min(start + AT_A_TIME, len(paths)))
-            changed = [p for p in some if not is_known[p]]
-            unread = np.array([p for p in some if is_known[p]], np.int64)
-            changed += _unchanged(paths, unread, known, rows[unread], found)
+            some = np.arange(start, min(start + AT_A_TIME, len(paths)))
+            texts = dict(zip(some.tolist(), map(_absolute, paths[some]), strict=True))
+            unread = some[is_known[some]]
+            changed = some[~is_known[some]].tolist()
+            changed += _unchanged(texts, unread, known, known.rows_of(keys[unread]), found)
             if stage is not None:
                 stage.advance(len(some) - len(changed))
-            for position, entry in zip(
-                changed, pool.map(lambda p: _read_entry(paths[p], check), changed), strict=True
-            ):
+            if changed and not has_room:
+                known, has_room = known.with_room_for(keys, passed), True
+            entries = pool.map(lambda path: _read_entry(path, check), map(texts.get, changed))
+            read: list[int] = []
+            stamps: list[list[int]] = []
+            for position, entry in zip(changed, entries, strict=True):
                 if isinstance(entry, Exception):
-                    found[position] = entry
+                    found.faults[position] = entry
                 else:
-                    stamp, found[position] = entry
+                    stamp, digest = entry
+                    found.values[position] = int(digest, 16)
                     read.append(position)
-                    stamps.extend(stamp)
-                    digests += bytes.fromhex(entry[1])
+                    stamps.append(stamp)
                 if stage is not None:
                     stage.advance()
-    if place is not None and read:
-        new = known.updated(
-            keys[np.array(read, np.int64)],
-            np.array(stamps, np.int64).reshape(-1, STAMP),
-            np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST_SIZE),
-            None if check is None else name,
-        )
-        write_known_files(place, new)
+            if read:
+                is_new = True
+                digests = found.values[read].astype(BIG_ENDIAN).view(np.uint8)
+                known.take_in(
+                    known.rows_of(keys[read]),
+                    np.array(stamps, np.int64),
+                    digests.reshape(-1, DIGEST_SIZE),
+                    passed,
+                )
+    if place is not None and is_new:
+        write_known_files(place, known.without_unread())
     return found
 
 
 def _unchanged(
-    paths: Sequence[str],
+    paths: Mapping[int, str],
     positions: np.ndarray,
     known: KnownFiles,
     rows: np.ndarray,
-    found: list[str | OSError | InputError],
+    found: FileDigests,
 ) -> list[int]:
     """Looks at known files; puts the digest of each that is unchanged, or what looking at it raised, into `found`.
 
@@ -124,22 +158,11 @@ def _unchanged(
         try:
             stamps[k] = _stamp(paths[position])
         except OSError as error:
-            found[position] = error
+            found.faults[position] = error
             gone.add(position)
     is_same = (stamps == known.stamps[rows]).all(1)
-    digits = known.digests[rows[is_same]].tobytes().hex()
-    for k, position in enumerate(positions[is_same].tolist()):
-        found[position] = digits[2 * DIGEST_SIZE * k : 2 * DIGEST_SIZE * (k + 1)]
+    found.values[positions[is_same]] = digest_values(known.digests[rows[is_same]])
     return [position for position in positions[~is_same].tolist() if position not in gone]
-
-
-def folder_above(paths: Sequence[str]) -> str:
-    """Returns the folder that holds the lowest folder of all files, "" for no files; caches go by it."""
-    if not paths:
-        return ""
-    # What these two have in common, all have: no file is a folder of another.
-    ends = _absolute(min(paths)), _absolute(max(paths))
-    return os.path.dirname(os.path.commonpath(ends))
 
 
 def _absolute(path: str) -> str:
@@ -166,12 +189,6 @@ def _stamp(path: str) -> list[int]:
     status = os.stat(path)
     # Numbers of inodes may have 64 bits, and columns hold signed ones.
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & LARGEST_INT64]
-
-
-def _raised(found: str | Exception) -> str:
-    if isinstance(found, Exception):
-        raise found
-    return found
 
 
 def bytes_digest(contents: bytes) -> str:

@@ -7,12 +7,13 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_table import load_label_table, names_several_labels
-from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
@@ -24,6 +25,7 @@ def load_csv(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -39,6 +41,7 @@ def load_csv(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -47,11 +50,19 @@ def load_csv(
         InputError: The table is not as described, or an image is bad.
     """
     if names_several_labels(path):
-        return load_label_table(path, on_bad_image, progress, group_near_duplicates, prepare_photos)
+        return load_label_table(
+            path, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
+        )
     uri = parse_table_uri(path)
     rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
     return source_of_rows(
-        rows, uri.path.parent, on_bad_image, progress, group_near_duplicates, prepare_photos
+        rows,
+        uri.path.parent,
+        on_bad_image,
+        progress,
+        group_near_duplicates,
+        prepare_photos,
+        value_range,
     )
 
 
@@ -62,6 +73,7 @@ def source_of_rows(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Checks that every file is an image.
 
@@ -72,6 +84,7 @@ def source_of_rows(
         progress: See `load_csv`.
         group_near_duplicates: See `load_csv`.
         prepare_photos: See `load_csv`.
+        value_range: See `load_csv`.
 
     Raises:
         InputError: An image is bad, or a class has none.
@@ -81,22 +94,20 @@ def source_of_rows(
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
-    files = [
-        LabelledFile(path, label)
-        for path, label in zip(rows.paths, rows.labels.tolist(), strict=True)
-    ]
+    files = LabelledFiles.unread(PathColumn.of(rows.paths), rows.labels)
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
+    checked = check_files(files, progress, seen, prepare_photos, value_range)
+    files = without_contradictions(checked)
     _refuse_none(rows, files)
-    notes = report_bad([file for file in files if file.fault], root, on_bad_image)
-    is_sound = np.array([not file.fault for file in files], bool)
-    members = {name: np.flatnonzero(is_sound & (rows.splits == name)) for name in SPLITS}
-    files_of = {name: [files[k] for k in positions] for name, positions in members.items()}
+    notes = report_bad(files.bad(), root, on_bad_image)
+    sound = files.sound()
+    members = {name: sound[rows.splits[sound] == name] for name in SPLITS}
+    files_of = {name: files.take(positions) for name, positions in members.items()}
     given = {
         name: [rows.groups[k] if rows.groups else "" for k in positions]
         for name, positions in members.items()
     }
-    keys, copies = group_copies(files_of, seen, progress, given)
+    keys, copies = group_copies(files_of, seen, progress, given, value_range)
 
     splits: dict[str, Split] = {}
     first_id = 0
@@ -110,7 +121,7 @@ def source_of_rows(
                 f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         splits[name] = Split.of(
-            FileImages(np.array([rows.paths[k] for k in positions])),
+            FileImages(files_of[name].paths, value_range),
             labels,
             first_id,
             weights=rows.weights[positions],
@@ -127,9 +138,9 @@ def source_of_rows(
     )
 
 
-def _refuse_none(rows: LabelledRows, files: list[LabelledFile]) -> None:
+def _refuse_none(rows: LabelledRows, files: LabelledFiles) -> None:
     """Says where the photos were looked for, if that is where none is."""
-    if not any(os.path.exists(file.path) for file in files):
+    if not any(map(os.path.exists, files.paths)):
         raise InputError(
             f"None of the {len(files)} photos that {str(rows.table)!r} names is there, such as {rows.paths[0]!r}: "
             "root=FOLDER in the URI says where they are."

@@ -38,7 +38,7 @@ def note_on_images(images: Images) -> str | None:
     if not isinstance(images, FileImages) or not len(images):
         return None
     chosen = np.unique(np.linspace(0, len(images) - 1, LOOKED_AT).astype(int))
-    sides = [found for path in images.paths[chosen] if (found := _sides(str(path)))]
+    sides = [found for path in images.paths[chosen] if (found := _sides(path))]
     shorter, longer = np.sort(np.array(sides, np.int64).reshape(-1, 2)).T
     return note_on_cut_off(shorter, longer)
 

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from tl_toolkit.catalog import AugmentationName
+from tl_toolkit.catalog import AugmentationName, ValueRange
 from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.labels import are_several, as_labels
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage, LazyImage
 from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.fields import check_fields
 
 
@@ -47,31 +48,46 @@ class Images(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FileImages:
-    """Image files, read when they are needed."""
+    """Image files, read when they are needed.
 
-    paths: np.ndarray  # str[n]
+    Attributes:
+        paths: Of the files; any sequence of paths is taken.
+        value_range: By which 16-bit and float greys are scaled; None: what these can hold.
+    """
+
+    paths: PathColumn
+    value_range: ValueRange | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.paths, PathColumn):
+            object.__setattr__(self, "paths", PathColumn.of(self.paths))
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, indices: np.ndarray) -> FileImages:
-        return FileImages(self.paths[indices])
+    def take(self, indices: np.ndarray) -> Self:
+        return dataclasses.replace(self, paths=self.paths[indices])
 
-    def joined(self, other: FileImages) -> FileImages:
-        return FileImages(np.concatenate([self.paths, other.paths]))
+    def joined(self, other: FileImages) -> Self:
+        return dataclasses.replace(self, paths=self.paths.joined(other.paths))
 
     def loader(self) -> Callable[[tf.Tensor], LazyImage]:
-        paths = tf.constant([os.fsencode(str(path)) for path in self.paths], tf.string)
-        return lambda index: EncodedLazyImage(decodable_tensor(tf.io.read_file(paths[index])))
+        paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+
+        def load(index: tf.Tensor) -> LazyImage:
+            contents = tf.io.read_file(paths[index])
+            return EncodedLazyImage(decodable_tensor(contents, self.value_range))
+
+        return load
 
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
 
     def encoded(self, index: int) -> bytes:
-        return decodable(self.identity(index))
+        return decodable(self.identity(index), self.value_range)
 
     def identity(self, index: int) -> bytes:
-        return pathlib.Path(str(self.paths[index])).read_bytes()
+        return pathlib.Path(self.paths[index]).read_bytes()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +158,7 @@ class Split:
         labels: int64[n], numbers of classes; of photos with several labels, uint8[n, labels] of 0 and 1.
         ids: int64[n], each image's number in the whole data set, whatever split it is in.
         weights: float32[n], how much each image counts in the loss; None: all alike.
-        groups: str[n], equal for images that must stay in one fold (copies, near-duplicates, a patient's), comparable
+        groups: str[n] or uint64[n], equal for images that must stay in one fold (copies, near-duplicates, a patient's), comparable
             with those of the source's other splits; None: only copies must.
     """
 

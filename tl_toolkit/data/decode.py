@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -220,5 +222,13 @@ def check_image(encoded: bytes) -> None:
         tf.io.decode_jpeg(encoded, channels=3, ratio=8)
     else:
         with _TRACING:
-            decode = decode_non_jpeg.get_concrete_function()
+            decode = _ready_to_decode()
         decode(tf.constant(encoded))
+
+
+@functools.cache
+def _ready_to_decode() -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns `decode_non_jpeg` once it was called: threads that called it first would each optimise its graph, in 10 MB."""
+    decode = decode_non_jpeg.get_concrete_function()
+    decode(tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8)))
+    return decode

@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.errors import InputError, unknown_name
 
 MODULE_TYPES = ("mono", "poly")
@@ -49,7 +50,7 @@ def load_elpv(options: str = "") -> ImageSource:
     ]
     wanted = set(chosen) & set(MODULE_TYPES) or set(MODULE_TYPES)
     rows = [row for row in rows if row[2] in wanted]
-    paths = np.array([str(folder / row[0]) for row in rows])
+    paths = PathColumn.of(folder / row[0] for row in rows)
     probability = np.array([float(row[1]) for row in rows])
     labels = np.rint(probability * 3) if "levels" in chosen else probability >= 0.5
     sureness = np.maximum(probability, 1 - probability) if "weighted" in chosen else None

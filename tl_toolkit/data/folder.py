@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import array
 import dataclasses
-import itertools
+import functools
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.content_digests import file_digests
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION, ValueRange
+from tl_toolkit.data.content_digests import CHECKED, file_digests
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.file_names import path_in_text, printable, user_path, utf8_text
-from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.left_behind import (
     is_left_behind_file,
     is_left_behind_folder,
     left_behind_note,
 )
 from tl_toolkit.data.other_formats import decodable
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.photo_copies import PhotoCopies
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
 from tl_toolkit.data.thumbnail_store import shown_or_blank
@@ -46,7 +49,7 @@ class ListedFolder:
     root: pathlib.Path
     splits: dict[str, pathlib.Path]
     class_names: tuple[str, ...]
-    files: dict[str, list[LabelledFile]]
+    files: dict[str, LabelledFiles]
     notes: list[str]
     ignored: list[pathlib.Path]
 
@@ -57,6 +60,7 @@ def load_folder(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
@@ -70,6 +74,7 @@ def load_folder(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Returns:
         The source; licence unknown.
@@ -80,29 +85,30 @@ def load_folder(
     found = list_folder(path)
     root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    every_file = [file for some in listed.values() for file in some]
-    read = iter(check_files(every_file, progress, seen, prepare_photos))
-    bad: list[LabelledFile] = []
-    files: dict[str, list[LabelledFile]] = {}
+    every_file = functools.reduce(LabelledFiles.joined, listed.values())
+    read = check_files(every_file, progress, seen, prepare_photos, value_range)
+    bad: list[tuple[str, str]] = []
+    files: dict[str, LabelledFiles] = {}
+    first = 0
     for split, some in listed.items():
-        checked = without_contradictions(list(itertools.islice(read, len(some))))
-        bad += [file for file in checked if file.fault]
-        files[split] = [file for file in checked if not file.fault]
+        checked = without_contradictions(read.part(first, first + len(some)))
+        bad += checked.bad()
+        files[split] = checked.take(checked.sound()) if checked.faults else checked
+        first += len(some)
     notes = report_bad(bad, root, on_bad_image)
     for split, checked in files.items():
-        present = {file.label for file in checked}
+        present = set(np.unique(checked.labels).tolist())
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    keys, copies = group_copies(files, seen, progress)
+    keys, copies = group_copies(files, seen, progress, value_range=value_range)
     notes += [*copies, *found.notes, *left_behind_note(found.ignored)]
 
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
-        paths = np.array([file.path for file in checked])
-        labels = [file.label for file in checked]
-        made[split] = Split.of(FileImages(paths), labels, first_id, groups=keys[split])
+        images = FileImages(checked.paths, value_range)
+        made[split] = Split.of(images, checked.labels, first_id, groups=keys[split])
         first_id += len(checked)
     return ImageSource(
         class_names=class_names,
@@ -119,7 +125,7 @@ def list_folder(path: str) -> ListedFolder:
     root = user_path(path)
     splits = _split_folders(root)
     class_names = _class_names(splits[TRAIN])
-    listed: dict[str, list[LabelledFile]] = {}
+    listed: dict[str, LabelledFiles] = {}
     loose, ignored = _beside_folders({root, *splits.values()})
     for split, folder in splits.items():
         listed[split], left_behind = _list_files(folder, class_names)
@@ -180,27 +186,37 @@ def _class_name(folder: pathlib.Path) -> str:
 
 def _list_files(
     folder: pathlib.Path, class_names: tuple[str, ...]
-) -> tuple[list[LabelledFile], list[pathlib.Path]]:
+) -> tuple[LabelledFiles, list[pathlib.Path]]:
     """Returns the classes' files, and what is ignored among them."""
     unknown = {_class_name(child) for child in _folders(folder)} - {*class_names}
     if unknown:
         raise InputError(
             f"{str(folder)!r} has classes that the training folder lacks: {', '.join(sorted(unknown))}."
         )
-    files: list[LabelledFile] = []
     ignored: list[pathlib.Path] = []
-    for label, class_name in enumerate(class_names):
-        top = folder / path_in_text(class_name)
-        for parent, folders, names in os.walk(top, followlinks=True, onerror=_raise):
-            ignored += [pathlib.Path(parent, f) for f in folders if is_left_behind_folder(f)]
-            kept = [f for f in folders if not is_left_behind_folder(f)]
-            folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
-            for name in sorted(names, key=os.fsencode):
-                if is_left_behind_file(name):
-                    ignored.append(pathlib.Path(parent, name))
-                else:
-                    files.append(LabelledFile(f"{parent}{os.sep}{name}", label))
-    return files, ignored
+    labels = array.array("i")
+
+    def files() -> Iterator[str]:
+        for label, class_name in enumerate(class_names):
+            for path in _files_below(folder / path_in_text(class_name), ignored):
+                labels.append(label)
+                yield path
+
+    paths = PathColumn.of(files())
+    return LabelledFiles.unread(paths, np.array(labels, np.int32)), ignored
+
+
+def _files_below(top: pathlib.Path, ignored: list[pathlib.Path]) -> Iterator[str]:
+    """Yields the files of a folder and its folders; takes down what is ignored among them."""
+    for parent, folders, names in os.walk(top, followlinks=True, onerror=_raise):
+        ignored += [pathlib.Path(parent, f) for f in folders if is_left_behind_folder(f)]
+        kept = [f for f in folders if not is_left_behind_folder(f)]
+        folders[:] = sorted(kept, key=os.fsencode)  # in place: where `os.walk` goes next
+        for name in sorted(names, key=os.fsencode):
+            if is_left_behind_file(name):
+                ignored.append(pathlib.Path(parent, name))
+            else:
+                yield f"{parent}{os.sep}{name}"
 
 
 def _raise(error: OSError) -> None:
@@ -208,48 +224,49 @@ def _raise(error: OSError) -> None:
 
 
 def check_files(
-    files: list[LabelledFile],
+    files: LabelledFiles,
     progress: Progress = SILENT,
     seen: dict[str, np.ndarray] | None = None,
     prepare_photos: bool = False,
-) -> list[LabelledFile]:
-    """Reads every file that is new or has changed, and returns it with its digest or its fault.
+    value_range: ValueRange | None = None,
+) -> LabelledFiles:
+    """Reads every file that is new or has changed, and returns them with digests and faults.
 
     Args:
         files: To read.
         progress: Shows how many are read.
         seen: Takes a thumbnail of each that is read, by digest; None: none are made.
         prepare_photos: Whether to keep shrunk copies of large ones: reading them to the end gives them nearly for nothing.
+        value_range: By which 16-bit and float greys are scaled; a photo of another kind is then at fault.
     """
-    paths = [file.path for file in files]
-    copies = PhotoCopies(LEAST_SIDE, paths) if prepare_photos else None
-
-    def with_result(file: LabelledFile, found: str | OSError | InputError) -> LabelledFile:
-        if isinstance(found, str):
-            return LabelledFile(file.path, file.label, found)
-        fault = found.strerror if isinstance(found, OSError) else None
-        return dataclasses.replace(file, fault=fault or str(found))
+    paths = files.paths
+    copies = PhotoCopies(LEAST_SIDE, paths, value_range=value_range) if prepare_photos else None
 
     def check(contents: bytes, digest: str) -> None:
-        photo, is_shrunk = _checked(contents, shrink=copies is not None or seen is not None)
+        photo, is_shrunk = _checked(contents, copies is not None or seen is not None, value_range)
         if copies is not None and is_shrunk:
             copies.keep(digest, photo)
         if seen is not None:
             seen[digest] = shown_or_blank(thumbnail_of_readable(photo))
 
+    name = CHECKED if value_range is None else "{} {!r} {!r}".format(CHECKED, *value_range)
     with progress.stage("Checking photos", total=len(files)) as stage:
-        digests = file_digests(paths, check, stage)
-    return [with_result(file, found) for file, found in zip(files, digests, strict=True)]
+        found = file_digests(paths, check, stage, name)
+    faults = {
+        position: (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
+        for position, fault in found.faults.items()
+    }
+    return dataclasses.replace(files, digests=found.values, faults=faults)
 
 
-def _checked(contents: bytes, shrink: bool) -> tuple[bytes, bool]:
+def _checked(contents: bytes, shrink: bool, value_range: ValueRange | None) -> tuple[bytes, bool]:
     """Reads a photo to its end.
 
     Returns:
         The photo in a format that TensorFlow decodes, shrunk if it is large and that is wanted; and whether it is.
     """
     try:
-        readable = decodable(contents)
+        readable = decodable(contents, value_range)
         if shrink and is_large(readable, LEAST_SIDE):
             return shrunk(readable, LEAST_SIDE).numpy(), True
         check_image(readable)
@@ -258,15 +275,15 @@ def _checked(contents: bytes, shrink: bool) -> tuple[bytes, bool]:
     return readable, False
 
 
-def report_bad(bad: list[LabelledFile], root: pathlib.Path, on_bad_image: str) -> list[str]:
-    """Returns a note for each bad file, or raises `InputError` where none is allowed."""
+def report_bad(bad: list[tuple[str, str]], root: pathlib.Path, on_bad_image: str) -> list[str]:
+    """Returns a note for each bad file, of its path and why it is bad, or raises `InputError` where none is allowed."""
     if bad and on_bad_image == "error":
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
-            f"{bad[0].path!r} cannot be used: {bad[0].fault}.{more} Repair or remove "
+            f"{bad[0][0]!r} cannot be used: {bad[0][1]}.{more} Repair or remove "
             "the files, or skip them with on_bad_image='skip'."
         )
-    return [f"skipped {_below(root, pathlib.Path(file.path))}: {file.fault}" for file in bad]
+    return [f"skipped {_below(root, pathlib.Path(path))}: {fault}" for path, fault in bad]
 
 
 def _below(root: pathlib.Path, path: pathlib.Path) -> str:

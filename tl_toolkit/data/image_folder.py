@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN, ValueRange
 from tl_toolkit.data.csv_file import source_of_rows
 from tl_toolkit.data.dataset import ImageSource
 from tl_toolkit.data.file_names import user_path
@@ -28,6 +28,7 @@ def load_photo_folder(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Opens class folders as `load_folder` does, and a folder without them by its `metadata` tables.
 
@@ -39,15 +40,24 @@ def load_photo_folder(
         progress: See `load_folder`.
         group_near_duplicates: See `load_folder`.
         prepare_photos: See `load_folder`.
+        value_range: See `load_folder`.
 
     Raises:
         InputError: As `load_folder` and `load_csv`.
     """
     rows = metadata_rows(path, finds_all=on_bad_image == "error")
     if rows is None:
-        return load_folder(path, on_bad_image, progress, group_near_duplicates, prepare_photos)
+        return load_folder(
+            path, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
+        )
     return source_of_rows(
-        rows, user_path(path), on_bad_image, progress, group_near_duplicates, prepare_photos
+        rows,
+        user_path(path),
+        on_bad_image,
+        progress,
+        group_near_duplicates,
+        prepare_photos,
+        value_range,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,25 +13,25 @@ from tl_toolkit.data.near_duplicates import components
 
 
 def group_keys(
-    digests: Sequence[str], near: Sequence[tuple[str, str]], names: Sequence[str] = ()
+    digests: np.ndarray, near: Sequence[tuple[Any, Any]], names: Sequence[str] = ()
 ) -> np.ndarray:
     """Joins copies, near-duplicates and given groups.
 
     Args:
-        digests: Of the files.
+        digests: Of the files; texts or numbers.
         near: Pairs of digests.
         names: Each file's group, "" for none; empty: there are none.
 
     Returns:
-        str[files], the first digest of all that belong together: a file that belongs to no other keeps its own.
+        Of each file, the first digest of all that belong together: a file that belongs to no other keeps its own.
     """
-    unique, number = np.unique(np.asarray(digests, str), return_inverse=True)
-    place = {digest: k for k, digest in enumerate(unique.tolist())}
-    first = [place[a] for a, _ in near]
-    second = [place[b] for _, b in near]
+    unique, number = np.unique(digests, return_inverse=True)
+    pairs = np.searchsorted(unique, np.array(near, unique.dtype).reshape(-1, 2))
+    first, second = pairs[:, 0].tolist(), pairs[:, 1].tolist()
     of_name: dict[str, int] = {}
-    for k, name in zip(number.tolist(), names, strict=False):
+    for position, name in enumerate(names):
         if name:
+            k = int(number[position])
             first.append(of_name.setdefault(name, k))
             second.append(k)
     joined = components(len(unique), np.array(first, np.int64), np.array(second, np.int64))
@@ -39,5 +40,5 @@ def group_keys(
 
 
 def kept_together(split: Split) -> np.ndarray:
-    """Returns str[n], equal for images that must be in one fold: by what the source says, else copies."""
+    """Returns str[n] or uint64[n], equal for images that must be in one fold: by what the source says, else copies."""
     return content_digests(split) if split.groups is None else split.groups

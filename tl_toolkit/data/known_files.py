@@ -7,7 +7,7 @@ import hashlib
 import os
 import pathlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tl_toolkit.data.array_file import write_arrays_if_room
 VERSION = 1
 DIGEST_BYTES = 8
 STAMP = 4  # size, times and inode
+UNREAD = -1  # in place of a size
 MOST_CHECKS = 64
 # What reading a damaged file raises.
 UNSOUND = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -59,47 +60,60 @@ class KnownFiles:
         bit = np.uint64(self.checks.index(check))
         return (self.passed >> bit & np.uint64(1)).astype(bool)
 
-    def updated(
-        self, keys: np.ndarray, stamps: np.ndarray, digests: np.ndarray, check: str | None
-    ) -> KnownFiles:
-        """Returns these with files that were read now, and the check that they have passed; None: none.
+    def with_room_for(self, keys: np.ndarray, check: str | None) -> KnownFiles:
+        """Returns these files and a row for every other key, which nothing is known of yet.
 
-        Checks that a file of the same stamp and contents has passed before still count.
+        Args:
+            keys: Of files that are to be read.
+            check: That they are to pass; None: none.
         """
-        checks = self.checks
+        checks, passed = self.checks, self.passed
         if check is not None and check not in checks:
             # Without room for one more name, what the others say is forgotten.
             checks = (*checks, check) if len(checks) < MOST_CHECKS else (check,)
-        old_passed = (
-            self.passed if checks[: len(self.checks)] == self.checks else np.zeros_like(self.passed)
-        )
-        bit = 0 if check is None else 1 << checks.index(check)
-        passed = np.full(len(keys), bit, np.uint64)
-        rows = self.rows_of(keys)
-        was = np.flatnonzero(rows >= 0)
-        at = rows[was]
-        same = (self.stamps[at] == stamps[was]).all(1) & (self.digests[at] == digests[was]).all(1)
-        passed[was[same]] |= old_passed[at[same]]
-
-        kept = np.ones(len(self), bool)
-        kept[at] = False
-        keys, last = _last_of_each(np.concatenate([self.keys[kept], keys]))
-        return KnownFiles(
-            keys,
-            np.concatenate([self.stamps[kept], stamps])[last],
-            np.concatenate([self.digests[kept], digests])[last],
-            np.concatenate([old_passed[kept], passed])[last],
+            passed = passed if len(checks) > 1 else np.zeros_like(passed)
+        every = np.unique(np.concatenate([self.keys, keys]))
+        made = KnownFiles(
+            every,
+            np.full((len(every), STAMP), UNREAD, np.int64),
+            np.zeros((len(every), DIGEST_BYTES), np.uint8),
+            np.zeros(len(every), np.uint64),
             checks,
         )
+        rows = made.rows_of(self.keys)
+        made.stamps[rows], made.digests[rows], made.passed[rows] = self.stamps, self.digests, passed
+        return made
+
+    def take_in(
+        self, rows: np.ndarray, stamps: np.ndarray, digests: np.ndarray, check: str | None
+    ) -> None:
+        """Writes into rows what was read, and the check that these files have passed; None: none.
+
+        Checks that a file of the same stamp and contents has passed before still count.
+        """
+        bit = np.uint64(0 if check is None else 1 << self.checks.index(check))
+        is_same = (self.stamps[rows] == stamps).all(1) & (self.digests[rows] == digests).all(1)
+        self.passed[rows] = np.where(is_same, self.passed[rows], np.uint64(0)) | bit
+        self.stamps[rows], self.digests[rows] = stamps, digests
+
+    def without_unread(self) -> KnownFiles:
+        """Returns these without rows that nothing was written into."""
+        is_read = self.stamps[:, 0] != UNREAD
+        if is_read.all():
+            return self
+        return KnownFiles(
+            self.keys[is_read],
+            self.stamps[is_read],
+            self.digests[is_read],
+            self.passed[is_read],
+            self.checks,
+        )
 
 
-def keys_of(paths: Sequence[str]) -> np.ndarray:
+def keys_of(paths: Iterable[str]) -> np.ndarray:
     """Returns uint64[n], the keys of paths."""
-    keys = np.empty(len(paths), np.uint64)
-    for position, path in enumerate(paths):
-        digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
-        keys[position] = int.from_bytes(digest, "little")
-    return keys
+    digests = (hashlib.blake2b(os.fsencode(path), digest_size=8).digest() for path in paths)
+    return np.fromiter((int.from_bytes(digest, "little") for digest in digests), np.uint64)
 
 
 def read_known_files(place: pathlib.Path | None) -> KnownFiles:
@@ -142,9 +156,3 @@ def write_known_files(place: pathlib.Path, known: KnownFiles) -> None:
         passed=known.passed,
         checks=np.array(known.checks, str),
     )
-
-
-def _last_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the keys, each once, ascending, and where each stands last."""
-    kept, from_end = np.unique(keys[::-1], return_index=True)
-    return kept, len(keys) - 1 - from_end

@@ -6,14 +6,15 @@ import urllib.parse
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
-from tl_toolkit.data.labelled_files import LabelledFile, group_copies, without_contradictions
+from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import open_table, splits_of, weights_of
 from tl_toolkit.data.named_photos import photo_paths
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table import Table
 from tl_toolkit.data.table_columns import choose_column
 from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, ROLES, SUFFIX, TableUri, parse_table_uri
@@ -43,6 +44,7 @@ def load_label_table(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
@@ -55,6 +57,7 @@ def load_label_table(
         progress: Shows how many photos are checked.
         group_near_duplicates: See `open_dataset`.
         prepare_photos: Likewise.
+        value_range: Likewise.
 
     Raises:
         InputError: The table is not as described, or an image is bad.
@@ -79,21 +82,21 @@ def load_label_table(
     splits, weights = splits_of(table, chosen), weights_of(table, chosen)
     # Copies contradict each other where their labels are not all the same.
     _, combination = np.unique(labels, axis=0, return_inverse=True)
-    files = [
-        LabelledFile(path, int(number))
-        for path, number in zip(found, combination.ravel(), strict=True)
-    ]
+    files = LabelledFiles.unread(PathColumn.of(found), combination.ravel())
     seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    files = without_contradictions(check_files(files, progress, seen, prepare_photos))
-    notes = report_bad([file for file in files if file.fault], uri.path.parent, on_bad_image)
-    is_sound = np.array([not file.fault for file in files], bool)
-    members = {name: np.flatnonzero(is_sound & (splits == name)) for name in SPLITS}
+    checked = check_files(files, progress, seen, prepare_photos, value_range)
+    files = without_contradictions(checked)
+    notes = report_bad(files.bad(), uri.path.parent, on_bad_image)
+    sound = files.sound()
+    members = {name: sound[splits[sound] == name] for name in SPLITS}
+    files_of = {name: files.take(rows) for name, rows in members.items()}
     given = table.columns[chosen[GROUP]] if GROUP in chosen else [""] * len(files)
     keys, copies = group_copies(
-        {name: [files[row] for row in rows] for name, rows in members.items()},
+        files_of,
         seen,
         progress,
         {name: [given[row] for row in rows] for name, rows in members.items()},
+        value_range,
     )
     made: dict[str, Split] = {}
     first_id = 0
@@ -105,8 +108,8 @@ def load_label_table(
             raise InputError(
                 f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
             )
-        paths = FileImages(np.array([files[row].path for row in rows]))
-        made[name] = Split.of(paths, labels[rows], first_id, weights[rows], keys[name])
+        images = FileImages(files_of[name].paths, value_range)
+        made[name] = Split.of(images, labels[rows], first_id, weights[rows], keys[name])
         first_id += len(rows)
     return ImageSource(
         class_names=names,

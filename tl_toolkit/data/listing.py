@@ -70,7 +70,11 @@ def _of_folder(argument: str) -> Listing:
     if rows is not None:
         return _of_rows(rows)
     found = list_folder(argument)
-    listed = [(f.path, f.label, split) for split, some in found.files.items() for f in some]
+    listed = [
+        (path, label, split)
+        for split, some in found.files.items()
+        for path, label in zip(some.paths, some.labels.tolist(), strict=True)
+    ]
     notes = (*found.notes, *left_behind_note(found.ignored))
     return _of_files(found.class_names, listed, notes=notes)
 

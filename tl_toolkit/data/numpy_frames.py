@@ -21,9 +21,10 @@ from tl_toolkit.data.orientation import (
     png_orientation,
     turned_upright,
 )
+from tl_toolkit.data.other_formats import as_png
+from tl_toolkit.data.value_range import BITS_AT, PNG_MAGIC, is_deep_grey_png
 
-JPEG_MAGIC, PNG_MAGIC = b"\xff\xd8\xff", b"\x89PNG"
-PNG_BIT_DEPTH = 24  # where a file has it
+JPEG_MAGIC = b"\xff\xd8\xff"
 JPEG_SCALES = (8, 4, 2, 1)  # of pixels, that a JPEG is put out at
 GREY = 128.0  # beside an image in a letterbox
 Kernel = Callable[[np.ndarray], np.ndarray]
@@ -35,10 +36,12 @@ def frame_of_file(contents: bytes, preprocessing: Preprocessing) -> np.ndarray |
 
     Returns:
         The frame; None where TensorFlow has to decode: a file that is neither JPEG nor PNG, a JPEG in CMYK, a PNG with 16
-        bits a channel, several frames or a colour that stands for transparent, more than 89 million pixels, or what
+        bits a channel (but for greys that the preprocessing has a range for), several frames or a colour that stands for transparent, more than 89 million pixels, or what
         Pillow finds damaged.
     """
     try:
+        if preprocessing.value_range is not None and is_deep_grey_png(contents):
+            contents = as_png(contents, preprocessing.value_range)
         if contents.startswith(JPEG_MAGIC):
             return _frame_of_jpeg(contents, preprocessing)
         if contents.startswith(PNG_MAGIC):
@@ -107,7 +110,7 @@ def _frame_of_jpeg(jpeg: bytes, preprocessing: Preprocessing) -> np.ndarray | No
 
 def _png_pixels(png: bytes) -> np.ndarray | None:
     photo = PngImagePlugin.PngImageFile(io.BytesIO(png))
-    if png[PNG_BIT_DEPTH] > 8 or getattr(photo, "is_animated", False) or _is_huge(photo):
+    if png[BITS_AT] > 8 or getattr(photo, "is_animated", False) or _is_huge(photo):
         return None
     photo.load()
     if "transparency" in photo.info or photo.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tl_toolkit.catalog import LBFGS, augmentation_named
+from tl_toolkit.catalog import LBFGS, ValueRange, as_value_range, augmentation_named
 from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.dataset import ImageDataset, ImageSource, Split
 from tl_toolkit.data.digits import load_digits
@@ -64,6 +64,7 @@ def open_dataset(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageDataset:
     """Opens labelled images and makes the splits that they lack.
 
@@ -90,6 +91,8 @@ def open_dataset(
             make the splits, near-duplicates are parted, and `notes` says so.
         prepare_photos: For folders and tables: while photos are checked, shrunk copies of large ones are put into the user's
             cache, which `PreparedPhotos` cuts views from.
+        value_range: For folders and tables of 16-bit or float greys: the values that become 0 and 255, such as `(0, 4095)`;
+            what lies beyond is clipped, and a photo of another kind is a bad image. None: 0 to 65535, and floats 0 to 1.
 
     Raises:
         InputError: The URI, a fraction or the images are not as described.
@@ -114,13 +117,23 @@ def open_dataset(
             uri, source, labels_per_class, test_fraction, validation_fraction, seed, split_seed
         )
 
-    source = open_images(uri, on_bad_image, progress, group_near_duplicates, prepare_photos)
+    source = open_images(
+        uri, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
+    )
     try:
         return split(source)
     except InputError:
         if not group_near_duplicates or source.groups is None:
             raise
-        parted = split(open_images(uri, on_bad_image, progress, group_near_duplicates=False))
+        parted = split(
+            open_images(
+                uri,
+                on_bad_image,
+                progress,
+                group_near_duplicates=False,
+                value_range=value_range,
+            )
+        )
         return dataclasses.replace(parted, notes=(*parted.notes, PARTED))
 
 
@@ -193,6 +206,7 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
         on_bad_image=recipe.on_bad_image,
         progress=progress,
         prepare_photos=_sees_views_of_copies(recipe),
+        value_range=recipe.value_range,
     )
 
 
@@ -211,6 +225,7 @@ def open_images(
     progress: Progress = SILENT,
     group_near_duplicates: bool = True,
     prepare_photos: bool = False,
+    value_range: ValueRange | None = None,
 ) -> ImageSource:
     """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
     _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
@@ -219,11 +234,14 @@ def open_images(
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
     load = SOURCES[name]
     parameters = inspect.signature(load).parameters
+    value_range = as_value_range(value_range)
+    check_takes_range(uri, value_range)
     passed_on: dict[str, Any] = {
         "on_bad_image": on_bad_image,
         "progress": progress,
         "group_near_duplicates": group_near_duplicates,
         "prepare_photos": prepare_photos,
+        "value_range": value_range,
     }
     arguments = [p for p in parameters.values() if p.name not in passed_on]
     needs_argument = any(p.default is p.empty for p in arguments)
@@ -259,3 +277,14 @@ def _part(
     chosen = stratified_split(pool.labels, fraction, seed, groups, class_names)
     rest = None if groups is None else groups[~chosen]
     return pool.take(np.flatnonzero(chosen)), pool.take(np.flatnonzero(~chosen)), rest
+
+
+def check_takes_range(uri: str, value_range: ValueRange | None) -> None:
+    """Raises `InputError` for a range of values where a source has no photo files to scale by it."""
+    load = SOURCES.get(uri.partition(":")[0])
+    if value_range is None or load is None or "value_range" in inspect.signature(load).parameters:
+        return
+    raise InputError(
+        f"`value_range` scales photo files of folders and tables, and {uri!r} is none: leave it out. Received: "
+        "{:g} {:g}".format(*value_range)
+    )

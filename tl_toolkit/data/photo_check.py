@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter, ImageStat, UnidentifiedImageError
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.decode import check_image
 from tl_toolkit.data.other_formats import PixelError, decodable
 from tl_toolkit.data.thumbnails import (
@@ -88,16 +89,19 @@ class PhotoFacts:
     thumbnail: np.ndarray
 
 
-def check_photo(contents: bytes, name: str = "") -> PhotoFacts:
+def check_photo(
+    contents: bytes, name: str = "", value_range: ValueRange | None = None
+) -> PhotoFacts:
     """Looks at a photo.
 
     Args:
         contents: Of the file.
         name: Of the file; "" where it has none, so that no extension can be wrong.
+        value_range: See `decodable`.
     """
     nothing = np.zeros(NUMBERS, np.uint8)
     try:
-        readable, why_not = decodable(contents), ""
+        readable, why_not = decodable(contents, value_range), ""
     except InputError as error:
         readable, why_not = b"", str(error)
     try:

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from tl_toolkit.catalog import ValueRange
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.shrunk_photos import is_large
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import written_aside
@@ -33,9 +35,10 @@ class PhotoCopies:
     def __init__(
         self,
         side: int,
-        paths: Sequence[str],
+        paths: PathColumn | Sequence[str],
         digests: Sequence[str] = (),
         limit: float = LIMIT,
+        value_range: ValueRange | None = None,
     ) -> None:
         """Takes the photos' files.
 
@@ -44,11 +47,13 @@ class PhotoCopies:
             paths: Of the photos.
             digests: Of their contents, where they are known.
             limit: Bytes that the copies of all photos may take.
+            value_range: By which the photos are scaled; copies of other ranges lie elsewhere.
         """
         self.side = side
         self._paths, self._digests, self._limit = paths, digests, limit
+        name = "-".join(map(str, (side, *(value_range or ()))))
         try:
-            self._folder: pathlib.Path | None = cache_folder() / FOLDER / str(side)
+            self._folder: pathlib.Path | None = cache_folder() / FOLDER / name
         except InputError:
             self._folder = None
         self._room: float | None = None  # bytes, once something is to be kept

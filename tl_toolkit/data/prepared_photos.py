@@ -17,7 +17,7 @@ from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.content_digests import bytes_digest, digests_of_images
 from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage
-from tl_toolkit.data.other_formats import as_png, is_other_format
+from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.photo_copies import PhotoCopies
 from tl_toolkit.data.shrunk_photos import is_large, shrunk, side_for_views
 
@@ -34,21 +34,15 @@ class PreparedPhotos(FileImages):
 
     side: int = 0
 
-    def take(self, indices: np.ndarray) -> PreparedPhotos:
-        return PreparedPhotos(self.paths[indices], self.side)
-
-    def joined(self, other: FileImages) -> PreparedPhotos:
-        return PreparedPhotos(np.concatenate([self.paths, other.paths]), self.side)
-
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         """As `loader`, of the copies: each is made where its photo is first needed, and read from then on.
 
         Where there is no room for a copy it is made every time, so that views do not depend on the room. Photos
         in formats that TensorFlow does not decode are converted once likewise.
         """
-        paths, side = [str(path) for path in self.paths], self.side
+        paths, side = self.paths, self.side
         digests = digests_of_images(self).tolist()
-        copies = PhotoCopies(side, paths, digests)
+        copies = PhotoCopies(side, paths, digests, value_range=self.value_range)
         is_its_own_copy = np.zeros(len(paths), bool)
 
         def read(number: np.ndarray) -> tuple[bytes, bytes]:
@@ -57,15 +51,14 @@ class PreparedPhotos(FileImages):
                 copy = copies.read(digests[number])
                 if copy is not None:
                     return copy, NOT_TO_KEEP
-            contents = pathlib.Path(paths[number]).read_bytes()
+            contents = pathlib.Path(paths[int(number)]).read_bytes()
             if is_its_own_copy[number]:
                 return contents, NOT_TO_KEEP
-            other = is_other_format(contents)
-            readable = as_png(contents) if other else contents
+            readable = decodable(contents, self.value_range)
             # Of what was read: the file may have changed since.
             if is_large(readable, side):
                 return readable, bytes_digest(contents).encode()
-            if other:
+            if readable is not contents:
                 copies.keep(bytes_digest(contents), readable)
             else:
                 is_its_own_copy[number] = True
@@ -100,5 +93,6 @@ def with_prepared_photos(
     if augmentation is None or not isinstance(images, FileImages):
         return dataset
     side = side_for_views(augmentation, preprocessing.image_size)
-    train = dataclasses.replace(dataset.train, images=PreparedPhotos(images.paths, side))
+    prepared = PreparedPhotos(images.paths, images.value_range, side)
+    train = dataclasses.replace(dataset.train, images=prepared)
     return dataclasses.replace(dataset, train=train)

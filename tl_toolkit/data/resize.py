@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
+from tl_toolkit.data.png_in_range import png_in_range
 
 SERVED_AT_ONCE = 10  # images of a request, whatever machine exported the graph
 GREY = 128.0  # beside an image in a letterbox
@@ -124,7 +125,10 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
 def resize_files_for_evaluation(
     encoded: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
 ) -> tf.Tensor:
-    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255; so many side by side."""
+    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255; so many side by side.
+
+    Where the preprocessing has a value range, PNG files of 16-bit greys are scaled by it; others count as scaled already.
+    """
     return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), at_once)(encoded)
 
 
@@ -144,8 +148,11 @@ def _resize_all(
     side = preprocessing.image_size
 
     def view(image: tf.Tensor) -> tf.Tensor:
-        lazy_image = EncodedLazyImage(image) if image.dtype == tf.string else image
-        return resize_for_evaluation(lazy_image, preprocessing)
+        if image.dtype != tf.string:
+            return resize_for_evaluation(image, preprocessing)
+        if preprocessing.value_range is not None:
+            image = png_in_range(preprocessing.value_range)(image)
+        return resize_for_evaluation(EncodedLazyImage(image), preprocessing)
 
     @tf.function(input_signature=[spec], autograph=False)
     def resize_all(images: tf.Tensor) -> tf.Tensor:

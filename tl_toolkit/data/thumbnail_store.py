@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.array_file import write_arrays_if_room
-from tl_toolkit.data.content_digests import DIGEST_SIZE, THREADS, folder_above
+from tl_toolkit.data.content_digests import AT_A_TIME, DIGEST_SIZE, THREADS, digest_texts
 from tl_toolkit.data.near_duplicates import Pairs, near_duplicates
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.thumbnails import NUMBERS, thumbnail_of_file
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.user_cache import cache_folder
@@ -25,32 +27,35 @@ UNSOUND = (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFi
 
 
 def near_duplicate_files(
-    paths: Sequence[str],
-    digests: Sequence[str],
+    paths: PathColumn,
+    digests: np.ndarray,
     seen: Mapping[str, np.ndarray],
     progress: Progress = SILENT,
+    value_range: ValueRange | None = None,
 ) -> list[tuple[str, str]]:
     """Returns pairs of digests whose files show one picture; a set of files is searched once.
 
     Args:
         paths: Of the files.
-        digests: Of their contents.
+        digests: uint64[n], of their contents.
         seen: Thumbnails that were made a moment ago, by digest.
         progress: Shows the search.
+        value_range: By which the photos are scaled.
     """
-    path_of = dict(zip(digests, paths, strict=True))
-    unique = sorted(path_of)
-    if len(unique) < 2:
+    values, first = np.unique(digests, return_index=True)
+    if len(values) < 2:
         return []
-    place = _place(paths)
-    of_all = hashlib.blake2b("\n".join([str(VERSION), *unique]).encode(), digest_size=16).digest()
+    place = _place(paths, value_range)
+    of_all = _digest_of_all(values)
     found = _found_before(place, of_all)
     if found is not None:
         return found
+    unique = digest_texts(values).tolist()
+    path_of = dict(zip(unique, paths[first], strict=True))
     thumbnails = {**_kept_thumbnails(place), **seen}
     missing = [digest for digest in unique if digest not in thumbnails]
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest]), missing)
+        made = pool.map(lambda digest: _thumbnail_of_path(path_of[digest], value_range), missing)
         thumbnails.update(zip(missing, made, strict=True))
     rows = np.stack([thumbnails[digest] for digest in unique])
     with progress.stage("Looking for near-duplicates"):
@@ -65,13 +70,23 @@ def shown_or_blank(thumbnail: np.ndarray | None) -> np.ndarray:
     return np.zeros(NUMBERS, np.uint8) if thumbnail is None else thumbnail
 
 
-def _thumbnail_of_path(path: str) -> np.ndarray:
-    return shown_or_blank(thumbnail_of_file(pathlib.Path(path).read_bytes()))
+def _thumbnail_of_path(path: str, value_range: ValueRange | None) -> np.ndarray:
+    return shown_or_blank(thumbnail_of_file(pathlib.Path(path).read_bytes(), value_range))
 
 
-def _place(paths: Sequence[str]) -> pathlib.Path | None:
-    root = folder_above(paths)
-    name = hashlib.blake2b(os.fsencode(root), digest_size=DIGEST_SIZE).hexdigest()
+def _digest_of_all(values: np.ndarray) -> bytes:
+    """Returns a digest of the version and of all files' digests, as lines of text."""
+    of_all = hashlib.blake2b(str(VERSION).encode(), digest_size=16)
+    for start in range(0, len(values), AT_A_TIME):
+        of_all.update("\n".join(["", *digest_texts(values[start : start + AT_A_TIME])]).encode())
+    return of_all.digest()
+
+
+def _place(paths: PathColumn, value_range: ValueRange | None) -> pathlib.Path | None:
+    of = os.fsencode(paths.folder_above())
+    if value_range is not None:
+        of += b"\0" + repr(value_range).encode()
+    name = hashlib.blake2b(of, digest_size=DIGEST_SIZE).hexdigest()
     try:
         return cache_folder() / "thumbnails" / f"{name}.npz"
     except InputError:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.other_formats import PixelError, decodable
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
 from tl_toolkit.errors import InputError
@@ -19,13 +20,17 @@ DECODED_SIDE = 64  # least side that a JPEG is decoded at, where it has as much
 NUMBERS = SIDE * SIDE + 3  # grey levels, and the mean of red, green and blue
 
 
-def thumbnail_of_file(contents: bytes) -> np.ndarray | None:
+def thumbnail_of_file(contents: bytes, value_range: ValueRange | None = None) -> np.ndarray | None:
     """Returns what `thumbnail` does of a file's contents; None where Pillow cannot read it.
 
     Of a large photo it is that of its shrunk copy, whether that is kept or not.
+
+    Args:
+        contents: Of the file.
+        value_range: See `decodable`.
     """
     with contextlib.suppress(InputError, tf.errors.OpError):
-        readable = decodable(contents)
+        readable = decodable(contents, value_range)
         is_shrunk = is_large(readable, LEAST_SIDE)
         return thumbnail_of_readable(
             shrunk(readable, LEAST_SIDE).numpy() if is_shrunk else readable

@@ -6,12 +6,12 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.data.dataset import FileImages
 from tl_toolkit.data.decode import decode_image
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.export.asked_images import contents_of
@@ -82,7 +82,8 @@ def write_answers_page(
         (answer for answer in answers if answer.prediction is not None),
         key=lambda answer: _sureness(answer.prediction),
     )
-    images = FileImages(np.array([str(answer.path) for answer in given], object))
+    paths = PathColumn.of(answer.path for answer in given)
+    images = FileImages(paths, classifier.value_range)
     with progress.stage("Making thumbnails"):
         thumbnails = make_thumbnails(images, range(len(given)), lambda _: True)
     maps, why_not = _heat_maps(classifier, given[:EXPLAINED], progress)
@@ -151,8 +152,9 @@ def _heat_maps(
     with progress.stage("Explaining", total=len(answers)) as stage:
         for position, answer in enumerate(answers):
             if answer.prediction is not None:
-                heat_map = explainer.explain(answer.path, answer.prediction.class_name)
-                pixels = decode_image(tf.constant(contents_of(answer.path))).numpy()
+                photo = contents_of(answer.path, value_range=classifier.value_range)
+                heat_map = explainer.explain(photo, answer.prediction.class_name)
+                pixels = decode_image(tf.constant(photo)).numpy()
                 maps[position] = in_base64(webp(small_overlay(pixels, heat_map, SIDE)))
             stage.advance()
     return maps, ""

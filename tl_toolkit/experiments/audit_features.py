@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 from scipy.special import softmax
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.dataset import EncodedImages, FileImages, ImageDataset, Images, Split
 from tl_toolkit.data.listing import Listing
+from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.label_issues import LabelIssues, label_issues
@@ -52,6 +54,7 @@ def look_with_features(
     groups: np.ndarray,
     weights: str | None,
     context: Context,
+    value_range: ValueRange | None = None,
 ) -> FeatureColumns:
     """Computes the features in one pass, or takes them from the cache, and judges by them.
 
@@ -62,14 +65,16 @@ def look_with_features(
         groups: int64[m], equal for photos that must be in one fold.
         weights: A name, as in a recipe; None: the data's default.
         context: Where features are kept, and what shows the work.
+        value_range: By which photo files are scaled.
 
     Raises:
         InputError: The weights cannot be had.
         NoRoomError: There is no room for the features.
     """
     labels = listing.labels[rows]
-    recipe = Recipe(data=uri, strategy=NewHead(), weights=weights)
-    train = Split(_images(listing, rows), labels, rows.astype(np.int64), groups=groups.astype(str))
+    recipe = Recipe(data=uri, strategy=NewHead(), weights=weights, value_range=value_range)
+    images = _images(listing, rows, value_range)
+    train = Split(images, labels, rows.astype(np.int64), groups=groups.astype(str))
     dataset = ImageDataset(uri, listing.class_names, train, None, train.take([0]))
     context = dataclasses.replace(context, dataset=dataset, announce_devices=False)
     experiment = prepare(recipe, context)
@@ -95,9 +100,9 @@ def look_with_features(
     )
 
 
-def _images(listing: Listing, rows: np.ndarray) -> Images:
+def _images(listing: Listing, rows: np.ndarray, value_range: ValueRange | None) -> Images:
     if listing.are_files:
-        return FileImages(np.array([str(name) for name in listing.names[rows]]))
+        return FileImages(PathColumn.of(listing.names[rows]), value_range)
     contents = np.empty(len(rows), object)
     contents[:] = [listing.read(int(row)) for row in rows]
     return EncodedImages(contents)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.content_digests import THREADS, bytes_digest
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.listing import Listing
@@ -49,8 +50,10 @@ class PassColumns:
     near: np.ndarray
 
 
-def pass_over(listing: Listing, progress: Progress) -> PassColumns:
-    """Reads every photo once."""
+def pass_over(
+    listing: Listing, progress: Progress, value_range: ValueRange | None = None
+) -> PassColumns:
+    """Reads every photo once; by a range, photos that it is not for are at fault."""
     count = len(listing)
     figures = {kind: np.full(count, np.nan, np.float32) for kind in KINDS}
     thumbnails = np.zeros((count, NUMBERS), np.uint8)
@@ -58,7 +61,7 @@ def pass_over(listing: Listing, progress: Progress) -> PassColumns:
     sizes = np.zeros(count, np.int64)
     digests, formats, faults, reasons = ([""] * count for _ in range(4))
     with progress.stage("Looking at the photos", total=count) as stage:
-        for k, (digest, size, facts) in enumerate(_facts(listing)):
+        for k, (digest, size, facts) in enumerate(_facts(listing, value_range)):
             digests[k], sizes[k], formats[k] = digest, size, facts.format
             widths[k], heights[k] = facts.width, facts.height
             faults[k], reasons[k] = facts.fault, facts.reason
@@ -81,7 +84,9 @@ def pass_over(listing: Listing, progress: Progress) -> PassColumns:
     )
 
 
-def _facts(listing: Listing) -> Iterator[tuple[str, int, PhotoFacts]]:
+def _facts(
+    listing: Listing, value_range: ValueRange | None
+) -> Iterator[tuple[str, int, PhotoFacts]]:
     """Yields every photo's digest, bytes and facts, in order; few wait at a time."""
 
     def look(number: int) -> tuple[str, int, PhotoFacts]:
@@ -91,7 +96,8 @@ def _facts(listing: Listing) -> Iterator[tuple[str, int, PhotoFacts]]:
             reason = error.strerror or str(error)
             return "", 0, PhotoFacts("", 0, 0, UNREADABLE, reason, {}, np.zeros(NUMBERS, np.uint8))
         name = printable(str(listing.names[number])) if listing.are_files else ""
-        return bytes_digest(contents), len(contents), check_photo(contents, name)
+        facts = check_photo(contents, name, value_range)
+        return bytes_digest(contents), len(contents), facts
 
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:

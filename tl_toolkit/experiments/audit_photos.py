@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange, as_value_range
 from tl_toolkit.data.cut_off import note_on_cut_off
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.near_duplicates import components
+from tl_toolkit.data.open import check_takes_range
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.audit_features import FeatureColumns, look_with_features
 from tl_toolkit.experiments.audit_pass import pass_over
@@ -26,6 +28,7 @@ def audit(
     weights: str | None = None,
     context: Context | None = None,
     progress: Progress = SILENT,
+    value_range: ValueRange | None = None,
 ) -> Audit:
     """Looks at every photo once: files, light, sharpness, copies, near-duplicates; and by features, labels and outliers.
 
@@ -38,6 +41,7 @@ def audit(
         weights: Its weights, by name; see `Recipe`. None: the data's default.
         context: Where features are kept.
         progress: Shows the work.
+        value_range: By which photos are scaled; see `open_dataset`. Those that it is not for are named as unreadable.
 
     Raises:
         InputError: The data cannot be opened, or the weights that are named cannot be had.
@@ -47,8 +51,10 @@ def audit(
         >>> sorted(found.findings())
         ['tiny']
     """
+    value_range = as_value_range(value_range)
+    check_takes_range(uri, value_range)
     listing = list_photos(uri, progress)
-    columns = pass_over(listing, progress)
+    columns = pass_over(listing, progress, value_range)
     rows = np.flatnonzero(columns.faults == "")
     notes = list(listing.notes)
     sides = np.sort(np.stack([columns.widths[rows], columns.heights[rows]], 1), 1)
@@ -62,7 +68,7 @@ def audit(
         _, groups = np.unique(_with_given(columns.near, listing.groups)[rows], return_inverse=True)
         context = dataclasses.replace(context or Context(), progress=progress)
         try:
-            seen = look_with_features(uri, listing, rows, groups, weights, context)
+            seen = look_with_features(uri, listing, rows, groups, weights, context, value_range)
             if seen.label_issues is None:
                 notes.append("most classes have one photo: no label can be doubted")
         except (UnavailableError, NoRoomError) as error:

@@ -55,7 +55,7 @@ def evaluate_exported(
     """
     check_value("unsure_below", unsure_below, Probability)
     classifier = load_classifier(model)
-    source = open_images(data, on_bad_image, progress)
+    source = open_images(data, on_bad_image, progress, value_range=classifier.value_range)
     several = _check_form(classifier, source.train.labels, data)
     if several and unsure_below is not None:
         raise InputError(

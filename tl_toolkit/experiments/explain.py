@@ -82,7 +82,7 @@ class Explainer:
         if isinstance(image, np.ndarray):
             pixels = tf.constant(checked_pixels(image)[None])
             return image.shape[:2], resize_pixels_for_evaluation(pixels, self._preprocessing)
-        contents = tf.constant(contents_of(image))
+        contents = tf.constant(contents_of(image, value_range=self._preprocessing.value_range))
         height, width = (int(side) for side in EncodedLazyImage(contents).sides())
         return (height, width), resize_files_for_evaluation(contents[None], self._preprocessing)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 
@@ -69,12 +70,13 @@ class HeatMapFiles:
         with progress.stage("Explaining", total=len(answers)) as stage:
             for answer in answers:
                 if answer.prediction is not None:
-                    self._write(explainer, answer.path, answer.prediction.class_name)
+                    photo = contents_of(answer.path, value_range=classifier.value_range)
+                    heat_map = explainer.explain(photo, answer.prediction.class_name)
+                    self._write(answer.path, photo, heat_map)
                 stage.advance()
 
-    def _write(self, explainer: Explainer, photo: pathlib.Path, class_name: str) -> None:
-        heat_map = explainer.explain(photo, class_name)
-        pixels = decode_image(tf.constant(contents_of(photo))).numpy()
+    def _write(self, photo: pathlib.Path, contents: bytes, heat_map: np.ndarray) -> None:
+        pixels = decode_image(tf.constant(contents)).numpy()
         drawn = Image.fromarray(small_overlay(pixels, heat_map, LONGEST_SIDE))
         with written_aside(self.path_of[photo]) as aside:
             drawn.save(aside, format="PNG")

@@ -59,7 +59,9 @@ def measured_images(
             f"`images` must be at least 2, or there is no variance. Received: {images}"
         )
     if isinstance(data, str):
-        source = open_images(data, progress=progress)
+        layer = preprocessing_of(model)
+        value_range = None if layer is None else layer.record.value_range
+        source = open_images(data, progress=progress, value_range=value_range)
         return _of_split(model, source.train, source.class_names, images)
     if isinstance(data, ImageDataset):
         return _of_split(model, data.train, data.class_names, images)

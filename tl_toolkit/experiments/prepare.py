@@ -18,7 +18,7 @@ from tl_toolkit.catalog import (
     augmentation_named,
 )
 from tl_toolkit.data.cut_off import note_on_images
-from tl_toolkit.data.dataset import ImageDataset
+from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.data.positive_class import positive_class
@@ -98,6 +98,7 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
         )
     distribute = context.devices(recipe)  # a cluster is joined before anything is computed
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
+    _check_value_range(recipe, dataset)
     positive = positive_class(recipe, dataset.class_names, dataset.train.labels)
     _check_threshold(recipe, dataset)
     network = _network(recipe, context, classes=len(dataset.class_names))
@@ -126,10 +127,22 @@ def prepare(recipe: Recipe, context: Context | None = None) -> Experiment:
             *hyperparameters.notes,
             *of_mixing,
             *_of_cropping(recipe, dataset, network),
+            *_of_value_range(recipe),
         ),
         traced=network.traced,
         positive=positive,
     )
+
+
+def _check_value_range(recipe: Recipe, dataset: ImageDataset) -> None:
+    """Photos are served by the recipe's range, so that they must be learned by it."""
+    images = dataset.train.images
+    of_data = images.value_range if isinstance(images, FileImages) else None
+    if of_data != recipe.value_range:
+        raise InputError(
+            f"The data were opened with value_range={of_data}, and the recipe has value_range={recipe.value_range}: give "
+            "both the same."
+        )
 
 
 def _check_threshold(recipe: Recipe, dataset: ImageDataset) -> None:
@@ -147,6 +160,17 @@ def _of_cropping(recipe: Recipe, dataset: ImageDataset, network: Network) -> tup
         return ()
     note = note_on_images(dataset.train.images)
     return (note,) if note is not None else ()
+
+
+def _of_value_range(recipe: Recipe) -> tuple[str, ...]:
+    if recipe.value_range is None:
+        return ()
+    return (
+        "greys of 16 bits and floats from {:g} to {:g} become black to white, and what is asked must be such photos; ".format(
+            *recipe.value_range
+        )
+        + "the SavedModel by itself scales 16-bit grey PNG files so, and takes all else as scaled already",
+    )
 
 
 def _augmentation(

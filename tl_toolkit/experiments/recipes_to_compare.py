@@ -26,6 +26,7 @@ DATA_FIELDS = (
     "validation_fraction",
     "split_seed",
     "on_bad_image",
+    "value_range",
 )
 STRATEGIES: tuple[Strategy, ...] = (
     NewHead(),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.errors import InputError
 
@@ -72,19 +73,22 @@ def checked_pixels(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def contents_of(image: str | pathlib.Path | bytes, number: int = 1) -> bytes:
+def contents_of(
+    image: str | pathlib.Path | bytes, number: int = 1, value_range: ValueRange | None = None
+) -> bytes:
     """Returns a file's contents as the SavedModel decodes them: another format's as a PNG file.
 
     Args:
         image: A path, or the contents.
         number: To name the image by, where it has no path.
+        value_range: Of the classifier.
 
     Raises:
         InputError: It cannot be read, or is no photo.
     """
     contents = image if isinstance(image, bytes) else _read(image)
     try:
-        return decodable(contents)
+        return decodable(contents, value_range)
     except InputError as error:
         raise InputError(f"The image {name_of(image, number)} cannot be used: {error}.") from error
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tl_toolkit.catalog import ValueRange, as_value_range
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.asked_images import (
@@ -76,6 +77,11 @@ class Classifier:
         """Of a classifier that gives any number of labels, the probability from which on each is given; None of one class."""
         return self.card.get(THRESHOLDS)
 
+    @property
+    def value_range(self) -> ValueRange | None:
+        """Values of 16-bit and float greys that become black and white, as in training; None: what these can hold."""
+        return as_value_range(self.card.get("preprocessing", {}).get("value_range"))
+
     def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
         """Classifies images.
 
@@ -109,8 +115,9 @@ class Classifier:
             name = "serve_images" if pixels[0].dtype == np.uint8 else "serve_float_images"
             answers = self._endpoints[name](images=np.stack(pixels))
         else:
+            value_range = self.value_range
             contents = [
-                contents_of(image, number)
+                contents_of(image, number, value_range)
                 for number, image in enumerate(images, 1)
                 if not isinstance(image, np.ndarray)
             ]

@@ -21,7 +21,8 @@ def make_endpoints(
     Each returns `classes` (string[batch, classes]) and `scores` (float32, the same shape), most probable
     first, and `probabilities` (float32[batch, classes]) in the order of `class_names`:
 
-    - `serving_default`: `image_bytes`, string[batch], image files' contents;
+    - `serving_default`: `image_bytes`, string[batch], image files' contents; where the preprocessing has a value range,
+      PNG files of 16-bit greys are scaled by it, and others taken as scaled already;
     - `serve_images`: `images`, uint8[batch, height, width, 3], RGB;
     - `serve_float_images`: `images`, float32[batch, height, width, 3], RGB, 0-255.
 

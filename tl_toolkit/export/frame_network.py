@@ -54,6 +54,11 @@ class FrameNetwork:
         of it for who reads it by eye or from another language.
         """
         side = self.preprocessing.image_size
+        scaled = (
+            ""
+            if self.preprocessing.value_range is None
+            else ", and greys of 16 bits or floats scaled from value_range"
+        )
         return {
             "card": json.dumps(self.card),
             "class_names": json.dumps(self.card["class_names"]),
@@ -61,7 +66,7 @@ class FrameNetwork:
             **({THRESHOLDS: json.dumps(self.card[THRESHOLDS])} if self.has_several_labels else {}),
             "input": json.dumps(
                 f"RGB pixels, 0-255, [batch, {side}, {side}, 3]: images already resized and cropped as "
-                "`preprocessing` says (image_size, crop_fraction, interpolation with antialiasing, resize). Scale, "
+                f"`preprocessing` says (image_size, crop_fraction, interpolation with antialiasing, resize{scaled}). Scale, "
                 "mean and standard deviation are applied inside."
             ),
         }

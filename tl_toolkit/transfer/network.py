@@ -81,10 +81,14 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
 
 def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
     own = stated.preprocessing if stated is not None else None
+    if own is not None:  # a range is of photos: those of an earlier run say nothing of these
+        own = dataclasses.replace(own, value_range=recipe.value_range)
     if recipe.preprocessing is not None:
         preprocessing = PREPROCESSING[recipe.preprocessing]
         if own is not None:
-            preprocessing = dataclasses.replace(preprocessing, image_size=own.image_size)
+            preprocessing = dataclasses.replace(
+                preprocessing, image_size=own.image_size, value_range=recipe.value_range
+            )
             if own != preprocessing:
                 raise InputError(
                     f"The weights {recipe.start!r} were trained with another preprocessing than "
@@ -106,7 +110,7 @@ def _preprocessing(recipe: Recipe, stated: WeightSpec | None) -> Preprocessing:
     }
     if recipe.resize not in (None, CROP):
         changes.setdefault("crop_fraction", 1.0)
-    return dataclasses.replace(preprocessing, **changes)
+    return dataclasses.replace(preprocessing, **changes, value_range=recipe.value_range)
 
 
 def build_network(

@@ -29,6 +29,7 @@ FIELDS = (
     "image_size",
     "crop_fraction",
     "resize",
+    "value_range",
     "precision",
 )
 

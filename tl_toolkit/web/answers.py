@@ -15,6 +15,7 @@ from tl_toolkit.data.decode import decode_image
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.explain import Explainer
 from tl_toolkit.experiments.nearest_photos import LearnedPhotos
+from tl_toolkit.export.asked_images import contents_of
 from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.export.predictions import answer_in_words
 from tl_toolkit.report.heat_maps import small_overlay
@@ -52,6 +53,7 @@ class Answerer:
             InputError: It is no photo.
         """
         check_size(contents)
+        contents = contents_of(contents, value_range=self._classifier.value_range)
         with self._one_at_a_time:
             (prediction,) = self._classifier.predict([contents])
             ranked = list(prediction.probabilities.items())[:CLASSES_SHOWN]
