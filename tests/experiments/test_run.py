@@ -155,7 +155,9 @@ def test_devices_and_the_batch_that_was_decided_are_announced_before_training(ph
         def message(self, text):
             raise KeyboardInterrupt(text)
 
-    with pytest.raises(KeyboardInterrupt, match=r"^one CPU, batches of at most 32 images$"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^Training on one CPU, batches of at most 32 images$"
+    ):
         train_and_validate(photo_recipe.replace(batch_size=None), Context(progress=Announcement()))
 
 

@@ -100,8 +100,11 @@ def _print(found: Audit, progress: TerminalProgress) -> None:
     else:
         progress.message("Nothing was found.")
     for kind in ("doubtful label", "copies with other labels"):
-        for path, reason, _ in findings.get(kind, [])[:LISTED]:
+        listed = findings.get(kind, [])
+        for path, reason, _ in listed[:LISTED]:
             progress.message(f"{kind}: {path} ({reason})")
+        if len(listed) > LISTED:
+            progress.message(f"{kind}: {len(listed) - LISTED} more; --output audit.json has all")
     across = found.across_splits()
     if across:
         progress.message(

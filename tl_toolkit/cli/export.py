@@ -41,3 +41,6 @@ def export(
         progress.console.print(drawn(exports_table(exports)))
         for row in exports.formats.values():
             progress.message(f"{row.format}: {', '.join(f'{run}/{file}' for file in row.files)}")
+        others = [row for name, row in exports.formats.items() if name != "savedmodel"]
+        if others:
+            progress.message(f"tl-toolkit predict {run}/{others[0].files[0]} PHOTO.jpg")

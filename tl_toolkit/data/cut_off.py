@@ -29,7 +29,7 @@ def note_on_cut_off(shorter: np.ndarray, longer: np.ndarray) -> str | None:
         return None
     return (
         f"{wide} of {len(lost)} photos that were looked at lose more than a quarter of their longer side where they are cut "
-        "to a square: resize='letterbox' keeps all of it. A search along the axis resize says whether that is better here"
+        "to a square: resize='letterbox' (--resize letterbox) keeps all of it, for better or worse; train both ways and compare"
     )
 
 

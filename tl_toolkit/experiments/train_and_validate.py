@@ -121,7 +121,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
     is_solved = recipe.solver == LBFGS
     devices = describe_devices(distribute, None if is_solved else hyperparameters.batch_size)
     if context.announce_devices:
-        context.progress.message(devices)
+        context.progress.message(f"Training on {devices}")
 
     before = fingerprints(model, plan)
     if is_solved:

@@ -14,6 +14,7 @@ from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.report.page.shell import Page, render_asking_page
 from tl_toolkit.web.answers import Answerer
+from tl_toolkit.web.endable_progress import Ended, EndableProgress
 
 ADDRESS = "127.0.0.1"
 PAGE = pathlib.Path(__file__).with_name("page") / "try.html.j2"
@@ -69,15 +70,22 @@ def serve(
     answerer = Answerer(classifier)
     config = uvicorn.Config(make_app(answerer, _page(classifier, answerer)), log_level="warning")
     server = uvicorn.Server(config)
+    listening.listen()  # from now on a browser waits, and is not refused
+    ending = threading.Event()
 
     def begin() -> None:
         on_start()
         if learned and classifier.path is not None:
-            _look_at_learned_photos(answerer, classifier.path.parent, learned, progress)
+            endable = EndableProgress(progress, ending)
+            _look_at_learned_photos(answerer, classifier.path.parent, learned, endable)
 
-    threading.Thread(target=begin, daemon=True).start()
+    looking = threading.Thread(target=begin, daemon=True)
+    looking.start()
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it
         server.run(sockets=[listening])
+    ending.set()
+    # Python cannot end while TensorFlow computes in another thread: the process would abort.
+    looking.join()
 
 
 def _look_at_learned_photos(
@@ -87,6 +95,8 @@ def _look_at_learned_photos(
         answerer.learned = LearnedPhotos(folder, most, progress)
     except InputError as error:
         progress.message(f"No photos that are alike: {error}")
+    except Ended:
+        return
 
 
 def _page(classifier: Classifier, answerer: Answerer) -> Page:
@@ -112,7 +122,7 @@ def _page(classifier: Classifier, answerer: Answerer) -> Page:
         facts=facts,
         probabilities=f"Calibration of the probabilities: {calibration}." if calibration else "",
         why_not_explained=answerer.why_not_explained,
-        serving=SERVING.format(folder=classifier.path) if classifier.path else "",
+        serving=SERVING.format(folder=classifier.path.resolve()) if classifier.path else "",
     )
 
 
