@@ -8,7 +8,7 @@ import pytest
 
 from tl_toolkit.progress import Progress
 from tl_toolkit.web import serve as serve_module
-from tl_toolkit.web.endable_progress import Ended, EndableProgress
+from tl_toolkit.web.endable_progress import EndableProgress, EndedError
 
 
 def test_work_goes_on_until_it_is_ended_and_stops_where_it_says_how_far_it_is():
@@ -19,9 +19,9 @@ def test_work_goes_on_until_it_is_ended_and_stops_where_it_says_how_far_it_is():
         progress.message("one")
         ending.set()
         for call in (stage.advance, lambda: stage.describe("x"), lambda: progress.message("x")):
-            with pytest.raises(Ended):
+            with pytest.raises(EndedError):
                 call()
-    with pytest.raises(Ended), progress.stage("More"):
+    with pytest.raises(EndedError), progress.stage("More"):
         pass
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from tl_toolkit.progress import Progress, Stage, Table
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The work is no longer wanted."""
 
 
 class EndableProgress(Progress):
-    """Shows what another one shows, until an event is set: then every call raises `Ended`.
+    """Shows what another one shows, until an event is set: then every call raises `EndedError`.
 
     Args:
         shown: Shows it.
@@ -40,9 +40,9 @@ class EndableProgress(Progress):
         self._shown.show(table, line)
 
     def check(self) -> None:
-        """Raises `Ended` where the event is set."""
+        """Raises `EndedError` where the event is set."""
         if self._ending.is_set():
-            raise Ended
+            raise EndedError
 
 
 class _EndableStage(Stage):

@@ -14,7 +14,7 @@ from tl_toolkit.export.classifier import Classifier
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.report.page.shell import Page, render_asking_page
 from tl_toolkit.web.answers import Answerer
-from tl_toolkit.web.endable_progress import Ended, EndableProgress
+from tl_toolkit.web.endable_progress import EndableProgress, EndedError
 
 ADDRESS = "127.0.0.1"
 PAGE = pathlib.Path(__file__).with_name("page") / "try.html.j2"
@@ -95,7 +95,7 @@ def _look_at_learned_photos(
         answerer.learned = LearnedPhotos(folder, most, progress)
     except InputError as error:
         progress.message(f"No photos that are alike: {error}")
-    except Ended:
+    except EndedError:
         return
 
 
