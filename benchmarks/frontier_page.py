@@ -97,7 +97,7 @@ def write_plot(points: Sequence[Point], path: pathlib.Path) -> None:
         return
     # Text stays text, and the same points give the same file.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "frontier"}):
-        figure = Figure(figsize=(4.6 * len(names) + 1.4, 5.2), layout="constrained")
+        figure = Figure(figsize=(max(4.6 * len(names) + 1.4, 8.4), 5.2), layout="constrained")
         peers = sorted({point.contender for point in points if not point.is_ours})
         for axes, data in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             _draw(axes, [point for point in points if point.data == data], peers)
