@@ -149,7 +149,10 @@ def test_who_reads_a_damaged_file_refuses_it_and_the_others_read_what_was_writte
 
 def test_evaluate_does_not_count_images_of_a_damaged_list(copied, photos, monkeypatch):
     classifier = types.SimpleNamespace(
-        path=copied / "saved_model", class_names=("blue", "green", "red"), thresholds=None
+        path=copied / "saved_model",
+        class_names=("blue", "green", "red"),
+        thresholds=None,
+        value_range=None,
     )
     monkeypatch.setattr(evaluate_module, "load_classifier", lambda path: classifier)
     seen = copied / "saved_model" / "assets.extra" / "seen_images.txt"

@@ -32,7 +32,7 @@ def run_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def finished(run_folder, tiny_weights):
+def finished(run_folder, tiny_weights, plots):
     if not run_folder.exists():
         tl.run(recipe(tiny_weights, tl.NewHead(on="all_blocks")), run_folder)
     return run_folder

@@ -143,6 +143,7 @@ def test_config_json_beside_the_file_tells_the_preprocessing(tmp_path):
         "crop_fraction": 0.965,
         "interpolation": "bicubic",
         "resize": "crop",
+        "value_range": None,
     }
     assert (spec.classes, spec.class_names, spec.licence) == (5, (), "apache-2.0")
     assert (spec.architecture.variant, spec.architecture.bn_epsilon) == ("v1.5", 1e-5)
