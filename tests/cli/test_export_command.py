@@ -54,7 +54,9 @@ def test_the_flags_reach_it_and_figures_come_as_json(tmp_path, monkeypatch, caps
     assert found["formats"]["litert-int8"]["changed_answers"] == 3
     assert call(monkeypatch, tmp_path) == 0
     assert asked[-1] == ((str(tmp_path), "all"), {"accept_changes": False})
-    assert "litert-int8: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "litert-int8: " in said
+    assert said.rstrip().endswith("exports/a PHOTO.jpg")  # how to ask the file
 
 
 def test_what_is_no_run_ends_with_2(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import tl_toolkit as tl
+from tl_toolkit.cli.audit import LISTED, _print
 from tl_toolkit.experiments.cleaned_csv import rows_left
 
 pytestmark = pytest.mark.slow
@@ -99,6 +101,17 @@ def test_wrong_labels_are_listed_first(found, planted):
     order = [str(found.listing.names[features.rows[k]]) for k in features.label_issues.order]
     first = set(order[: round(0.06 * len(order))])
     assert len(first & planted["wrong"]) >= 0.8 * WRONG
+
+
+def test_the_terminal_says_how_many_doubtful_labels_it_does_not_list(found):
+    said = []
+    console = types.SimpleNamespace(print=lambda table: None)
+    _print(found, types.SimpleNamespace(message=said.append, console=console))
+    doubtful = len(found.findings()["doubtful label"])
+    assert doubtful > LISTED
+    lines = [line for line in said if line.startswith("doubtful label: ")]
+    assert len(lines) == LISTED + 1
+    assert lines[-1] == f"doubtful label: {doubtful - LISTED} more; --output audit.json has all"
 
 
 def test_the_table_opens_and_holds_what_is_left(found, planted, tmp_path):

@@ -36,8 +36,8 @@ def frame_of_file(contents: bytes, preprocessing: Preprocessing) -> np.ndarray |
 
     Returns:
         The frame; None where TensorFlow has to decode: a file that is neither JPEG nor PNG, a JPEG in CMYK, a PNG with 16
-        bits a channel (but for greys that the preprocessing has a range for), several frames or a colour that stands for transparent, more than 89 million pixels, or what
-        Pillow finds damaged.
+        bits a channel (but for greys that the preprocessing has a range for), several frames or a colour that stands for
+        transparent, more than 89 million pixels, or what Pillow finds damaged.
     """
     try:
         if preprocessing.value_range is not None and is_deep_grey_png(contents):

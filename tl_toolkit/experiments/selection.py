@@ -145,9 +145,8 @@ class Selection:
 
     def _figures_of_labels(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         weights = None
-        if (
-            self.class_weights is not None
-        ):  # float32[2, labels]: of not having a label, and of having it
+        # Of class weights, the first row is of not having a label, and the second of having it.
+        if self.class_weights is not None:
             weights = self.class_weights[labels, np.arange(labels.shape[1])]
         is_right = (logits > 0) == (labels > 0)
         calm = logits / fit_temperature(logits, labels)

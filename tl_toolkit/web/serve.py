@@ -81,11 +81,13 @@ def serve(
 
     looking = threading.Thread(target=begin, daemon=True)
     looking.start()
-    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
-        server.run(sockets=[listening])
-    ending.set()
-    # Python cannot end while TensorFlow computes in another thread: the process would abort.
-    looking.join()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            server.run(sockets=[listening])
+    finally:
+        ending.set()
+        # Python cannot end while TensorFlow computes in another thread: the process would abort.
+        looking.join()
 
 
 def _look_at_learned_photos(
