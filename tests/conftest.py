@@ -26,7 +26,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 from ready_python import ready_python
-from this_process import this_process
+from this_process import plots_in_this_process, this_process
 from tiny import TINY, randomise, write_safetensors
 
 import tl_toolkit as tl
@@ -64,9 +64,10 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(autouse=True)
 def _quick_checks_of_exports(monkeypatch):
-    """Exports are loaded in this process; in a fresh one, as users have it, when `finished_run` is made."""
+    """Exports are loaded and plots drawn in this process; in others, as users have it, when `finished_run` is made."""
 
     monkeypatch.setattr(run_module, "fresh_process", this_process)
+    monkeypatch.setattr(run_module, "plot_process", plots_in_this_process)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def _empty_plots(request, monkeypatch):
     """Plots take two seconds a run: they are drawn when `finished_run` is made, and where a test asks for `plots`."""
     if "plots" in request.fixturenames:
         return
-    monkeypatch.setattr(report_module, "draw_contact_sheet", lambda experiment, path: None)
+    monkeypatch.setattr(report_module, "contact_sheet", lambda experiment: None)
     monkeypatch.setattr(Figure, "savefig", _save_one_pixel)
 
 

@@ -13,11 +13,20 @@ from scenes import jpeg, scene
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize
-from tl_toolkit.data.decode import apply_orientation, decode_image, stored_window
+from tl_toolkit.data.decode import (
+    ANY_FORMAT,
+    JPEG_MAGIC,
+    PNG_MAGIC,
+    apply_orientation,
+    common_format,
+    decode_image,
+    stored_window,
+)
 from tl_toolkit.data.lazy_image import DecodedImage, EncodedLazyImage
 from tl_toolkit.data.resize import resize_files_for_evaluation, resize_for_evaluation, view_window
 
 HEIGHT, WIDTH = 301, 403
+ORIENTATION_TAG = 0x0112
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 
 
@@ -138,6 +147,32 @@ def test_eager_and_traced_regions_agree():
     (traced,) = resize_files_for_evaluation(tf.constant([contents]), preprocessing)
     eager = resize_for_evaluation(EncodedLazyImage(contents), preprocessing)
     np.testing.assert_array_equal(traced, eager)
+
+
+def png_of(mode, orientation=None):
+    file, exif = io.BytesIO(), Image.Exif()
+    if orientation is not None:
+        exif[ORIENTATION_TAG] = orientation
+    Image.fromarray(scene(60, 90)).convert(mode).save(file, "PNG", exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("magic", "files"),
+    [
+        (JPEG_MAGIC, [jpeg(scene(60, 90)), jpeg(scene(301, 403), 6), jpeg(scene(200, 150), 3)]),
+        (PNG_MAGIC, [png_of("RGB"), png_of("RGBA", 5), png_of("L", 8), png_of("P"), png_of("1")]),
+    ],
+    ids=["JPEG", "PNG"],
+)
+def test_a_graph_for_one_format_gives_the_pixels_of_that_for_any(magic, files):
+    assert common_format(files) == magic
+    assert common_format([*files, b"GIF8"]) == ANY_FORMAT
+    record, contents = Preprocessing(image_size=32), tf.constant(files)
+    # A caller's graph does not know the files: it is the one that serves.
+    of_any = tf.function(lambda some: resize_files_for_evaluation(some, record))(contents)
+    np.testing.assert_array_equal(resize_files_for_evaluation(contents, record), of_any)
 
 
 @pytest.mark.parametrize(

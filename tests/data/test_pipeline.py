@@ -243,7 +243,7 @@ def test_no_more_files_are_read_ahead_than_two_calls_decode(monkeypatch):
             most.append(len(held))
             return super().encoded(index)
 
-    def resize(contents, preprocessing, at_once):
+    def resize(contents, preprocessing):
         assert len(contents) <= 2
         held.difference_update(sorted(held)[: len(contents)])
         return tf.zeros((len(contents), SIZE, SIZE, 3))

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # of the tests
-from this_process import this_process
+from this_process import plots_in_this_process, this_process
 
 from tl_toolkit.experiments import run as run_module
 from tl_toolkit.experiments.context import Context
@@ -48,8 +48,9 @@ def main(recipe, folder, last=None):
 
         return call
 
-    # What a fresh process says of an export is tested elsewhere.
+    # What other processes do is tested elsewhere, and their writes would not be counted.
     run_module.fresh_process = this_process
+    run_module.plot_process = plots_in_this_process
     for owner, name in WRITES:
         setattr(owner, name, counted(name, getattr(owner, name)))
     cache = FeatureCache(folder / "cache")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_toolkit.report.contact_sheet import CELL, GAP, SheetRow, plot_contact_sheet
+from tl_toolkit.report.contact_sheet import CELL, GAP, plot_contact_sheet
 from tl_toolkit.report.plots import DOTS_PER_INCH
+from tl_toolkit.report.run_plots import ContactSheet, SheetRow
 
 pytestmark = pytest.mark.usefixtures("plots")
 COLOURS = np.array(
@@ -18,7 +19,8 @@ def sheet(path, rows=2, columns=3, names=("cat", "dog"), captions=()):
     colours = COLOURS[: rows * columns].reshape(rows, columns, 1, 1, 3)
     images = np.broadcast_to(colours, (rows, columns, 8, 8, 3)).astype(np.uint8)
     drawn = [SheetRow(n, i, [captions] * columns) for n, i in zip(names, images, strict=True)]
-    plot_contact_sheet(drawn, ["evaluation", "epoch 1", "epoch 2"][:columns], "Title", path)
+    column_names = ["evaluation", "epoch 1", "epoch 2"][:columns]
+    plot_contact_sheet(ContactSheet(drawn, column_names, "Title"), path)
     with Image.open(path) as opened:
         return np.asarray(opened.convert("RGB")).astype(int)
 

@@ -72,7 +72,7 @@ class EvaluationBatches:
             labels = tf.constant(self.split.labels[positions])
             if isinstance(images, ArrayImages):
                 pixels = tf.constant(images.pixels[positions])
-                return resize_pixels_for_evaluation(pixels, *self._how), labels
+                return resize_pixels_for_evaluation(pixels, self.preprocessing), labels
 
             def read(first: int) -> list[concurrent.futures.Future[bytes]]:
                 several = positions[first : first + FILES_AT_ONCE]
@@ -82,12 +82,8 @@ class EvaluationBatches:
             for first in range(FILES_AT_ONCE, len(positions) + FILES_AT_ONCE, FILES_AT_ONCE):
                 contents = tf.constant([file.result() for file in reading])
                 reading = read(first)
-                parts.append(resize_files_for_evaluation(contents, *self._how))
+                parts.append(resize_files_for_evaluation(contents, self.preprocessing))
             return tf.concat(parts, axis=0), labels
-
-    @property
-    def _how(self) -> tuple[Preprocessing, int]:
-        return self.preprocessing, PARALLEL_CALLS
 
 
 def decoded_evaluation_batches(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from tl_toolkit.data.decode import (
+    ANY_FORMAT,
+    JPEG_MAGIC,
+    PNG_MAGIC,
     apply_orientation,
+    common_format,
     decode_image,
     decode_jpeg_window,
     decode_non_jpeg,
+    decode_png,
     is_jpeg,
     stored_window,
     turns,
@@ -64,6 +70,7 @@ class EncodedLazyImage:
 
     Args:
         contents: string[].
+        known: What all files are known to be that it may stand for: `common_format` of them.
 
     Attributes:
         contents: As given.
@@ -73,9 +80,12 @@ class EncodedLazyImage:
         tf.errors.InvalidArgumentError: In sides, pixels and region; not one of the formats, or damaged.
     """
 
-    def __init__(self, contents: tf.Tensor) -> None:
+    def __init__(self, contents: tf.Tensor, known: bytes = ANY_FORMAT) -> None:
         self.contents = tf.convert_to_tensor(contents)
-        self.is_jpeg, self._decoded, self._sides, self._orientation = _open(self.contents)
+        if tf.executing_eagerly():
+            known = common_format([self.contents.numpy()])
+        opened, self._region_of = _decoder(known)
+        self.is_jpeg, self._decoded, self._sides, self._orientation = opened(self.contents)
 
     def sides(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns float32 (height, width), upright."""
@@ -88,7 +98,7 @@ class EncodedLazyImage:
 
     def region(self, window: Window, size: int | tf.Tensor) -> tuple[tf.Tensor, Window]:
         """As `DecodedImage.region`; a JPEG at the coarsest of its scales that still has `size` pixels."""
-        pixels, window_in_them = _region(
+        pixels, window_in_them = self._region_of(
             self.contents,
             self.is_jpeg,
             self._decoded,
@@ -101,57 +111,69 @@ class EncodedLazyImage:
         return pixels, (top, left, height, width)
 
 
-# Traced once in a process, whoever decodes: training, evaluation and the served graph share the two.
 _CONTENTS = tf.TensorSpec([], tf.string)
 _PIXELS = tf.TensorSpec([None, None, 3], tf.uint8)
 
 
-@tf.function(input_signature=[_CONTENTS], autograph=False)
-def _open(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns whether it is a JPEG, other formats' pixels, upright (height, width), EXIF's orientation."""
+@functools.cache
+def _decoder(known: bytes) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Returns two functions, traced once in a process, whoever decodes: training, evaluation and the served graph share them.
 
-    def read_header() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        shape = tf.io.extract_jpeg_shape(contents)
-        orientation = exif_orientation(contents)
-        sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
-        return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
+    The first takes a file's contents, and returns whether it is a JPEG, other formats' pixels, upright (height, width),
+    and EXIF's orientation; the second takes the contents, what the first returned, a window and the side that it will be
+    resized to, and returns what `EncodedLazyImage.region` does.
+    """
 
-    def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels = decode_non_jpeg(contents)
-        return pixels, tf.shape(pixels)[:2], tf.constant(1)
+    @tf.function(input_signature=[_CONTENTS], autograph=False)
+    def opened(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        def read_header() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            shape = tf.io.extract_jpeg_shape(contents)
+            orientation = exif_orientation(contents)
+            sides = tf.where(orientation >= 5, shape[1::-1], shape[:2])
+            return tf.zeros((0, 0, 3), tf.uint8), sides, orientation
 
-    jpeg = is_jpeg(contents)
-    return jpeg, *tf.cond(jpeg, read_header, decode)
+        def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            pixels = decode_png(contents) if known == PNG_MAGIC else decode_non_jpeg(contents)
+            pixels = tf.ensure_shape(pixels, (None, None, 3))
+            return pixels, tf.shape(pixels)[:2], tf.constant(1)
 
+        if known == ANY_FORMAT:
+            jpeg = is_jpeg(contents)
+            return jpeg, *tf.cond(jpeg, read_header, decode)
+        jpeg = tf.constant(known == JPEG_MAGIC)
+        return jpeg, *(read_header() if known == JPEG_MAGIC else decode())
 
-@tf.function(
-    input_signature=[
-        _CONTENTS,
-        tf.TensorSpec([], tf.bool),
-        _PIXELS,
-        tf.TensorSpec([2], tf.int32),
-        tf.TensorSpec([], tf.int32),
-        tf.TensorSpec([4], tf.float32),
-        tf.TensorSpec([], tf.float32),
-    ],
-    autograph=False,
-)
-def _region(
-    contents: tf.Tensor,
-    jpeg: tf.Tensor,
-    decoded: tf.Tensor,
-    sides: tf.Tensor,
-    orientation: tf.Tensor,
-    window: tf.Tensor,
-    size: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    detail = tf.minimum(window[2], window[3]) / size
-    scale = tf.reduce_max(tf.where(detail >= SCALES, SCALES, 1))
-    return tf.cond(
-        jpeg,
-        lambda: _jpeg_region(contents, sides, orientation, window, size, scale),
-        lambda: (decoded, window),
+    @tf.function(
+        input_signature=[
+            _CONTENTS,
+            tf.TensorSpec([], tf.bool),
+            _PIXELS,
+            tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([4], tf.float32),
+            tf.TensorSpec([], tf.float32),
+        ],
+        autograph=False,
     )
+    def region(
+        contents: tf.Tensor,
+        jpeg: tf.Tensor,
+        decoded: tf.Tensor,
+        sides: tf.Tensor,
+        orientation: tf.Tensor,
+        window: tf.Tensor,
+        size: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+            detail = tf.minimum(window[2], window[3]) / size
+            scale = tf.reduce_max(tf.where(detail >= SCALES, SCALES, 1))
+            return _jpeg_region(contents, sides, orientation, window, size, scale)
+
+        if known == ANY_FORMAT:
+            return tf.cond(jpeg, of_jpeg, lambda: (decoded, window))
+        return of_jpeg() if known == JPEG_MAGIC else (decoded, window)
+
+    return opened, region
 
 
 def _jpeg_region(

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
+from tl_toolkit.data.decode import ANY_FORMAT, JPEG_MAGIC, common_format
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
+from tl_toolkit.data.parallelism import PARALLEL_CALLS
 from tl_toolkit.data.png_in_range import png_in_range
 
 SERVED_AT_ONCE = 10  # images of a request, whatever machine exported the graph
@@ -122,27 +124,29 @@ def resize_for_evaluation(image: LazyImage | tf.Tensor, preprocessing: Preproces
     return tf.clip_by_value(resized, 0.0, 255.0)  # bicubic overshoots
 
 
-def resize_files_for_evaluation(
-    encoded: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
-) -> tf.Tensor:
-    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255; so many side by side.
+def resize_files_for_evaluation(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Turns files' contents, string[n], into float32[n, size, size, 3], RGB, 0-255.
 
     Where the preprocessing has a value range, PNG files of 16-bit greys are scaled by it; others count as scaled already.
     """
-    return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), at_once)(encoded)
+    known = common_format(encoded.numpy()) if tf.executing_eagerly() else ANY_FORMAT
+    return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), _at_once(), known)(encoded)
 
 
-def resize_pixels_for_evaluation(
-    images: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
-) -> tf.Tensor:
-    """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]; so many side by side."""
+def resize_pixels_for_evaluation(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]."""
     spec = tf.TensorSpec([None, None, None, 3], images.dtype)
-    return _resize_all(preprocessing, spec, at_once)(images)
+    return _resize_all(preprocessing, spec, _at_once(), ANY_FORMAT)(images)
+
+
+def _at_once() -> int:
+    """Images side by side: as many as this machine has cores, or those of an exported graph."""
+    return PARALLEL_CALLS if tf.executing_eagerly() else SERVED_AT_ONCE
 
 
 @functools.lru_cache(maxsize=32)
 def _resize_all(
-    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int
+    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int, known: bytes
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function of a batch, traced once, whoever evaluates or serves."""
     side = preprocessing.image_size
@@ -150,9 +154,9 @@ def _resize_all(
     def view(image: tf.Tensor) -> tf.Tensor:
         if image.dtype != tf.string:
             return resize_for_evaluation(image, preprocessing)
-        if preprocessing.value_range is not None:
+        if preprocessing.value_range is not None and known != JPEG_MAGIC:
             image = png_in_range(preprocessing.value_range)(image)
-        return resize_for_evaluation(EncodedLazyImage(image), preprocessing)
+        return resize_for_evaluation(EncodedLazyImage(image, known), preprocessing)
 
     @tf.function(input_signature=[spec], autograph=False)
     def resize_all(images: tf.Tensor) -> tf.Tensor:

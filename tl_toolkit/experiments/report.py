@@ -18,37 +18,18 @@ from tl_toolkit.experiments.identity import package_versions
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.experiments.tested import Tested
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.experiments.training_views import draw_contact_sheet
+from tl_toolkit.experiments.training_views import contact_sheet
 from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
-from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
 from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
-from tl_toolkit.report.calibration import reliability
-from tl_toolkit.report.label_plots import plot_label_curves
-from tl_toolkit.report.ladder import LADDER, ladder_table, measured, plot_ladder
-from tl_toolkit.report.plots import (
-    plot_block_shares,
-    plot_confusion_matrix,
-    plot_regularisation_path,
-    plot_reliability,
-    plot_training_curves,
-)
+from tl_toolkit.report.ladder import LADDER, ladder_table, measured
+from tl_toolkit.report.run_plots import Answers, RunPlots
 from tl_toolkit.report.summary import write_summary
 from tl_toolkit.transfer.updates import rates_by_stage
 
 TENSORFLOW_LOG = "tensorflow.log"
-CONTACT_SHEET = "contact_sheet.png"
-RELIABILITY, HELD_BACK, ROC = "reliability.png", "held_back.png", "roc.png"
-LABEL_CURVES = "label_curves.png"
-LADDER_PLOT = "ladder.png"
-# Of a training by steps, and of a head that was solved for.
-TRAINING_CURVES = "training_curves.png"
-REGULARISATION_PATH, OUT_OF_FOLD, BLOCK_SHARES = (
-    "regularisation_path.png",
-    "out_of_fold.csv",
-    "blocks.png",
-)
+OUT_OF_FOLD = "out_of_fold.csv"
 
 
 def run_facts(trained: TrainedModel) -> dict[str, str]:
@@ -136,43 +117,46 @@ def _kept(trained: TrainedModel) -> str:
     return f"epoch {trained.progress.best_epoch + 1}, the best in validation"
 
 
-def draw_plots(
-    trained: TrainedModel,
-    tested: Tested,
-    folder: pathlib.Path,
-) -> None:
-    """Draws what training saw, how it went, and of the test the confusion matrix and what probabilities are worth.
+def run_plots(trained: TrainedModel, tested: Tested, climbed: Climb | None = None) -> RunPlots:
+    """Returns what the plots of a run are drawn from; of it, this computes what training saw.
 
     Args:
         trained: The model.
         tested: Its test.
-        folder: Of the run.
+        climbed: The rungs that the model was chosen from, if any.
     """
-    solved, history = trained.solved, trained.progress.history
-    draw_contact_sheet(trained.experiment, folder / CONTACT_SHEET)
-    if solved is None:
-        plot_training_curves(history, folder / TRAINING_CURVES)
-    elif solved.path is not None:
-        plot_regularisation_path(history, solved.path.best, folder / REGULARISATION_PATH)
-    if solved is not None and getattr(trained.experiment.recipe.strategy, "on", None) == ALL_BLOCKS:
-        blocks = blocks_of_features(trained.experiment.spec.architecture)
-        plot_block_shares(_shares(blocks, solved.head.norms), folder / BLOCK_SHARES)
-    names = trained.experiment.dataset.class_names
-    logits, labels = tested.logits, tested.labels
-    if tested.label_thresholds is not None:
-        plot_label_curves(logits, labels, names, folder / LABEL_CURVES)
-        return
-    plot_confusion_matrix(
-        tested.metrics["confusion_matrix"], names, folder / "confusion_matrix.png"
+    solved, experiment = trained.solved, trained.experiment
+    shares = None
+    if solved is not None and getattr(experiment.recipe.strategy, "on", None) == ALL_BLOCKS:
+        blocks = blocks_of_features(experiment.spec.architecture)
+        shares = _shares(blocks, solved.head.norms)
+    path = solved.path if solved is not None else None
+    return RunPlots(
+        answers=_answers(trained, tested),
+        history=trained.progress.history if solved is None or path is not None else None,
+        chosen_strength=path.best if path is not None else None,
+        block_shares=shares,
+        sheet=contact_sheet(experiment),
+        rungs=climbed.rungs if climbed is not None and measured(climbed.rungs) else (),
+        selected_on=climbed.selected_on if climbed is not None else "",
     )
-    raw = logits * trained.calibration.temperature
-    answers = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
-    plot_reliability({**answers, "as served": reliability(logits, labels)}, folder / RELIABILITY)
-    plot_held_back(logits, labels, folder / HELD_BACK)
-    positive = trained.experiment.positive
-    if positive is not None and tested.metrics["roc_auc"] is not None:
-        name, path = names[positive], folder / ROC
-        plot_roc(logits, labels, positive, name, tested.thresholds, path)
+
+
+def _answers(trained: TrainedModel, tested: Tested) -> Answers:
+    names, positive = trained.experiment.dataset.class_names, trained.experiment.positive
+    if tested.label_thresholds is not None:
+        return Answers(names, tested.logits, tested.labels)
+    calibration = trained.calibration
+    has_both = positive is not None and tested.metrics["roc_auc"] is not None
+    return Answers(
+        names,
+        tested.logits,
+        tested.labels,
+        uncalibrated=tested.logits * calibration.temperature if calibration.images else None,
+        confusion_matrix=tested.metrics["confusion_matrix"],
+        positive=positive if has_both else None,
+        thresholds=tested.thresholds,
+    )
 
 
 def write_report(
@@ -229,8 +213,6 @@ def write_report(
             write_rows(rows, folder / OUT_OF_FOLD)
         if climbed is not None:
             write_json(folder / LADDER, [dataclasses.asdict(rung) for rung in climbed.rungs])
-            if measured(climbed.rungs):
-                plot_ladder(climbed.rungs, climbed.selected_on, folder / LADDER_PLOT)
         page = write_summary(
             title=f"{experiment.recipe.strategy.name} on {experiment.dataset.uri}",
             dataset_line=experiment.dataset.summary(),

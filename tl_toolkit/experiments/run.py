@@ -24,11 +24,8 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.export import export, write_model_card
 from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.report import (
-    LABEL_CURVES,
-    REGULARISATION_PATH,
-    TRAINING_CURVES,
-    draw_plots,
     run_facts,
+    run_plots,
     write_report,
 )
 from tl_toolkit.experiments.run_folder import (
@@ -54,12 +51,19 @@ from tl_toolkit.report.caveats import caveats
 from tl_toolkit.report.ladder import Rung, ladder_table
 from tl_toolkit.report.metrics_table import metrics_table
 from tl_toolkit.report.notebook_html import notebook_html
+from tl_toolkit.report.plot_process import plot_process
+from tl_toolkit.report.run_plots import (
+    CONFUSION_MATRIX,
+    LABEL_CURVES,
+    REGULARISATION_PATH,
+    TRAINING_CURVES,
+)
 from tl_toolkit.strategies import Auto, strategy_label
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.plan import FreezePlan
 
 # What a notebook shows of a run, as far as it has it.
-NOTEBOOK_PLOTS = (TRAINING_CURVES, REGULARISATION_PATH, "confusion_matrix.png", LABEL_CURVES)
+NOTEBOOK_PLOTS = (TRAINING_CURVES, REGULARISATION_PATH, CONFUSION_MATRIX, LABEL_CURVES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,44 +209,46 @@ def write_run(
     experiment, partial = trained.experiment, partial_folder(folder)
     dataset = experiment.dataset
     partial.mkdir(parents=True, exist_ok=True)
-    with progress.stage("Exporting the SavedModel"):
-        served, check = export(trained, partial, process)
-    with progress.stage("Testing"):
-        tested = measure_test(trained)
-    seen_before = seen_by_the_weights(experiment.recipe)
-    seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
-    batch_norm = batch_norm_of_run(trained, progress)
-    of_batch_norm = batch_norm.notes() if batch_norm is not None else ()
-    notes = (*experiment.notes, *of_batch_norm, *caveats(tested.metrics, seen_test_images))
-    if tested.label_thresholds is not None:
-        of_thresholds = tested.label_thresholds.note(dataset.class_names)
-        notes = (*notes, *([of_thresholds] if of_thresholds else []))
-    experiment = dataclasses.replace(experiment, notes=notes)
-    trained = dataclasses.replace(trained, experiment=experiment)
+    with plot_process() as plots:
+        with progress.stage("Exporting the SavedModel"):
+            served, check = export(trained, partial, process)
+        with progress.stage("Testing"):
+            tested = measure_test(trained)
+        with progress.stage("Drawing the plots"):
+            plots.draw(run_plots(trained, tested, climbed), partial)
+        seen_before = seen_by_the_weights(experiment.recipe)
+        seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
+        batch_norm = batch_norm_of_run(trained, progress)
+        of_batch_norm = batch_norm.notes() if batch_norm is not None else ()
+        notes = (*experiment.notes, *of_batch_norm, *caveats(tested.metrics, seen_test_images))
+        if tested.label_thresholds is not None:
+            of_thresholds = tested.label_thresholds.note(dataset.class_names)
+            notes = (*notes, *([of_thresholds] if of_thresholds else []))
+        experiment = dataclasses.replace(experiment, notes=notes)
+        trained = dataclasses.replace(trained, experiment=experiment)
 
-    seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
-    write_seen_images(partial / SAVED_MODEL, seen)
-    with progress.stage("Drawing the plots"):
-        draw_plots(trained, tested, partial)
-    with progress.stage("Checking the SavedModel in another process"):
-        difference = check.result()
-    facts = {
-        **run_facts(trained),
-        **({"batch normalisation": batch_norm.fact()} if batch_norm is not None else {}),
-        **served,
-        "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
-        f"probability differs from the trained model's by more than {difference:.1e}",
-    }
-    write_model_card(trained, tested, facts, partial)
-    _write_manifest_of(partial / SAVED_MODEL)
-    write_report(trained, tested, facts, partial, progress, climbed)
-    if batch_norm is not None:
-        write_rows(batch_norm.to_rows(), partial / BATCH_NORM)
-    write_pin(experiment.weights, partial / "recipe.json")
-    with progress.stage("Writing the page"):
-        write_run_page(
-            partial, final_name(folder), dataset=dataset, photos=photos, model=trained.model
-        )
+        seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
+        write_seen_images(partial / SAVED_MODEL, seen)
+        with progress.stage("Checking the SavedModel in another process"):
+            difference = check.result()
+        facts = {
+            **run_facts(trained),
+            **({"batch normalisation": batch_norm.fact()} if batch_norm is not None else {}),
+            **served,
+            "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
+            f"probability differs from the trained model's by more than {difference:.1e}",
+        }
+        write_model_card(trained, tested, facts, partial)
+        _write_manifest_of(partial / SAVED_MODEL)
+        write_report(trained, tested, facts, partial, progress, climbed)
+        if batch_norm is not None:
+            write_rows(batch_norm.to_rows(), partial / BATCH_NORM)
+        write_pin(experiment.weights, partial / "recipe.json")
+        with progress.stage("Writing the page"):
+            plots.wait()
+            write_run_page(
+                partial, final_name(folder), dataset=dataset, photos=photos, model=trained.model
+            )
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

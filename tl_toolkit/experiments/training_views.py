@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from tl_toolkit.data.labels import are_several, names_of
 from tl_toolkit.data.pipeline import epoch_order, example_weights
 from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.experiments.prepare import Experiment
-from tl_toolkit.report.contact_sheet import SheetRow, plot_contact_sheet
+from tl_toolkit.report.run_plots import ContactSheet, SheetRow
 
 IMAGES, VIEWS = 8, 6  # at most
 
@@ -30,24 +29,20 @@ def views_shown(experiment: Experiment) -> int:
     return min(hyperparameters.views or hyperparameters.epochs, VIEWS)
 
 
-def draw_contact_sheet(experiment: Experiment, path: pathlib.Path) -> None:
-    """Draws training images as evaluation sees them, and as training saw them in its first epochs.
+def contact_sheet(experiment: Experiment) -> ContactSheet | None:
+    """Returns training images as evaluation sees them, and as training saw them in its first epochs.
 
-    Nothing is drawn for a head that was solved for from the images as they are.
-
-    Args:
-        experiment: What was trained.
-        path: PNG file.
+    None for a head that was solved for from the images as they are.
     """
     views, is_solved = views_shown(experiment), experiment.recipe.solver == LBFGS
     if is_solved and not views:
-        return
+        return None
     positions = choose_images(experiment.dataset.train.labels, experiment.recipe.seed)
     rows = sheet_rows(experiment, positions, views)
     columns = [f"{'view' if is_solved else 'epoch'} {number + 1}" for number in range(views)]
     name = experiment.recipe.augmentation or experiment.dataset.augmentation
     title = f"Training images at {experiment.preprocessing.image_size} px, augmentation “{name}”"
-    plot_contact_sheet(rows, ["evaluation", *columns], title, path)
+    return ContactSheet(rows, ["evaluation", *columns], title)
 
 
 def choose_images(labels: np.ndarray, seed: int) -> np.ndarray:

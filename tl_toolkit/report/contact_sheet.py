@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from tl_toolkit.report.plots import DOTS_PER_INCH
+from tl_toolkit.report.run_plots import ContactSheet
 
 CELL, GAP = 1.15, 0.06  # inches
 LINE, LETTER = 0.13, 0.085  # inches of a line of text, and of a letter at the left
@@ -19,25 +17,9 @@ LONGEST_LINE, MOST_LINES = 18, 4  # letters and lines of a name at the left
 LONGEST_IN_CAPTION = 14  # letters
 
 
-@dataclasses.dataclass(frozen=True)
-class SheetRow:
-    """One training image.
-
-    Attributes:
-        name: Of its class.
-        images: uint8[columns, size, size, 3], RGB.
-        captions: What is said below each, a pair of (share, class name) for every image in it; none for most.
-    """
-
-    name: str
-    images: np.ndarray
-    captions: Sequence[Sequence[tuple[float, str]]]
-
-
-def plot_contact_sheet(
-    rows: Sequence[SheetRow], column_names: Sequence[str], title: str, path: pathlib.Path
-) -> None:
+def plot_contact_sheet(sheet: ContactSheet, path: pathlib.Path) -> None:
     """Draws images in rows, with the names of their classes at the left."""
+    rows, column_names, title = sheet.rows, sheet.column_names, sheet.title
     names = [_wrapped(row.name) for row in rows]
     lines = max(len(caption) for row in rows for caption in row.captions)
     step_x, step_y = CELL + GAP, CELL + GAP + lines * LINE

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
 from tl_toolkit.progress import Table
-from tl_toolkit.report.plots import DOTS_PER_INCH
 
 LADDER = "ladder.json"
 ACCURACY, LABELS_RIGHT = "accuracy", "labels right"
@@ -72,36 +66,6 @@ def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
 def measured(rungs: Sequence[Rung]) -> list[Rung]:
     """Returns those that were climbed, and that images selected by."""
     return [rung for rung in rungs if rung.seconds is not None and rung.top1 is not None]
-
-
-def plot_ladder(rungs: Sequence[Rung], on: str, path: pathlib.Path) -> None:
-    """Draws accuracy against the seconds that all rungs up to one took, the kept one marked.
-
-    Args:
-        rungs: Those that were not climbed are left out.
-        on: The images that select, in words.
-        path: PNG file.
-    """
-    climbed = measured(rungs)
-    seconds = np.cumsum([rung.seconds for rung in climbed])
-    accuracies = np.array([rung.top1 for rung in climbed], float)
-    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
-    axes = figure.subplots()
-    axes.step(seconds, np.maximum.accumulate(accuracies), where="post", color="tab:blue", alpha=0.4)
-    for number, (rung, x, y) in enumerate(zip(climbed, seconds, accuracies, strict=True), start=1):
-        colour = "tab:red" if rung.kept else "tab:blue"
-        label = f"{number}. {rung.name}{', kept' if rung.kept else ''}"
-        axes.plot(x, y, marker="*" if rung.kept else "o", markersize=13 if rung.kept else 7,
-                  color=colour, linestyle="", label=label)  # fmt: skip
-        axes.annotate(str(number), (x, y), xytext=(0, 9), textcoords="offset points", ha="center")
-    if seconds[-1] > 10 * seconds[0]:
-        axes.set_xscale("log")
-    axes.margins(0.12, 0.18)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    axes.set(xlabel="seconds of training, all rungs so far", ylabel=f"{climbed[0].measure} on {on}")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def duration(seconds: float) -> str:
