@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
+from tl_toolkit.report.curves import HeldBackCurve
+from tl_toolkit.report.held_back import MARKS, held_back, held_back_curve
 from tl_toolkit.report.plots import plot_comparison, plot_confusion_matrix
+from tl_toolkit.report.two_classes import ranking_curves
 
 pytestmark = pytest.mark.usefixtures("plots")
 ODD = r"b $\x$"  # what matplotlib takes for mathematics, and cannot read
@@ -28,8 +31,10 @@ def ink(path):
 def test_extremes_are_drawn_too(right, tmp_path):
     labels = np.arange(8) % 2
     logits = np.eye(2)[labels if right else 1 - labels] * 3
-    plot_held_back(logits, labels, tmp_path / "held_back.png")
-    plot_roc(logits, labels, 1, ODD, [], tmp_path / "roc.png")
+    marks = [held_back(logits, labels, below) for below in MARKS]
+    curve = HeldBackCurve(*held_back_curve(logits, labels), marks)
+    plot_held_back(curve, tmp_path / "held_back.png")
+    plot_roc(ranking_curves(logits, labels, 1), ODD, [], tmp_path / "roc.png")
     assert 0.005 < ink(tmp_path / "held_back.png") < 0.5
     assert 0.005 < ink(tmp_path / "roc.png") < 0.5
 

@@ -8,9 +8,13 @@ import sys
 import numpy as np
 import pytest
 
+from tl_toolkit.report.calibration import reliability
+from tl_toolkit.report.curves import HeldBackCurve
 from tl_toolkit.report.draw_run import draw_run
+from tl_toolkit.report.held_back import held_back_curve
 from tl_toolkit.report.plot_process import plot_process
-from tl_toolkit.report.run_plots import Answers, ContactSheet, RunPlots, SheetRow
+from tl_toolkit.report.run_plots import AnswerPlots, ContactSheet, RunPlots, SheetRow
+from tl_toolkit.report.two_classes import ranking_curves
 
 pytestmark = pytest.mark.usefixtures("plots")
 
@@ -24,8 +28,16 @@ def run_plots():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(20, 2)), np.arange(20) % 2
     images = rng.integers(0, 255, (2, 8, 8, 3)).astype(np.uint8)
+    answers = AnswerPlots(
+        class_names=("a", "b"),
+        confusion_matrix=[[7, 3], [2, 8]],
+        reliability={"as served": reliability(logits, labels)},
+        held_back=HeldBackCurve(*held_back_curve(logits, labels), []),
+        ranking=ranking_curves(logits, labels, 1),
+        positive="b",
+    )
     return RunPlots(
-        answers=Answers(("a", "b"), logits, labels, logits / 2, [[7, 3], [2, 8]], positive=1),
+        answers,
         history=[{"epoch": 1, "loss": 1.0, "top1": 0.5}, {"epoch": 2, "loss": 0.5, "top1": 0.9}],
         sheet=ContactSheet([SheetRow("a", images, [[], []])], ["evaluation", "epoch 1"], "Title"),
     )

@@ -28,6 +28,7 @@ def example_reader(
     *,
     load: Callable[[tf.Tensor], LazyImage],
     weights: np.ndarray,
+    traced: bool = True,
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Example]:
     """Returns a function that reads a training example; traced once, however often it is called.
 
@@ -43,18 +44,24 @@ def example_reader(
         seed: Of the run.
         load: From a position to the image.
         weights: Of `example_weights`, each image's weight in the loss.
+        traced: Whether it becomes a graph. For a few dozen examples that takes longer than to read them.
     """
     ids, labels, weights = (tf.constant(of) for of in (split.ids, split.labels, weights))
     mixes = augmentation is not None and augmentation.mixes
 
+    def graph(*signature: tf.TensorSpec) -> Callable[[Callable], Callable]:
+        if not traced:
+            return lambda function: function
+        return tf.function(input_signature=signature, autograph=False)
+
     # Mixed, two views are read: by one function, which is traced once.
-    @tf.function(input_signature=[NUMBER, NUMBER], autograph=False)
+    @graph(NUMBER, NUMBER)
     def view_of(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
         return augment_and_resize(
             load(position), augmentation, preprocessing, seed, ids[position], view
         )
 
-    @tf.function(input_signature=[NUMBER, NUMBER, NUMBER, NUMBERS], autograph=False)
+    @graph(NUMBER, NUMBER, NUMBER, NUMBERS)
     def example(
         position: tf.Tensor, epoch: tf.Tensor, view: tf.Tensor, partners: tf.Tensor
     ) -> Example:

@@ -17,6 +17,7 @@ import scipy.fft
 import scipy.linalg
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from tl_toolkit.data.thumbnails import SIDE
 
@@ -45,6 +46,7 @@ MOST_COLOUR = 16.0  # of the mean colour, grey aside, in levels
 CELL = 2000  # photos of a cell, of those that are searched exhaustively
 PROBED = 3  # cells that a photo is looked for in
 QUERIES = 2048  # at once
+FEW = 1000  # photos whose products are so small that threads which share them out wait longer than they compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,8 @@ def near_duplicates(thumbnails: np.ndarray) -> Pairs:
     if len(shown) < 2:
         return Pairs(*(np.zeros(0, t) for t in (np.int64, np.int64, np.float32)))
     colour = thumbnails[shown, SIDE * SIDE :].astype(np.float32)
-    neighbours, distances = _neighbours(grey[shown])
+    with threadpool_limits(1 if len(shown) <= FEW else None, "blas"):
+        neighbours, distances = _neighbours(grey[shown])
     rows = np.repeat(np.arange(len(shown)), neighbours.shape[1])
     columns, found = neighbours.ravel(), distances.ravel()
     reach = distances[:, -1]

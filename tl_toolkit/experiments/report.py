@@ -23,9 +23,14 @@ from tl_toolkit.files.atomic import write_json, write_text
 from tl_toolkit.models.head import blocks_of_features
 from tl_toolkit.progress import Progress
 from tl_toolkit.report.answers import TEST_ANSWERS, write_rows
+from tl_toolkit.report.calibration import reliability
+from tl_toolkit.report.curves import HeldBackCurve, LabelCurve
+from tl_toolkit.report.held_back import held_back_curve
+from tl_toolkit.report.label_curves import label_curves
 from tl_toolkit.report.ladder import LADDER, ladder_table, measured
-from tl_toolkit.report.run_plots import Answers, RunPlots
+from tl_toolkit.report.run_plots import AnswerPlots, RunPlots
 from tl_toolkit.report.summary import write_summary
+from tl_toolkit.report.two_classes import ranking_curves
 from tl_toolkit.transfer.updates import rates_by_stage
 
 TENSORFLOW_LOG = "tensorflow.log"
@@ -142,20 +147,24 @@ def run_plots(trained: TrainedModel, tested: Tested, climbed: Climb | None = Non
     )
 
 
-def _answers(trained: TrainedModel, tested: Tested) -> Answers:
+def _answers(trained: TrainedModel, tested: Tested) -> AnswerPlots | list[LabelCurve]:
     names, positive = trained.experiment.dataset.class_names, trained.experiment.positive
+    logits, labels = tested.logits, tested.labels
     if tested.label_thresholds is not None:
-        return Answers(names, tested.logits, tested.labels)
-    calibration = trained.calibration
-    has_both = positive is not None and tested.metrics["roc_auc"] is not None
-    return Answers(
+        return label_curves(logits, labels, names)
+    raw = logits * trained.calibration.temperature
+    as_trained = {"as trained": reliability(raw, labels)} if trained.calibration.images else {}
+    plots = AnswerPlots(
         names,
-        tested.logits,
-        tested.labels,
-        uncalibrated=tested.logits * calibration.temperature if calibration.images else None,
-        confusion_matrix=tested.metrics["confusion_matrix"],
-        positive=positive if has_both else None,
-        thresholds=tested.thresholds,
+        tested.metrics["confusion_matrix"],
+        {**as_trained, "as served": reliability(logits, labels)},
+        HeldBackCurve(*held_back_curve(logits, labels), tested.held_back),
+    )
+    if positive is None or tested.metrics["roc_auc"] is None:
+        return plots
+    ranking = ranking_curves(logits, labels, positive)
+    return dataclasses.replace(
+        plots, ranking=ranking, positive=names[positive], thresholds=tested.thresholds
     )
 
 

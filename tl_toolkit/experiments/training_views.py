@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.catalog.names import NO_LABEL
+from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.examples import example_reader
 from tl_toolkit.data.labels import are_several, names_of
 from tl_toolkit.data.pipeline import epoch_order, example_weights
-from tl_toolkit.data.resize import resize_for_evaluation
 from tl_toolkit.experiments.prepare import Experiment
 from tl_toolkit.report.run_plots import ContactSheet, SheetRow
 
@@ -80,7 +80,7 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         experiment.dataset.class_names,
     )
     several = are_several(train.labels)
-    load, preprocessing = train.images.loader(), experiment.preprocessing
+    preprocessing = experiment.preprocessing
     read = example_reader(
         train,
         preprocessing,
@@ -88,6 +88,7 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         recipe.seed,
         load=train.images.view_loader(),
         weights=example_weights(train, None) if several else np.ones(len(train), np.float32),
+        traced=False,
     )
     orders = [
         tf.constant(
@@ -95,12 +96,14 @@ def sheet_rows(experiment: Experiment, positions: np.ndarray, views: int) -> lis
         )
         for epoch in range(views)
     ]
+    (evaluated,) = EvaluationBatches(train.take(positions), preprocessing, len(positions))
     rows = []
-    for position in positions:
-        images = [resize_for_evaluation(load(tf.constant(position)), preprocessing)]
+    for position, seen in zip(positions, evaluated[0], strict=True):
+        images = [seen]
         captions: list[list[tuple[float, str]]] = [[]]
         for epoch, order in enumerate(orders):
-            pixels, labels, shares = read(tf.constant(position), epoch, epoch, order)
+            number = tf.constant(epoch, tf.int64)
+            pixels, labels, shares = read(tf.constant(position), number, number, order)
             images.append(pixels)
             captions.append([])
             if several:

@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from tl_toolkit.report.held_back import MARKS, held_back, held_back_curve
+from tl_toolkit.report.curves import HeldBackCurve, RankingCurves
 from tl_toolkit.report.plots import DOTS_PER_INCH
-from tl_toolkit.report.two_classes import positive_scores, ranking_metrics
 
 
 def plot_roc(
-    logits: np.ndarray,
-    labels: np.ndarray,
-    positive: int,
-    name: str,
-    thresholds: Sequence[dict[str, Any]],
-    path: pathlib.Path,
+    curves: RankingCurves, name: str, thresholds: Sequence[Mapping[str, Any]], path: pathlib.Path
 ) -> None:
     """Draws the images of a class that are found against false alarms, and against precision.
 
     Args:
-        logits: float[n, 2], as served.
-        labels: int64[n], of both classes.
-        positive: Number of the positive class.
+        curves: Of the class.
         name: Its name.
         thresholds: `threshold_rows`, marked on both curves.
         path: PNG file.
     """
-    is_positive, scores = labels == positive, positive_scores(logits, positive)
-    figures = ranking_metrics(logits, labels, positive)
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     roc, precision_recall = figure.subplots(1, 2)
-    false_alarms, found, _ = roc_curve(is_positive, scores)
-    roc.plot(false_alarms, found, label=f"area {figures['roc_auc']:.3f}")
+    roc.plot(curves.false_alarms, curves.found, label=f"area {curves.roc_auc:.3f}")
     roc.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="chance")
     roc.set(title="ROC", xlabel="false alarms (share of the others)", ylabel="found")
-    precision, recall, _ = precision_recall_curve(is_positive, scores)
     precision_recall.step(
-        recall,
-        precision,
+        curves.recall,
+        curves.precision,
         where="post",
-        label=f"average precision {figures['average_precision']:.3f}",
+        label=f"average precision {curves.average_precision:.3f}",
     )
     precision_recall.axhline(
-        is_positive.mean(), color="grey", linewidth=1, linestyle="--", label="chance"
+        curves.positive_share, color="grey", linewidth=1, linestyle="--", label="chance"
     )
     precision_recall.set(
         title="Precision and recall", xlabel="found", ylabel="precision (share that is right)"
@@ -70,17 +57,16 @@ def plot_roc(
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def plot_held_back(logits: np.ndarray, labels: np.ndarray, path: pathlib.Path) -> None:
+def plot_held_back(curve: HeldBackCurve, path: pathlib.Path) -> None:
     """Draws how many of the answers that are given are right, against the share that is held back as unsure."""
     figure = Figure(figsize=(6, 4.4), layout="constrained")
     axes = figure.subplots()
-    shares, accuracies = held_back_curve(logits, labels)
+    shares, accuracies = curve.shares, curve.accuracies
     axes.plot(shares, accuracies)
     marked: dict[tuple[float, float], list[str]] = {}
-    for below in MARKS:
-        row = held_back(logits, labels, below)
+    for row in curve.marks:
         if row["top1"] is not None:
-            marked.setdefault((row["held_back"], row["top1"]), []).append(f"{below:g}")
+            marked.setdefault((row["held_back"], row["top1"]), []).append(f"{row['below']:g}")
     for (share, accuracy), names in marked.items():
         axes.plot(share, accuracy, "o", color="tab:red")
         text = names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}"

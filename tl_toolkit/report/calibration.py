@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import scipy.optimize
 from scipy.special import log_softmax, softmax
 
+from tl_toolkit.report.curves import Reliability
+
 BINS = 15
 LOWEST, HIGHEST = 0.5, 10.0  # temperature: where all answers are right, none would be low enough
-
-
-@dataclasses.dataclass(frozen=True)
-class Reliability:
-    """Answers by the probability that they were given with, in bins of equal width from 0 to 1.
-
-    Attributes:
-        counts: int64[bins], answers.
-        confidences: float64[bins], their mean probability; 0 where there are none.
-        accuracies: float64[bins], how many of them are right; 0 where there are none.
-    """
-
-    counts: np.ndarray
-    confidences: np.ndarray
-    accuracies: np.ndarray
-
-    @property
-    def calibration_error(self) -> float:
-        """Expected calibration error: the mean distance of accuracy and confidence, by answers (Guo et al. 2017)."""
-        distances = np.abs(self.accuracies - self.confidences)
-        return float((distances * self.counts).sum() / self.counts.sum())
 
 
 def reliability(logits: np.ndarray, labels: np.ndarray) -> Reliability:

@@ -7,7 +7,6 @@ import pickle
 import sys
 
 from tl_toolkit.report.answer_plots import plot_held_back, plot_roc
-from tl_toolkit.report.calibration import reliability
 from tl_toolkit.report.contact_sheet import plot_contact_sheet
 from tl_toolkit.report.label_plots import plot_label_curves
 from tl_toolkit.report.plots import (
@@ -29,7 +28,7 @@ from tl_toolkit.report.run_plots import (
     RELIABILITY,
     ROC,
     TRAINING_CURVES,
-    Answers,
+    AnswerPlots,
     RunPlots,
 )
 
@@ -47,23 +46,18 @@ def draw_run(plots: RunPlots, folder: pathlib.Path) -> None:
         plot_block_shares(plots.block_shares, folder / BLOCK_SHARES)
     if plots.rungs:
         plot_ladder(plots.rungs, plots.selected_on, folder / LADDER_PLOT)
-    _draw_answers(plots.answers, folder)
+    if isinstance(plots.answers, AnswerPlots):
+        _draw_answers(plots.answers, folder)
+    else:
+        plot_label_curves(plots.answers, folder / LABEL_CURVES)
 
 
-def _draw_answers(answers: Answers, folder: pathlib.Path) -> None:
-    names, logits, labels = answers.class_names, answers.logits, answers.labels
-    if answers.confusion_matrix is None:
-        plot_label_curves(logits, labels, names, folder / LABEL_CURVES)
-        return
-    plot_confusion_matrix(answers.confusion_matrix, names, folder / CONFUSION_MATRIX)
-    of_trained = {}
-    if answers.uncalibrated is not None:
-        of_trained["as trained"] = reliability(answers.uncalibrated, labels)
-    plot_reliability({**of_trained, "as served": reliability(logits, labels)}, folder / RELIABILITY)
-    plot_held_back(logits, labels, folder / HELD_BACK)
-    if answers.positive is not None:
-        name = names[answers.positive]
-        plot_roc(logits, labels, answers.positive, name, answers.thresholds, folder / ROC)
+def _draw_answers(answers: AnswerPlots, folder: pathlib.Path) -> None:
+    plot_confusion_matrix(answers.confusion_matrix, answers.class_names, folder / CONFUSION_MATRIX)
+    plot_reliability(answers.reliability, folder / RELIABILITY)
+    plot_held_back(answers.held_back, folder / HELD_BACK)
+    if answers.ranking is not None:
+        plot_roc(answers.ranking, answers.positive, answers.thresholds, folder / ROC)
 
 
 def main() -> None:

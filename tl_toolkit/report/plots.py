@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tl_toolkit.report.calibration import Reliability
+from tl_toolkit.report.curves import Reliability
 from tl_toolkit.report.ladder import Rung, measured
 
 DOTS_PER_INCH = 120

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tl_toolkit.report.curves import HeldBackCurve, LabelCurve, RankingCurves, Reliability
 from tl_toolkit.report.ladder import Rung
 
 CONTACT_SHEET = "contact_sheet.png"
@@ -54,26 +55,26 @@ class ContactSheet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class AnswerPlots:
     """What a model says of the test images.
 
     Attributes:
         class_names: In the order of the logits.
-        logits: float32[n, classes], as served.
-        labels: int64[n], or uint8[n, labels] of images with several labels.
-        uncalibrated: Logits as trained, where they are served divided by a temperature; None: as they are.
-        confusion_matrix: int[classes][classes], rows the true classes; None of images with several labels.
-        positive: Number of the positive class of two; None: there is none, or the test has but one class.
+        confusion_matrix: int[classes][classes], rows the true classes.
+        reliability: Of the answers as served, and as trained where that differs, by what it is called in the plot.
+        held_back: Of the answers as served.
+        ranking: Of a positive class of two; None: there is none, or the test has but one class.
+        positive: Its name.
         thresholds: `threshold_rows` of it.
     """
 
     class_names: Sequence[str]
-    logits: np.ndarray
-    labels: np.ndarray
-    uncalibrated: np.ndarray | None = None
-    confusion_matrix: Sequence[Sequence[int]] | None = None
-    positive: int | None = None
-    thresholds: Sequence[dict[str, Any]] = ()
+    confusion_matrix: Sequence[Sequence[int]]
+    reliability: Mapping[str, Reliability]
+    held_back: HeldBackCurve
+    ranking: RankingCurves | None = None
+    positive: str = ""
+    thresholds: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ class RunPlots:
     """All that is drawn of a run.
 
     Attributes:
-        answers: Of the test.
+        answers: Of the test; of images with several labels, a curve for each of the commonest.
         history: A row an epoch, or a row a strength of a head that was solved for; None where there was one strength.
         chosen_strength: Which of its rows was chosen; None of a training by steps.
         block_shares: Each block's share of the head's kernel, of a head on all blocks.
@@ -90,7 +91,7 @@ class RunPlots:
         selected_on: The images that selected among them, in words.
     """
 
-    answers: Answers
+    answers: AnswerPlots | Sequence[LabelCurve]
     history: Sequence[dict[str, float]] | None
     chosen_strength: int | None = None
     block_shares: Mapping[str, float] | None = None

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from tl_toolkit.report.curves import RankingCurves
 
 SHARES_TO_FIND = (0.9, 0.95, 0.99)
 
@@ -49,6 +56,15 @@ def ranking_metrics(logits: np.ndarray, labels: np.ndarray, positive: int) -> di
         "roc_auc": float(roc_auc_score(is_positive, scores)),
         "average_precision": float(average_precision_score(is_positive, scores)),
     }
+
+
+def ranking_curves(logits: np.ndarray, labels: np.ndarray, positive: int) -> RankingCurves:
+    """As `ranking_metrics`, at every threshold; both classes have to occur."""
+    is_positive, scores = labels == positive, positive_scores(logits, positive)
+    false_alarms, found, _ = roc_curve(is_positive, scores)
+    precision, recall, _ = precision_recall_curve(is_positive, scores)
+    areas, share = ranking_metrics(logits, labels, positive), float(is_positive.mean())
+    return RankingCurves(false_alarms, found, precision, recall, **areas, positive_share=share)
 
 
 def positive_scores(logits: np.ndarray, positive: int) -> np.ndarray:

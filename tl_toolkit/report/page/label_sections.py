@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sklearn.metrics import precision_recall_curve
 
 from tl_toolkit.report.label_answers import LabelTable
-from tl_toolkit.report.label_plots import commonest_labels
+from tl_toolkit.report.label_curves import commonest_labels
 from tl_toolkit.report.label_words import label_rows, names_in_words, rarest, thresholds_in_words
 from tl_toolkit.report.page.advice import Advice
 from tl_toolkit.report.page.label_photos import OfLabel
