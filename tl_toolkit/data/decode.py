@@ -49,6 +49,8 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: Not one of the formats, or damaged.
     """
     encoded = tf.convert_to_tensor(encoded)
+    if tf.executing_eagerly() and common_format([encoded.numpy()]) == PNG_MAGIC:
+        return decode_png(encoded)
     return tf.cond(
         is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: decode_non_jpeg(encoded)
     )
@@ -91,10 +93,12 @@ def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, (None, None, 3))
 
 
+@once_traced
 def decode_png(encoded: tf.Tensor) -> tf.Tensor:
     """As `decode_image`, for a file that is known to be a PNG."""
     image = _to_rgb(tf.io.decode_png(encoded))
-    return apply_orientation(image, png_orientation(encoded))
+    image = apply_orientation(image, png_orientation(encoded))
+    return tf.ensure_shape(image, (None, None, 3))
 
 
 def _webp(encoded: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.signal import fftconvolve
 from scipy.stats import binom, binomtest, norm
 
 LEVEL = 0.05  # of p, two-sided
@@ -151,6 +150,8 @@ def sign_flip_p(differences: np.ndarray) -> float:
     Args:
         differences: int64[n], for each image how many more times the one classifier was right than the other.
     """
+    from scipy.signal import fftconvolve  # imported in an eighth of a second, and few compare
+
     sizes = np.abs(differences[differences != 0])
     if not len(sizes):
         return 1.0
