@@ -12,7 +12,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
 from tl_toolkit.data.open import open_images
 from tl_toolkit.errors import InputError
-from tl_toolkit.experiments.run import inputs_of
+from tl_toolkit.experiments.run_inputs import inputs_of
 
 NAMES = ("round", "new", "a, b")
 

@@ -11,7 +11,7 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.open import open_dataset, open_images
 from tl_toolkit.data.shards import NEAR_DUPLICATES
 from tl_toolkit.errors import InputError, StoppedError
-from tl_toolkit.experiments.run import inputs_of
+from tl_toolkit.experiments.run_inputs import inputs_of
 from tl_toolkit.report import model_card
 from tl_toolkit.training.step import TrainingStep
 

@@ -9,7 +9,7 @@ from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
-from tl_toolkit.experiments.run import inputs_of
+from tl_toolkit.experiments.run_inputs import inputs_of
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import tl_toolkit as tl
 from tl_toolkit.data.seen_images import read_seen_images
 from tl_toolkit.experiments import evaluate_exported as evaluate_module
 from tl_toolkit.experiments.pin_file import read_pin
-from tl_toolkit.experiments.run import seen_by_the_weights
 from tl_toolkit.experiments.run_folder import MARKER, check_output
+from tl_toolkit.experiments.run_inputs import seen_by_the_weights
 from tl_toolkit.files.manifest import MANIFEST
 from tl_toolkit.weights.resolve import open_weights
 

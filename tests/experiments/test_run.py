@@ -27,6 +27,7 @@ from tl_toolkit.experiments.batch_source import distributed_batches, open_batch_
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.run_folder import MARKER, default_folder
+from tl_toolkit.experiments.run_inputs import seen_by_the_weights
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.files.manifest import MANIFEST
 from tl_toolkit.progress import Progress
@@ -520,7 +521,5 @@ def test_a_saved_model_that_lies_around_is_not_that_of_weights_with_a_name(tmp_p
     seen.parent.mkdir(parents=True)
     seen.write_text("0123456789abcdef\n")
     recipe = tl.Recipe(data="digits", strategy=tl.NewHead(), weights="digits")
-    assert run_module.seen_by_the_weights(recipe) == set()
-    assert run_module.seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {
-        "0123456789abcdef"
-    }
+    assert seen_by_the_weights(recipe) == set()
+    assert seen_by_the_weights(recipe.replace(weights=str(tmp_path))) == {"0123456789abcdef"}

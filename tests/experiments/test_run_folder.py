@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl_toolkit.errors import InputError, LostWorkerError
-from tl_toolkit.experiments.run import inputs_of
 from tl_toolkit.experiments.run_folder import (
     MARKER,
     check_output,
@@ -22,6 +21,7 @@ from tl_toolkit.experiments.run_folder import (
     shared_output,
     sole_writer,
 )
+from tl_toolkit.experiments.run_inputs import inputs_of
 from tl_toolkit.experiments.written_files import COMPARISON, RUN, SEARCH
 from tl_toolkit.files.manifest import MANIFEST, verify
 from tl_toolkit.recipe import Recipe

@@ -15,9 +15,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.recipes_to_compare import check_recipes
 from tl_toolkit.experiments.run import (
-    inputs_of,
     process_of_chief,
-    seen_by_the_weights,
     write_run,
 )
 from tl_toolkit.experiments.run_folder import (
@@ -26,6 +24,7 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.run_inputs import inputs_of, seen_by_the_weights
 from tl_toolkit.experiments.strategy_result import (
     SeedFigures,
     StrategyResult,

@@ -19,7 +19,6 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.answer_rows import out_of_fold_rows
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
-from tl_toolkit.experiments.run import inputs_of, seen_by_the_weights
 from tl_toolkit.experiments.run_folder import (
     check_output,
     default_folder,
@@ -27,6 +26,7 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.run_inputs import inputs_of, seen_by_the_weights
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.experiments.write_pages import write_folds_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, CROSS_VALIDATION, PAGE

@@ -9,7 +9,7 @@ import keras
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.experiments.page_photos import WITHOUT
 from tl_toolkit.experiments.run_folder import list_written_again
-from tl_toolkit.experiments.write_pages import write_run_page
+from tl_toolkit.experiments.write_pages import run_pictures, write_run_page
 from tl_toolkit.experiments.written_files import PAGE
 from tl_toolkit.report.page.audit_section import AUDIT
 from tl_toolkit.report.page.shell import is_page_of_ours
@@ -34,6 +34,7 @@ def refresh_page(folder: pathlib.Path, *, dataset: ImageDataset, model: keras.Mo
     text = page.read_text("utf-8", "replace")
     if 'id="audit"' in text and not (folder / AUDIT).is_file():
         return False
-    write_run_page(folder, str(folder), dataset=dataset, photos=WITHOUT not in text, model=model)
+    pictures = run_pictures(folder, dataset=dataset, photos=WITHOUT not in text, model=model)
+    write_run_page(folder, str(folder), pictures)
     list_written_again(folder, PAGE)
     return True

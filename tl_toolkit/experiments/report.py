@@ -168,6 +168,23 @@ def _answers(trained: TrainedModel, tested: Tested) -> AnswerPlots | list[LabelC
     )
 
 
+def write_answers(trained: TrainedModel, tested: Tested, folder: pathlib.Path) -> None:
+    """Writes what the model said of every test image, and what a head said of each training image that it had not seen."""
+    solved, dataset = trained.solved, trained.experiment.dataset
+    chosen = tested.label_thresholds
+    thresholds = None if chosen is None else chosen.values
+    answers = answer_rows(dataset.test, tested.logits, dataset.class_names, thresholds)
+    write_rows(answers, folder / TEST_ANSWERS)
+    if solved is not None and solved.path is not None and solved.folds is not None:
+        rows = out_of_fold_rows(
+            dataset.train,
+            solved.folds,
+            solved.path.logits / trained.calibration.temperature,
+            dataset.class_names,
+        )
+        write_rows(rows, folder / OUT_OF_FOLD)
+
+
 def write_report(
     trained: TrainedModel,
     tested: Tested,
@@ -176,7 +193,7 @@ def write_report(
     progress: Progress,
     climbed: Climb | None = None,
 ) -> None:
-    """Writes everything of a run but its models and plots.
+    """Writes everything of a run but its models, answers and plots.
 
     Args:
         trained: The model.
@@ -207,19 +224,6 @@ def write_report(
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "versions.json", _versions())
         write_rows(history, folder / "history.csv")
-        solved, dataset = trained.solved, experiment.dataset
-        chosen = tested.label_thresholds
-        thresholds = None if chosen is None else chosen.values
-        answers = answer_rows(dataset.test, tested.logits, dataset.class_names, thresholds)
-        write_rows(answers, folder / TEST_ANSWERS)
-        if solved is not None and solved.path is not None and solved.folds is not None:
-            rows = out_of_fold_rows(
-                dataset.train,
-                solved.folds,
-                solved.path.logits / trained.calibration.temperature,
-                dataset.class_names,
-            )
-            write_rows(rows, folder / OUT_OF_FOLD)
         if climbed is not None:
             write_json(folder / LADDER, [dataclasses.asdict(rung) for rung in climbed.rungs])
         page = write_summary(

@@ -10,6 +10,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.run_folder import list_written_again
 from tl_toolkit.experiments.several_runs import several_runs_page
 from tl_toolkit.experiments.write_pages import (
+    run_pictures,
     write_comparison_page,
     write_folds_page,
     write_run_page,
@@ -84,9 +85,8 @@ def report_page(
     name = str(folder)
     try:
         if kind == RUN:
-            write_run_page(
-                folder, name, photos=photos, audit=audit_file, progress=progress, to=target
-            )
+            pictures = run_pictures(folder, photos=photos, progress=progress)
+            write_run_page(folder, name, pictures, audit=audit_file, to=target)
         elif kind == FOLDS:
             write_folds_page(folder, name, photos=photos, progress=progress, to=target)
         elif kind == SEARCH:

@@ -6,19 +6,14 @@ import contextlib
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from tl_toolkit.catalog import CATALOG
 from tl_toolkit.data.content_digests import content_digests
-from tl_toolkit.data.file_names import user_path
-from tl_toolkit.data.label_table import without_label_options
-from tl_toolkit.data.seen_images import read_seen_images, write_seen_images
-from tl_toolkit.data.shard_uri import KINDS, parse_shard_uri
-from tl_toolkit.data.table_uri import ROOT, parse_table_uri
+from tl_toolkit.data.seen_images import write_seen_images
 from tl_toolkit.devices.process_group import ProcessGroup
-from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.batch_norm_of_run import batch_norm_of_run
+from tl_toolkit.experiments.batch_norm_report import BatchNormReport
 from tl_toolkit.experiments.climb import Climb, climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.export import export, write_model_card
@@ -26,6 +21,7 @@ from tl_toolkit.experiments.pin_file import write_pin
 from tl_toolkit.experiments.report import (
     run_facts,
     run_plots,
+    write_answers,
     write_report,
 )
 from tl_toolkit.experiments.run_folder import (
@@ -36,15 +32,16 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
-from tl_toolkit.experiments.tested import measure_test
+from tl_toolkit.experiments.run_inputs import inputs_of, seen_by_the_weights
+from tl_toolkit.experiments.tested import Tested, measure_test
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
-from tl_toolkit.experiments.write_pages import write_run_page
+from tl_toolkit.experiments.write_pages import run_pictures, write_run_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, RUN
 from tl_toolkit.export.fresh_process import FreshProcess, fresh_process
 from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.manifest import write_manifest
 from tl_toolkit.progress import SILENT, Progress
-from tl_toolkit.recipe import DEFAULT_WEIGHTS, Recipe
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answers import write_rows
 from tl_toolkit.report.batch_norm_page import BATCH_NORM
 from tl_toolkit.report.caveats import caveats
@@ -216,19 +213,22 @@ def write_run(
             tested = measure_test(trained)
         with progress.stage("Drawing the plots"):
             plots.draw(run_plots(trained, tested, climbed), partial)
+            write_answers(trained, tested, partial)
+            pictures = run_pictures(
+                partial,
+                recipe=experiment.recipe,
+                dataset=dataset,
+                photos=photos,
+                model=trained.model,
+            )
         seen_before = seen_by_the_weights(experiment.recipe)
-        seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
+        seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
+        write_seen_images(partial / SAVED_MODEL, seen)
         batch_norm = batch_norm_of_run(trained, progress)
-        of_batch_norm = batch_norm.notes() if batch_norm is not None else ()
-        notes = (*experiment.notes, *of_batch_norm, *caveats(tested.metrics, seen_test_images))
-        if tested.label_thresholds is not None:
-            of_thresholds = tested.label_thresholds.note(dataset.class_names)
-            notes = (*notes, *([of_thresholds] if of_thresholds else []))
+        notes = _notes(trained, tested, batch_norm, seen_before)
         experiment = dataclasses.replace(experiment, notes=notes)
         trained = dataclasses.replace(trained, experiment=experiment)
 
-        seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
-        write_seen_images(partial / SAVED_MODEL, seen)
         with progress.stage("Checking the SavedModel in another process"):
             difference = check.result()
         facts = {
@@ -246,9 +246,7 @@ def write_run(
         write_pin(experiment.weights, partial / "recipe.json")
         with progress.stage("Writing the page"):
             plots.wait()
-            write_run_page(
-                partial, final_name(folder), dataset=dataset, photos=photos, model=trained.model
-            )
+            write_run_page(partial, final_name(folder), pictures)
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -265,6 +263,25 @@ def write_run(
     )
 
 
+def _notes(
+    trained: TrainedModel,
+    tested: Tested,
+    batch_norm: BatchNormReport | None,
+    seen_before: Collection[str],
+) -> tuple[str, ...]:
+    """Returns what the user should know, of the training and of the test."""
+    dataset = trained.experiment.dataset
+    seen_test_images = sum(digest in seen_before for digest in content_digests(dataset.test))
+    notes = [
+        *trained.experiment.notes,
+        *(batch_norm.notes() if batch_norm is not None else ()),
+        *caveats(tested.metrics, seen_test_images),
+    ]
+    if tested.label_thresholds is not None:
+        notes.append(tested.label_thresholds.note(dataset.class_names))
+    return tuple(filter(None, notes))
+
+
 @contextlib.contextmanager
 def process_of_chief(processes: ProcessGroup) -> Iterator[FreshProcess | None]:
     """Yields what checks the SavedModel in the end: by then it has imported TensorFlow. None on other workers."""
@@ -279,46 +296,6 @@ def _write_manifest_of(saved_model: pathlib.Path) -> None:
     """Lists all files of a SavedModel in it, so that a copy of it elsewhere is checked too."""
     files = [p.relative_to(saved_model).as_posix() for p in saved_model.rglob("*") if p.is_file()]
     write_manifest(saved_model, files)
-
-
-def inputs_of(recipe: Recipe) -> list[pathlib.Path]:
-    """Returns the files and folders of the user's that a recipe reads."""
-    scheme, _, argument = recipe.data.partition(":")
-    names = [argument] if scheme == "folder" else []
-    if scheme == "csv":
-        with contextlib.suppress(InputError):  # opening it says what is wrong with it
-            table = parse_table_uri(without_label_options(argument))
-            names += [str(table.path), *([str(table.root)] if ROOT in table.options else [])]
-    if scheme in KINDS:
-        with contextlib.suppress(InputError):
-            names += [str(path) for path in parse_shard_uri(scheme, argument).inputs()]
-    weights = recipe.start
-    if weights is not None and weights not in (DEFAULT_WEIGHTS, *CATALOG) and ":" not in weights:
-        names.append(weights)
-    paths = []
-    for name in names:
-        with contextlib.suppress(InputError, OSError):  # opening it says what is wrong with it
-            if (path := user_path(name)).exists():
-                paths.append(path)
-    return paths
-
-
-def seen_by_the_weights(recipe: Recipe) -> set[str]:
-    """Digests of the images that the run behind these weights learned from or was selected by.
-
-    Raises:
-        InputError: The run's list of them is damaged.
-    """
-    if recipe.weights is None:
-        return set()
-    try:
-        path = user_path(recipe.weights)
-        is_place = path.exists()
-    except (InputError, OSError):  # opening it says what is wrong with it
-        return set()
-    if not is_place:  # a name
-        return set()
-    return read_seen_images(path / SAVED_MODEL) | read_seen_images(path.parent / SAVED_MODEL)
 
 
 @contextlib.contextmanager

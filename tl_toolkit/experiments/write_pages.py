@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import pathlib
 
 import keras
@@ -11,6 +12,7 @@ from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.page_heat_maps import page_heat_maps
 from tl_toolkit.experiments.page_photos import (
+    PagePhotos,
     images_but_tests,
     label_page_photos,
     page_photos,
@@ -24,24 +26,75 @@ from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import read_answer_table
 from tl_toolkit.report.label_metrics import are_of_labels
+from tl_toolkit.report.page.answer_sections import HeatMaps
 from tl_toolkit.report.page.audit_section import AUDIT, AuditSection, read_audit
 from tl_toolkit.report.page.comparison_page import comparison_page
 from tl_toolkit.report.page.folds_page import folds_page
-from tl_toolkit.report.page.run_files import read_json, read_run_files
+from tl_toolkit.report.page.run_files import read_json, read_run_files, read_test_answers
 from tl_toolkit.report.page.run_page import label_run_page, run_page
 from tl_toolkit.report.page.search_page import search_page
 from tl_toolkit.weights.run_folder import MODEL_FILE
 
 
-def write_run_page(
+@dataclasses.dataclass(frozen=True)
+class RunPictures:
+    """What the page of a run shows of photos.
+
+    Attributes:
+        photos: Thumbnails, and which photos they are of.
+        heat_maps: Of some of them; None where there is no model to explain, or a photo may have several labels.
+    """
+
+    photos: PagePhotos
+    heat_maps: HeatMaps | None = None
+
+
+def run_pictures(
     folder: pathlib.Path,
-    name: str,
     *,
+    recipe: Recipe | None = None,
     dataset: ImageDataset | None = None,
     photos: bool = True,
     model: keras.Model | None = None,
-    audit: pathlib.Path | None = None,
     progress: Progress = SILENT,
+) -> RunPictures:
+    """Makes the pictures for the page of a run, of its answers and the photos as they are now.
+
+    Args:
+        folder: Where its answers are.
+        recipe: Says where the photos are; None: the one in the folder.
+        dataset: The opened data; None: opened as the recipe says, and without photos where that cannot be.
+        photos: Whether photos are shown.
+        model: The trained one, which explains some photos; None: it is loaded from the folder.
+        progress: Shows what is done.
+
+    Raises:
+        InputError: A file of the run is missing or damaged.
+    """
+    recipe = recipe or _recipe(read_json(folder / "recipe.json"))
+    answers, label_answers = read_test_answers(folder)
+    if label_answers is not None:
+        return RunPictures(
+            label_page_photos(label_answers, recipe, dataset, photos=photos, progress=progress)
+        )
+    found = page_photos(answers, recipe, dataset, of=test_images, photos=photos, progress=progress)
+    if answers is None or found.chosen is None or found.split is None:
+        return RunPictures(found)
+    # What cannot be shown, or is another photo now, is not explained.
+    explained = [p for p, _ in found.chosen.explained if p in found.thumbnails.of]
+    if model is None and explained and (folder / MODEL_FILE).is_file():
+        model = load_model(folder / MODEL_FILE)
+    if model is None:
+        return RunPictures(found)
+    return RunPictures(found, page_heat_maps(model, answers, explained, found.split))
+
+
+def write_run_page(
+    folder: pathlib.Path,
+    name: str,
+    pictures: RunPictures,
+    *,
+    audit: pathlib.Path | None = None,
     to: pathlib.Path | None = None,
 ) -> None:
     """Writes the page of a run.
@@ -49,22 +102,15 @@ def write_run_page(
     Args:
         folder: Where its files are.
         name: The folder's name, as the user knows it.
-        dataset: The opened data; None: opened as the recipe says, and without photos where that cannot be.
-        photos: Whether photos are shown.
-        model: The trained one, which explains some photos; None: it is loaded from the folder.
+        pictures: Of `run_pictures`.
         audit: An `audit.json`; None: the one in the folder, if there is one.
-        progress: Shows what is done.
         to: The file; None: `report.html` in the folder.
 
     Raises:
         InputError: A file of the run is missing or damaged, or the audit's is no audit.
     """
-    files = read_run_files(folder)
+    files, shown, section = read_run_files(folder), pictures.photos, _audit(folder, audit)
     if are_of_labels(files.metrics["test"]):
-        shown = label_page_photos(
-            files.label_answers, _recipe(files.recipe), dataset, photos=photos, progress=progress
-        )
-        section = _audit(folder, audit)
         page = label_run_page(
             files,
             name,
@@ -73,33 +119,16 @@ def write_run_page(
             missing=shown.missing,
             audit=section,
         )
-        write_text(to or folder / PAGE, page)
-        return
-    found = page_photos(
-        files.answers,
-        _recipe(files.recipe),
-        dataset,
-        of=test_images,
-        photos=photos,
-        progress=progress,
-    )
-    heat_maps = None
-    if files.answers is not None and found.chosen is not None and found.split is not None:
-        # What cannot be shown, or is another photo now, is not explained.
-        explained = [p for p, _ in found.chosen.explained if p in found.thumbnails.of]
-        if model is None and explained and (folder / MODEL_FILE).is_file():
-            model = load_model(folder / MODEL_FILE)
-        if model is not None:
-            heat_maps = page_heat_maps(model, files.answers, explained, found.split)
-    page = run_page(
-        files,
-        name,
-        found.thumbnails,
-        chosen=found.chosen,
-        missing=found.missing,
-        heat_maps=heat_maps,
-        audit=_audit(folder, audit),
-    )
+    else:
+        page = run_page(
+            files,
+            name,
+            shown.thumbnails,
+            chosen=shown.chosen,
+            missing=shown.missing,
+            heat_maps=pictures.heat_maps,
+            audit=section,
+        )
     write_text(to or folder / PAGE, page)
 
 
@@ -118,7 +147,7 @@ def write_folds_page(
     progress: Progress = SILENT,
     to: pathlib.Path | None = None,
 ) -> None:
-    """Writes the page of a cross-validation; the arguments are those of `write_run_page`."""
+    """Writes the page of a cross-validation; the arguments are those of `run_pictures` and `write_run_page`."""
     values, recipe = (read_json(folder / name) for name in ("cross_validation.json", "recipe.json"))
     table = read_answer_table(folder / "out_of_fold.csv")
     found = page_photos(

@@ -15,7 +15,7 @@ from tl_toolkit.devices.strategy import describe_devices
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.pin_file import write_pin
-from tl_toolkit.experiments.run import RunResult, inputs_of
+from tl_toolkit.experiments.run import RunResult
 from tl_toolkit.experiments.run_folder import (
     check_output,
     finish_output,
@@ -23,6 +23,7 @@ from tl_toolkit.experiments.run_folder import (
     partial_folder,
     shared_output,
 )
+from tl_toolkit.experiments.run_inputs import inputs_of
 from tl_toolkit.experiments.write_pages import write_search_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, PAGE, SEARCH
 from tl_toolkit.progress import SILENT, Progress

@@ -65,11 +65,7 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
     rungs = []
     if (folder / LADDER).is_file():
         rungs = [Rung(**rung) for rung in read_json(folder / LADDER)]
-    answers = label_answers = None
-    if has_label_answers(folder / TEST_ANSWERS):
-        label_answers = read_label_table(folder / TEST_ANSWERS)
-    elif (folder / TEST_ANSWERS).is_file():
-        answers = read_answer_table(folder / TEST_ANSWERS)
+    answers, label_answers = read_test_answers(folder)
     recipe, metrics, plan, versions = (
         read_json(folder / name) for name in ("recipe.json", METRICS, "plan.json", "versions.json")
     )
@@ -86,6 +82,18 @@ def read_run_files(folder: pathlib.Path) -> RunFiles:
         _read(folder / BATCH_NORM, _text_rows) if (folder / BATCH_NORM).is_file() else (),
         read_json(folder / EXPORTS)["formats"] if (folder / EXPORTS).is_file() else {},
     )
+
+
+def read_test_answers(folder: pathlib.Path) -> tuple[AnswerTable | None, LabelTable | None]:
+    """Returns a run's answers to the test images: of one class an image, or of several labels.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / TEST_ANSWERS
+    if has_label_answers(path):
+        return None, read_label_table(path)
+    return (read_answer_table(path) if path.is_file() else None), None
 
 
 def read_json(path: pathlib.Path) -> Any:
