@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.optimize
 
+from tl_toolkit.transfer.blas_threads import scipy_in_one_thread
 from tl_toolkit.transfer.feature_space import LinearHead, Rows, Space, choose_space
 from tl_toolkit.transfer.links import Link, OneClass, SeveralLabels
 
@@ -206,19 +207,20 @@ def _minimise(
         return loss, packed
 
     begin = np.concatenate([(start[0] / scale).ravel(), (start[1] / bias_scale).ravel()])
-    found = scipy.optimize.minimize(
-        loss_and_gradient,
-        begin,
-        jac=True,
-        method="L-BFGS-B",
-        options={
-            "maxiter": MOST_STEPS,
-            "maxfun": 2 * MOST_STEPS,
-            "maxcor": CORRECTIONS,
-            "ftol": 1e-14,
-            "gtol": tolerance * np.sqrt(totals.min()),
-        },
-    )
+    with scipy_in_one_thread():
+        found = scipy.optimize.minimize(
+            loss_and_gradient,
+            begin,
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": MOST_STEPS,
+                "maxfun": 2 * MOST_STEPS,
+                "maxcor": CORRECTIONS,
+                "ftol": 1e-14,
+                "gtol": tolerance * np.sqrt(totals.min()),
+            },
+        )
     kernels, biases = _unpacked(found.x, shape)
     return kernels * scale, biases * bias_scale
 

@@ -46,16 +46,16 @@ def read_spec(path: pathlib.Path) -> WeightSpec:
 
 def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every tensor by its `layer/variable` name, including biases of convolutions; `read_spec` checks the file."""
-    with tarfile.open(path) as archive:
-
-        def read(name: str) -> bytes:
-            member = archive.extractfile(f"{FOLDER}/{name}")
-            if member is None:
-                raise InputError(f"{name!r} in {str(path)!r} is not a file.")
-            return member.read()
-
-        (group,) = json.loads(read("model.json"))["weightsManifest"]
-        values = np.frombuffer(b"".join(read(part) for part in group["paths"]), "<f4")
+    contents = {}
+    with tarfile.open(
+        path, "r|gz"
+    ) as archive:  # once from its start: its files are in another order than the values
+        for member in archive:
+            file = archive.extractfile(member) if member.name.startswith(f"{FOLDER}/") else None
+            if file is not None:
+                contents[member.name.removeprefix(f"{FOLDER}/")] = file.read()
+    (group,) = json.loads(contents["model.json"])["weightsManifest"]
+    values = np.frombuffer(b"".join(contents.pop(part) for part in group["paths"]), "<f4")
     tensors, start = {}, 0
     for weight in group["weights"]:
         end = start + int(np.prod(weight["shape"]))
