@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tl_toolkit.catalog import Augmentation, Preprocessing
 from tl_toolkit.data.augment import augment_and_resize
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.draws import MIX, draw_key
+from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.lazy_image import LazyImage
 from tl_toolkit.data.mixing import draw_partner, mix_images
 from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED, without_autotuning
@@ -82,14 +83,18 @@ def example_reader(
 
 def view_reader(
     split: Split, preprocessing: Preprocessing, augmentation: Augmentation | None, seed: int
-) -> Callable[[np.ndarray, int, int], tf.data.Dataset]:
+) -> Callable[[np.ndarray, int, int], Iterable[tf.Tensor]]:
     """Returns a function that reads any view of any of the images; traced once, however often it is called.
 
-    The function takes positions, int64[n], the number of the view, and a batch size, and returns a data set
+    The function takes positions, int64[n], the number of the view, and a batch size, and returns an iterable
     of float32[batch, size, size, 3], 0-255, in the order of the positions.
     """
-    load = split.images.loader() if augmentation is None else split.images.view_loader()
-    ids = tf.constant(split.ids)
+    if augmentation is None:  # by what evaluates, which is traced anyway
+        return lambda positions, _, batch_size: (
+            images
+            for images, _ in EvaluationBatches(split.take(positions), preprocessing, batch_size)
+        )
+    load, ids = split.images.view_loader(), tf.constant(split.ids)
 
     @tf.function(input_signature=[NUMBER, NUMBER], autograph=False)
     def pixels(position: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
