@@ -16,6 +16,7 @@ from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments import solve_new_head
 from tl_toolkit.experiments import train_and_validate as train_module
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.report import run_facts
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.head import blocks_of_features, new_head
 from tl_toolkit.transfer import solved_head
@@ -323,6 +324,25 @@ def test_a_head_for_adapting_batch_normalisation_fits_the_statistics_that_it_wil
     assert not np.array_equal(begun.kernel, new_head(alone.model).kernel.numpy())
     assert begun.loss < 0.5  # by the batch's own statistics, before any step
     assert trained.verified == 0  # nothing is frozen
+
+
+@pytest.mark.slow
+def test_fine_tuning_that_only_makes_it_worse_keeps_the_solved_head_and_says_so(recipe):
+    harmful = {"epochs": 1, "batch_size": 16, "learning_rate": 3.0, "augmentation": "none"}
+    strategy = tl.LastLayers("conv3", head_first=True, bn_mode="affine")
+    trained = train_and_validate(recipe.replace(strategy=strategy, **harmful))
+    alone = train_and_validate(recipe.replace(strategy=tl.NewHead()))
+    assert trained.progress.best_epoch == -1
+    assert trained.progress.history[0]["val_loss"] > trained.validation["log_loss"]
+    head = new_head(trained.model).name
+    for mine, other in zip(trained.model.variables, alone.model.variables, strict=True):
+        is_head = mine.path.startswith(head)  # and divided by a temperature
+        scales = [m.calibration.temperature if is_head else 1.0 for m in (trained, alone)]
+        scaled = [v.numpy() * scale for v, scale in zip((mine, other), scales, strict=True)]
+        np.testing.assert_allclose(*scaled, rtol=1e-5, err_msg=mine.path)
+    (note,) = [note for note in trained.experiment.notes if "no epoch was better" in note]
+    assert "new-head" in note
+    assert "before the first epoch" in run_facts(trained)["weights kept"]
 
 
 @pytest.mark.long

@@ -202,6 +202,35 @@ def test_a_score_that_is_equal_does_not_replace_the_best(run):
     assert (progress.best_epoch, progress.best_score) == (0, [0.5, -0.5])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [[0.6, -0.4], [0.6, -0.6]], ids=["better", "worse"])
+def test_the_weights_that_training_begins_with_are_kept_where_no_epoch_is_better(
+    start, run, tmp_path
+):
+    begun = run.values()
+    schedule = Schedule(EPOCHS, STEPS, checkpoint_seconds=0.0, start_counts=True)
+
+    def validate():
+        at_start = int(run.optimizer.iterations) == 0
+        return ({}, start) if at_start else run.validate()
+
+    with pytest.raises(ConnectionError):
+        run.train(tmp_path, [At("epoch_begin", 3, crash)], schedule=schedule, validate=validate)
+    best = begun if start > SCORES[1] else run.seen[1]
+    run.spoil()
+    progress = run.train(tmp_path, schedule=schedule, validate=validate)
+    expected = (-1, start) if start > SCORES[1] else (1, SCORES[1])
+    assert (progress.best_epoch, progress.best_score) == expected
+    assert_same_bits(run.values(), best)
+    assert len(progress.history) == EPOCHS  # none of the start
+
+
+def test_patience_counts_from_the_weights_that_training_begins_with(run):
+    schedule = Schedule(EPOCHS, STEPS, patience=2, start_counts=True)
+    progress = run.train(schedule=schedule, validate=lambda: ({}, [0.5, -0.5]))
+    assert (progress.epoch, progress.best_epoch) == (2, -1)
+
+
 def test_without_validation_the_last_weights_count(run):
     last = []
     record = At("epoch_end", EPOCHS - 1, lambda model: last.append(run.values()))

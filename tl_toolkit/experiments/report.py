@@ -31,6 +31,7 @@ from tl_toolkit.report.ladder import LADDER, ladder_table, measured
 from tl_toolkit.report.run_plots import AnswerPlots, RunPlots
 from tl_toolkit.report.summary import write_summary
 from tl_toolkit.report.two_classes import ranking_curves
+from tl_toolkit.training.run_state import START
 from tl_toolkit.transfer.updates import rates_by_stage
 
 TENSORFLOW_LOG = "tensorflow.log"
@@ -119,6 +120,8 @@ def _kept(trained: TrainedModel) -> str:
         return "the head that was solved for from all training images"
     if trained.progress.best_epoch is None:
         return "last epoch (no validation images)"
+    if trained.progress.best_epoch == START:
+        return "those before the first epoch: none was better in validation"
     return f"epoch {trained.progress.best_epoch + 1}, the best in validation"
 
 

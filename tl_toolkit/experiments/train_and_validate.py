@@ -35,7 +35,7 @@ from tl_toolkit.training.loop import Schedule, train
 from tl_toolkit.training.optimizers import make_optimizer
 from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.training.report import ReportTraining
-from tl_toolkit.training.run_state import RunState, TrainingProgress
+from tl_toolkit.training.run_state import START, RunState, TrainingProgress
 from tl_toolkit.training.step import TrainingStep
 from tl_toolkit.training.weight_average import WeightAverage
 from tl_toolkit.transfer.feature_room import NoRoomError
@@ -43,6 +43,10 @@ from tl_toolkit.transfer.plan import STATE, TRAINED, UPDATED, fingerprints, veri
 from tl_toolkit.transfer.solved_head import SolvedHead
 
 BY_STEPS = "by_steps"  # checkpoints of a new head that was to be solved for
+NO_EPOCH_WAS_BETTER = (
+    "no epoch was better in validation than the network with its solved head, which training began with: that is kept, and "
+    "`--strategy new-head` gives as much in less time"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +140,8 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
         )
     started = time.monotonic()
     of_head: tuple[str, ...] = ()
-    if getattr(recipe.strategy, "head_first", False):
+    head_first = getattr(recipe.strategy, "head_first", False)
+    if head_first:
         of_head = start_from_solved_head(experiment, context, processes)
     source, notes = open_batch_source(experiment, context, processes)
     seconds_of_features = time.monotonic() - started
@@ -159,6 +164,7 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
                     recipe.patience,
                     context.checkpoint_seconds,
                     context.checkpoint_at_end,
+                    start_counts=head_first and not of_head,
                 ),
                 validate=validation,
                 folder=context.checkpoints,
@@ -173,6 +179,8 @@ def _train(experiment: Experiment, context: Context, processes: ProcessGroup) ->
             logits, labels = validation.of_best(progress)
             calibration = calibrate(model, logits, labels, "validation images")
     metrics = _validation_metrics(experiment, logits)
+    if progress.best_epoch == START:
+        of_head = (NO_EPOCH_WAS_BETTER,)
     notes = (*experiment.notes, *of_head, *notes, *progress.notes)
     experiment = dataclasses.replace(experiment, notes=notes)
     return TrainedModel(experiment, progress, metrics, verified, devices, calibration, logits)

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
-from tl_toolkit.training.run_state import RunState, TrainingProgress
+from tl_toolkit.training.run_state import START, RunState, TrainingProgress
 from tl_toolkit.training.step import StepResult, TrainingStep
 
 
@@ -39,6 +39,7 @@ class Schedule:
         patience: Epochs without a better validation before it stops; None: never.
         checkpoint_seconds: Least time between two checkpoints; longer where writing one takes long.
         checkpoint_at_end: Whether the end is saved too, however recent the checkpoint before it is.
+        start_counts: Whether the weights that training begins with are validated too, and kept where no epoch is better.
     """
 
     epochs: int
@@ -46,6 +47,7 @@ class Schedule:
     patience: int | None = None
     checkpoint_seconds: float = 10.0
     checkpoint_at_end: bool = True
+    start_counts: bool = False
 
 
 def train(
@@ -95,6 +97,11 @@ def train(
         processes,
     )
     progress = state.resume()
+    is_new = not (progress.epoch or progress.step)
+    if schedule.start_counts and validate is not None and is_new:
+        _, progress.best_score = validate()
+        progress.best_epoch = START
+        state.keep_best()
     hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
     hooks.set_params({"epochs": schedule.epochs, "steps": schedule.steps_per_epoch, "verbose": 0})
     model.stop_training = False

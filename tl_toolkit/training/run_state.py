@@ -16,6 +16,7 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.training.checkpoints import Checkpoints
 
+START = -1  # the epoch of the weights that training began with
 # A checkpoint is written no more often than makes it this share of the time.
 LARGEST_SHARE = 0.05
 
@@ -29,7 +30,7 @@ class TrainingProgress:
         step: Steps done in it.
         running: Sums over the examples of the running epoch: loss, correct ones, examples.
         history: One dict of figures for each epoch done.
-        best_epoch: Whose weights are kept; None without validation.
+        best_epoch: Whose weights are kept; `START`: those before the first one; None without validation.
         best_score: Its validation score, higher is better, compared from the left.
         seconds: Time spent in training and validation, over all starts.
         stopped: Whether a callback ended the run before its last epoch.

@@ -187,6 +187,10 @@ def _trained(files: RunFiles) -> Trained:
     metrics, history = files.metrics, files.history
     validation, kept = metrics.get("validation"), metrics.get("kept")
     row = history[kept if kept is not None and kept < len(history) else -1] if history else {}
+    if (
+        kept is not None and kept < 0
+    ):  # the weights before the first epoch, of which the history has no row
+        row = {}
     return Trained(
         strategy=files.recipe["strategy"]["name"],
         is_climbed=bool(files.rungs),

@@ -86,7 +86,7 @@ def _curves(
         for column, name in columns.items()
         if column in history[0]
     ]
-    if kept is not None and kept < len(history):
+    if kept is not None and 0 <= kept < len(history):
         values = [value for one in series for value in one.y]
         series.append(Series("kept", [epochs[kept]] * 2, [min(values), max(values)], "reference"))
     return xy_chart(
