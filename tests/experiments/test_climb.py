@@ -19,7 +19,7 @@ from tl_toolkit.experiments.time_budget import StopInTime
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.report.calibration import fit_temperature
-from tl_toolkit.report.ladder import measured
+from tl_toolkit.report.ladder import ladder_table, measured
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
@@ -94,6 +94,36 @@ class _Trained:
 
 def _trained(recipe, context):
     return _Trained(_Experiment(recipe))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "timed"),
+    [
+        (1, ["new head"]),
+        (2, ["new head", "new head on all blocks"]),
+        (None, ["new head", "new head on all blocks", "last layers", "everything"]),
+    ],
+)
+def test_timing_rungs_takes_a_share_of_the_budget_and_what_is_not_timed_is_left_out(
+    minutes, timed, recipe, dataset, monkeypatch
+):
+    pretended(monkeypatch, [0.5, 0.4, 0.3, 0.2])
+    now = [0.0]
+
+    def slow(recipe, context):
+        now[0] += 20.0
+        return ExpectedTime(1.0)
+
+    monkeypatch.setattr(time_budget, "time_rung", slow)
+    monkeypatch.setattr(time_budget.time, "monotonic", lambda: now[0])
+    asked = recipe.replace(strategy=tl.Auto(minutes=minutes), image_size=32)
+    climbed = climb(asked, Context(dataset=dataset))
+    rungs = [rung for rung in climbed.rungs if "mirrored" not in rung.name]
+    assert [rung.name for rung in rungs if rung.expected_seconds is not None] == timed
+    for rung in rungs:
+        assert (rung.seconds is None) == (rung.name not in timed)
+        assert ("no time" in rung.note) == (rung.name not in timed)
+        assert ladder_table(climbed.rungs).rows  # a rung without an expected time has a row too
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ class PlannedClimb:
 
 
 def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
-    """Opens the data and times every rung on a few batches, unless that was done before."""
+    """Opens the data and times rungs on a few batches, as many as there is time for, unless that was done before."""
     dataset = context.dataset or open_recipe_data(recipe, context.progress)
     networks = context.networks or NetworkPool(NETWORKS)
     context = dataclasses.replace(
@@ -177,7 +177,11 @@ def _own_checkpoints(context: Context, name: str) -> Context:
 
 
 def _expected(rungs: list[Rung]) -> str:
-    return ", ".join(f"{rung.name} {duration(rung.expected_seconds)}" for rung in rungs)
+    return ", ".join(
+        f"{rung.name} {duration(rung.expected_seconds)}"
+        for rung in rungs
+        if rung.expected_seconds is not None
+    )
 
 
 def _line(rung: Rung, selection: Selection) -> str:

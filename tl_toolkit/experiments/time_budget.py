@@ -21,6 +21,8 @@ from tl_toolkit.recipe import Recipe
 from tl_toolkit.strategies import Auto
 
 FILE = "time_budget.json"
+TIMING = "timing"  # begins what is written down of it
+SHARE_OF_TIMING = 0.25  # of the budget; what is not timed by then is left out
 
 
 class TimeBudget:
@@ -48,28 +50,36 @@ class TimeBudget:
             self._take(json.loads(text))
 
     def time(self, name: str, recipe: Recipe, context: Context) -> None:
-        """Times a rung, unless it was timed before."""
-        if name in self.expected:
+        """Times a rung, unless it was timed before, or timing the ones before it took its share of the budget."""
+        if name in self.expected or self._has_timed_enough():
             return
-        with self.spent_on(f"timing {name}"), context.progress.stage(f"Timing: {name}"):
+        with self.spent_on(f"{TIMING} {name}"), context.progress.stage(f"Timing: {name}"):
             self.expected[name] = time_rung(recipe, context)
         self._agree()
 
-    def seconds(self, name: str, selection: Selection) -> float:
-        """Expected of all trainings of a rung."""
-        expected = self.expected[name]
+    def _has_timed_enough(self) -> bool:
+        # From what was written down, so that a climb that is resumed leaves out the same.
+        spent = sum(s for name, s in self._spent.items() if name.startswith(TIMING))
+        return self._budget is not None and spent >= SHARE_OF_TIMING * self._budget
+
+    def seconds(self, name: str, selection: Selection) -> float | None:
+        """Expected of all trainings of a rung; None of one that was not timed."""
+        expected = self.expected.get(name)
+        if expected is None:
+            return None
         return expected.seconds * (selection.trainings if expected.epochs else 1)
 
     def epochs(self, name: str, selection: Selection, is_first: bool) -> int | None:
         """For how many epochs a rung is trained; None: it is left out."""
+        if name not in self.expected:
+            return None
         if name not in self._epochs:
             expected = self.expected[name]
             epochs: int | None = expected.epochs
             if self._budget is not None and not is_first:
                 left = self._budget - sum(self._spent.values())
-                epochs = expected.epochs_within(
-                    left / (self.seconds(name, selection) / expected.seconds)
-                )
+                trainings = selection.trainings if expected.epochs else 1
+                epochs = expected.epochs_within(left / trainings)
             self._epochs[name] = epochs
             self._agree()
         return self._epochs[name]

@@ -19,7 +19,7 @@ class Rung:
     Attributes:
         name: In words.
         strategy: As in a recipe's JSON.
-        expected_seconds: Timed on a few batches beforehand.
+        expected_seconds: Timed on a few batches beforehand; None where there was no time for that.
         seconds: What it took; None where it was not climbed.
         top1: Accuracy on the images that select, or what `measure` says; None likewise.
         log_loss: On them, the logits divided by the temperature that suits them best: what selects.
@@ -30,7 +30,7 @@ class Rung:
 
     name: str
     strategy: dict[str, Any]
-    expected_seconds: float
+    expected_seconds: float | None
     seconds: float | None = None
     top1: float | None = None
     log_loss: float | None = None
@@ -51,7 +51,7 @@ def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
         rows.append(
             (
                 rung.name,
-                duration(rung.expected_seconds),
+                "–" if rung.expected_seconds is None else duration(rung.expected_seconds),
                 "–" if rung.seconds is None else duration(rung.seconds),
                 "–" if rung.top1 is None else f"{rung.top1:.3f}",
                 gain,
