@@ -15,7 +15,8 @@ from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.recipes_to_compare import check_recipes
 from tl_toolkit.experiments.run import (
-    process_of_chief,
+    OtherProcesses,
+    other_processes,
     write_run,
 )
 from tl_toolkit.experiments.run_folder import (
@@ -39,7 +40,6 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_va
 from tl_toolkit.experiments.write_pages import write_comparison_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON, PAGE
 from tl_toolkit.export.classifier import load_classifier
-from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
@@ -152,12 +152,12 @@ def compare(
     context = dataclasses.replace(context, progress=shown)
     with (
         shared_output(output, COMPARISON, overwrite, processes, reads) as folder,
-        process_of_chief(processes) as process,
+        other_processes(processes) as others,
     ):
         results, best, model, weights = _train_all(recipes, seeds, partial_folder(folder), context)
-        if process is None:
+        if others is None:
             return None
-        return _write(results, best, model, weights, folder, context, process)
+        return _write(results, best, model, weights, folder, context, others)
 
 
 def _train_all(
@@ -223,10 +223,10 @@ def _write(
     weights: str,
     folder: pathlib.Path,
     context: Context,
-    process: FreshProcess,
+    others: OtherProcesses,
 ) -> Comparison:
     partial, test = partial_folder(folder), model.experiment.dataset.test
-    write_run(model, partial / BEST, process, context.progress, photos=context.photos)
+    write_run(model, partial / BEST, others, context.progress, photos=context.photos)
     title = _title(model.experiment.recipe, weights)
     write_json(partial / "comparison.json", [dataclasses.asdict(result) for result in results])
     accuracies = {result.strategy: result.test_top1 for result in results}

@@ -48,7 +48,7 @@ from tl_toolkit.report.caveats import caveats
 from tl_toolkit.report.ladder import Rung, ladder_table
 from tl_toolkit.report.metrics_table import metrics_table
 from tl_toolkit.report.notebook_html import notebook_html
-from tl_toolkit.report.plot_process import plot_process
+from tl_toolkit.report.plot_process import PlotProcess, plot_process
 from tl_toolkit.report.run_plots import (
     CONFUSION_MATRIX,
     LABEL_CURVES,
@@ -170,7 +170,7 @@ def run(
     seen_by_the_weights(recipe)  # a damaged list is refused before the training
     with (
         shared_output(output, RUN, overwrite, processes, reads) as folder,
-        process_of_chief(processes) as process,
+        other_processes(processes) as others,
     ):
         checkpoints = partial_folder(folder) / CHECKPOINTS
         with _without_diverged(checkpoints):
@@ -179,15 +179,15 @@ def run(
             )
             climbed = climb(recipe, context) if isinstance(recipe.strategy, Auto) else None
             trained = climbed.trained if climbed else train_and_validate(recipe, context)
-            if process is None:
+            if others is None:
                 return None
-            return write_run(trained, folder, process, shown, climbed, photos=context.photos)
+            return write_run(trained, folder, others, shown, climbed, photos=context.photos)
 
 
 def write_run(
     trained: TrainedModel,
     folder: pathlib.Path,
-    process: FreshProcess,
+    others: OtherProcesses,
     progress: Progress = SILENT,
     climbed: Climb | None = None,
     *,
@@ -198,7 +198,7 @@ def write_run(
     Args:
         trained: The model.
         folder: Of the run.
-        process: Checks the SavedModel, while the model is tested.
+        others: Check the SavedModel and draw the plots, while the model is tested.
         progress: Shows what is done.
         climbed: The rungs that the model was chosen from; None where there was no choice.
         photos: Whether the page shows photos.
@@ -206,47 +206,46 @@ def write_run(
     experiment, partial = trained.experiment, partial_folder(folder)
     dataset = experiment.dataset
     partial.mkdir(parents=True, exist_ok=True)
-    with plot_process() as plots:
-        with progress.stage("Exporting the SavedModel"):
-            served, check = export(trained, partial, process)
-        with progress.stage("Testing"):
-            tested = measure_test(trained)
-        with progress.stage("Drawing the plots"):
-            plots.draw(run_plots(trained, tested, climbed), partial)
-            write_answers(trained, tested, partial)
-            pictures = run_pictures(
-                partial,
-                recipe=experiment.recipe,
-                dataset=dataset,
-                photos=photos,
-                model=trained.model,
-            )
-        seen_before = seen_by_the_weights(experiment.recipe)
-        seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
-        write_seen_images(partial / SAVED_MODEL, seen)
-        batch_norm = batch_norm_of_run(trained, progress)
-        notes = _notes(trained, tested, batch_norm, seen_before)
-        experiment = dataclasses.replace(experiment, notes=notes)
-        trained = dataclasses.replace(trained, experiment=experiment)
+    with progress.stage("Exporting the SavedModel"):
+        served, check = export(trained, partial, others.check)
+    with progress.stage("Testing"):
+        tested = measure_test(trained)
+    with progress.stage("Drawing the plots"):
+        others.plots.draw(run_plots(trained, tested, climbed), partial)
+        write_answers(trained, tested, partial)
+        pictures = run_pictures(
+            partial,
+            recipe=experiment.recipe,
+            dataset=dataset,
+            photos=photos,
+            model=trained.model,
+        )
+    seen_before = seen_by_the_weights(experiment.recipe)
+    seen = {*seen_before, *content_digests(dataset.train), *content_digests(dataset.validation)}
+    write_seen_images(partial / SAVED_MODEL, seen)
+    batch_norm = batch_norm_of_run(trained, progress)
+    notes = _notes(trained, tested, batch_norm, seen_before)
+    experiment = dataclasses.replace(experiment, notes=notes)
+    trained = dataclasses.replace(trained, experiment=experiment)
 
-        with progress.stage("Checking the SavedModel in another process"):
-            difference = check.result()
-        facts = {
-            **run_facts(trained),
-            **({"batch normalisation": batch_norm.fact()} if batch_norm is not None else {}),
-            **served,
-            "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
-            f"probability differs from the trained model's by more than {difference:.1e}",
-        }
-        write_model_card(trained, tested, facts, partial)
-        _write_manifest_of(partial / SAVED_MODEL)
-        write_report(trained, tested, facts, partial, progress, climbed)
-        if batch_norm is not None:
-            write_rows(batch_norm.to_rows(), partial / BATCH_NORM)
-        write_pin(experiment.weights, partial / "recipe.json")
-        with progress.stage("Writing the page"):
-            plots.wait()
-            write_run_page(partial, final_name(folder), pictures)
+    with progress.stage("Checking the SavedModel in another process"):
+        difference = check.result()
+    facts = {
+        **run_facts(trained),
+        **({"batch normalisation": batch_norm.fact()} if batch_norm is not None else {}),
+        **served,
+        "SavedModel": f"loaded by another process with TensorFlow alone; on {check.images} test images no "
+        f"probability differs from the trained model's by more than {difference:.1e}",
+    }
+    write_model_card(trained, tested, facts, partial)
+    _write_manifest_of(partial / SAVED_MODEL)
+    write_report(trained, tested, facts, partial, progress, climbed)
+    if batch_norm is not None:
+        write_rows(batch_norm.to_rows(), partial / BATCH_NORM)
+    write_pin(experiment.weights, partial / "recipe.json")
+    with progress.stage("Writing the page"):
+        others.plots.wait()
+        write_run_page(partial, final_name(folder), pictures)
     finish_output(folder)
     # Last of all: without them a run that is killed here would train again.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -282,14 +281,27 @@ def _notes(
     return tuple(filter(None, notes))
 
 
+@dataclasses.dataclass(frozen=True)
+class OtherProcesses:
+    """Processes that do a part of a run's end; they import what they need for it while the run trains.
+
+    Attributes:
+        check: Loads the SavedModel.
+        plots: Draws the plots.
+    """
+
+    check: FreshProcess
+    plots: PlotProcess
+
+
 @contextlib.contextmanager
-def process_of_chief(processes: ProcessGroup) -> Iterator[FreshProcess | None]:
-    """Yields what checks the SavedModel in the end: by then it has imported TensorFlow. None on other workers."""
+def other_processes(processes: ProcessGroup) -> Iterator[OtherProcesses | None]:
+    """Yields those of the chief, which end with the block; None on other workers."""
     if not processes.is_chief:
         yield None
         return
-    with fresh_process() as process:
-        yield process
+    with fresh_process() as check, plot_process() as plots:
+        yield OtherProcesses(check, plots)
 
 
 def _write_manifest_of(saved_model: pathlib.Path) -> None:
