@@ -191,3 +191,14 @@ def test_a_log_on_a_full_disk_stops_nobody(monkeypatch, capfd):
     with _loggers_write_to(pathlib.Path("/dev/full")):
         logging.getLogger("absl").warning("nobody has room for this")
     assert capfd.readouterr() == ("", "")
+
+
+def test_in_a_narrow_terminal_no_cell_is_cut_off():
+    row = ("litert-int8", "0.56", "4_of_419", "a-name-of-many-letters.jpeg")
+    console = Console(width=40, file=io.StringIO())
+    console.print(terminal.drawn(Table(("format", "off by", "changed", "such as"), (row,))))
+    drawn = console.file.getvalue().splitlines()
+    lines = [line.split("│")[1:-1] for line in drawn if line.startswith("│")]
+    cells = ["".join(part.strip() for part in parts) for parts in zip(*lines, strict=True)]
+    assert tuple(cells) == row
+    assert lines[0][0].strip() == "litert-int8"  # the row's name is on one line

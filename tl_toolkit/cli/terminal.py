@@ -20,6 +20,7 @@ from tl_toolkit.progress import Progress, Stage, Table
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_WORTH_A_LINE = 1.0  # of a stage whose progress is not counted
+SHORT_NAME = 16  # letters of a row's name that are kept on one line
 
 
 @contextlib.contextmanager
@@ -190,9 +191,14 @@ class _Lines(Stage):
 def drawn(table: Table) -> RenderableType:
     """Returns a table as rich draws it: numbers to the right, text to the left."""
     columns = rich.table.Table()
-    for heading, *cells in zip(table.columns, *table.rows, strict=True):
+    for number, (heading, *cells) in enumerate(zip(table.columns, *table.rows, strict=True)):
         is_numeric = all(cell[:1].isdigit() or cell in ("–", "") for cell in cells)
-        columns.add_column(escape(heading), justify="right" if is_numeric else "left")
+        columns.add_column(
+            escape(heading),
+            justify="right" if is_numeric else "left",
+            overflow="fold",  # in a narrow terminal nothing is cut off
+            no_wrap=number == 0 and max(map(len, cells), default=0) <= SHORT_NAME,
+        )
     for row in table.rows:
         columns.add_row(*map(escape, row))
     return Group(columns, Text(table.caption)) if table.caption else columns
