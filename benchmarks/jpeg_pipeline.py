@@ -81,7 +81,7 @@ def _prepared(split):
     from tl_toolkit.data.prepared_photos import PreparedPhotos
     from tl_toolkit.data.shrunk_photos import LEAST_SIDE
 
-    images = PreparedPhotos(split.images.paths, LEAST_SIDE)
+    images = PreparedPhotos(split.images.paths, side=LEAST_SIDE)
     return dataclasses.replace(split, images=images)
 
 
