@@ -8,6 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
+from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
 from tl_toolkit.data.png_in_range import png_in_range
 
@@ -132,6 +133,20 @@ def resize_files_for_evaluation(
     return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), at_once)(encoded)
 
 
+def resize_paths_for_evaluation(
+    paths: tf.Tensor, preprocessing: Preprocessing, at_once: int
+) -> tf.Tensor:
+    """As `resize_files_for_evaluation`, of files' paths, string[n]: only so many files are held in memory.
+
+    Formats that TensorFlow does not decode are converted, see `decodable_tensor`. For preprocessing without a value range.
+
+    Raises:
+        tf.errors.OpError: A file cannot be read, converted or decoded.
+    """
+    spec = tf.TensorSpec([None], tf.string)
+    return _resize_all(preprocessing, spec, at_once, are_paths=True)(paths)
+
+
 def resize_pixels_for_evaluation(
     images: tf.Tensor, preprocessing: Preprocessing, at_once: int = SERVED_AT_ONCE
 ) -> tf.Tensor:
@@ -142,7 +157,7 @@ def resize_pixels_for_evaluation(
 
 @functools.lru_cache(maxsize=32)
 def _resize_all(
-    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int
+    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int, are_paths: bool = False
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function of a batch, traced once, whoever evaluates or serves."""
     side = preprocessing.image_size
@@ -150,7 +165,9 @@ def _resize_all(
     def view(image: tf.Tensor) -> tf.Tensor:
         if image.dtype != tf.string:
             return resize_for_evaluation(image, preprocessing)
-        if preprocessing.value_range is not None:
+        if are_paths:
+            image = decodable_tensor(tf.io.read_file(image))
+        elif preprocessing.value_range is not None:
             image = png_in_range(preprocessing.value_range)(image)
         return resize_for_evaluation(EncodedLazyImage(image), preprocessing)
 
