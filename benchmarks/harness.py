@@ -111,13 +111,31 @@ def idle_share(measured: Measured, cores: int) -> float:
 
 
 def main(benchmark: Benchmark, path: str) -> None:
-    """Runs `python benchmarks/NAME.py [CASE]`: one measurement of a case, or all rounds as Markdown."""
+    """Runs `python benchmarks/NAME.py [CASE | --short]`.
+
+    One measurement of a case, or all rounds as Markdown; `--short`: only of the cases that comparisons with a target name.
+    """
     from tables import render
 
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["--short"]:
+        benchmark = with_targets_alone(benchmark)
+        print(render(benchmark, measure(benchmark, path)))
+    elif len(sys.argv) > 1:
         print(json.dumps(_answer(benchmark.cases[sys.argv[1]])))
     else:
         print(render(benchmark, measure(benchmark, path)))
+
+
+def with_targets_alone(benchmark: Benchmark) -> Benchmark:
+    """Returns the benchmark with the comparisons that have a target, and the cases that they name."""
+    compared = tuple(one for one in benchmark.comparisons if one.target is not None)
+    rows = [row for one in compared for row in (one.ours, *one.peers)]
+    cases = {
+        name: case
+        for name, case in benchmark.cases.items()
+        if any(row == name or row.startswith(f"{name}: ") for row in rows)
+    }
+    return dataclasses.replace(benchmark, cases=cases, comparisons=compared)
 
 
 def _answer(case: Case) -> dict:

@@ -174,6 +174,26 @@ def test_a_ratio_of_two_rounds_is_not_printed(fake):
         dataclasses.replace(module.BENCHMARK, rounds=2)
 
 
+def test_the_short_form_has_the_cases_that_a_target_compares_alone(fake, monkeypatch):
+    module, path = fake()
+    harness = importlib.import_module("harness")
+    short = harness.with_targets_alone(module.BENCHMARK)
+    assert list(short.cases) == ["ours", "peer", "slower peer", "absent"]
+    comparisons = (
+        harness.Comparison("wait", "ours", ("peer: wait",), 1),
+        harness.Comparison("no target", "ours", ("compiled",)),
+    )
+    benchmark = dataclasses.replace(module.BENCHMARK, comparisons=comparisons)
+    measured = []
+    monkeypatch.setattr(
+        harness, "measure", lambda one, _: measured.append(one) or harness.Results()
+    )
+    monkeypatch.setattr(sys, "argv", [path, "--short"])
+    harness.main(benchmark, path)
+    assert list(measured[0].cases) == ["ours", "peer"]
+    assert measured[0].comparisons == comparisons[:1]
+
+
 def test_a_contender_that_waits_is_measured_again(fake, capfd):
     module, path = fake()
     harness, tables = importlib.import_module("harness"), importlib.import_module("tables")

@@ -10,7 +10,7 @@ from families import long_after
 
 from tl_toolkit.catalog import AUGMENTATIONS, Augmentation, Preprocessing, augmentation_named
 from tl_toolkit.data.augment import augment_and_resize
-from tl_toolkit.data.geometry import random_view_window, random_window
+from tl_toolkit.data.geometry import random_view_window, random_window, reversed_where
 from tl_toolkit.data.resize import resample_window, resize_for_evaluation
 from tl_toolkit.errors import InputError
 
@@ -214,6 +214,13 @@ def test_windows_in_an_image_that_is_made_square_keep_their_shape_in_the_square(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("axis", "mirrored"), [(0, np.flipud), (1, np.fliplr)])
+def test_a_mirror_moves_pixels_and_changes_none(axis, mirrored):
+    pixels = noise().astype(np.float32)
+    np.testing.assert_array_equal(reversed_where(tf.constant(True), pixels, axis), mirrored(pixels))
+    np.testing.assert_array_equal(reversed_where(tf.constant(False), pixels, axis), pixels)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_half_of_the_views_are_mirrored_or_turned_upside_down_where_the_preset_says_so(seed):
     four_deviations = 4 * 0.5 / np.sqrt(VIEWS)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_info
 
+from tl_toolkit.data import near_duplicates as module
 from tl_toolkit.data.near_duplicates import WINDOWS, components, near_duplicates
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.data.thumbnails import NUMBERS, SIDE, thumbnail
@@ -43,6 +45,21 @@ def test_planted_ones_are_found_among_digits_and_no_others():
     of_planted = [{k, *range(400 + 4 * (k - 10), 404 + 4 * (k - 10))} for k in range(10, 15)]
     assert all(any({a, b} <= group for group in of_planted) for a, b in pairs)
     assert (found.first < found.second).all()
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_few_photos_are_compared_by_one_thread_and_the_setting_comes_back(limited, monkeypatch):
+    def threads():
+        return [blas["num_threads"] for blas in threadpool_info() if blas["user_api"] == "blas"]
+
+    seen = []
+    search = module._neighbours
+    monkeypatch.setattr(module, "_neighbours", lambda grey: seen.extend(threads()) or search(grey))
+    monkeypatch.setattr(module, "FOR_ONE_THREAD", 20 if limited else 19)
+    before = threads()
+    near_duplicates(np.stack([thumbnail(image) for image in digit_images(20)]))
+    assert seen == ([1] * len(before) if limited else before)
+    assert threads() == before
 
 
 def test_digits_alone_have_none():

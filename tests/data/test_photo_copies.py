@@ -35,8 +35,23 @@ def test_a_copy_is_read_as_it_was_kept_by_another_run(cache):
     assert PhotoCopies(2 * SIDE, []).read("ab12") is None
     assert PhotoCopies(SIDE, []).read("ab13") is None
     assert [path.relative_to(cache).parts for path in cache.rglob("ab12")] == [
-        ("prepared", "16", "ab", "ab12")
+        ("prepared", "v2-16", "ab", "ab12")
     ]
+
+
+def test_copies_of_an_older_version_are_not_read_and_make_way(cache):
+    old = cache / "prepared" / "16" / "ab" / "ab12"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(100))
+    os.utime(old, (1, 1))
+    copies = PhotoCopies(SIDE, [], limit=120)
+    assert copies.read("ab12") is None
+    copies.keep("cd34", bytes(10))
+    assert old.exists()
+    copies = PhotoCopies(SIDE, [], limit=100)
+    copies.keep("ef56", bytes(10))
+    assert not old.exists()
+    assert kept(copies, ["cd34", "ef56"]) == ["cd34", "ef56"]
 
 
 def test_what_was_not_used_for_longest_makes_way_whatever_its_size(cache):
@@ -94,7 +109,7 @@ def test_a_cache_that_cannot_be_written_to_is_no_obstacle(cache, monkeypatch):
 
 def test_what_a_killed_process_was_writing_is_removed_and_the_rest_of_the_cache_is_not(cache):
     copies = PhotoCopies(SIDE, [], limit=1)
-    left, new = (cache / "prepared" / "16" / "aa" / f"aa.{n}-1.partial" for n in (1, 2))
+    left, new = (cache / "prepared" / "v2-16" / "aa" / f"aa.{n}-1.partial" for n in (1, 2))
     beside = cache / "features" / "old.npy"
     for path in (left, new, beside):
         path.parent.mkdir(parents=True, exist_ok=True)

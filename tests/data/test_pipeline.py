@@ -2,16 +2,18 @@
 
 import collections
 import dataclasses
+import pathlib
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
 from tl_toolkit.data import evaluation_batches
-from tl_toolkit.data.dataset import ArrayImages, EncodedImages, Split
+from tl_toolkit.data.dataset import ArrayImages, EncodedImages, FileImages, Split
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.pipeline import (
     ReplicaShares,
@@ -24,6 +26,7 @@ from tl_toolkit.data.pipeline import (
     training_signature,
 )
 from tl_toolkit.data.resize import resize_for_evaluation
+from tl_toolkit.errors import InputError
 
 SIZE = 8
 PREPROCESSING = Preprocessing(image_size=SIZE)
@@ -254,6 +257,57 @@ def test_no_more_files_are_read_ahead_than_two_calls_decode(monkeypatch):
     (batch,) = EvaluationBatches(split, PREPROCESSING, 9)
     assert batch[0].shape[0] == len(batch[1]) == len(most) == 9
     assert max(most) <= 4
+
+
+@pytest.fixture
+def photo_files(tmp_path):
+    """A JPEG that lies on its side, a large JPEG, a PNG with transparency and a TIFF."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "0.jpg", exif=exif)
+    Image.fromarray(pixels).resize((130, 90)).save(tmp_path / "1.jpg")
+    Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "2.png")
+    Image.fromarray(pixels).save(tmp_path / "3.tif")
+    return sorted(map(str, tmp_path.iterdir()))
+
+
+def test_files_are_evaluated_by_their_paths_bit_for_bit_as_by_their_contents(
+    photo_files, monkeypatch
+):
+    images = FileImages(photo_files)
+    contents = Split.of(
+        EncodedImages(np.array([images.encoded(k) for k in range(4)], object)), [0, 1, 0, 1]
+    )
+    expected = list(EvaluationBatches(contents, PREPROCESSING, 3))
+    monkeypatch.setattr(FileImages, "encoded", None)  # Python reads none of them
+    assert_same(list(EvaluationBatches(Split.of(images, [0, 1, 0, 1]), PREPROCESSING, 3)), expected)
+
+
+def test_a_range_of_values_is_not_passed_over_where_files_are_read_by_their_paths(tmp_path):
+    ramp = np.arange(SIZE * SIZE, dtype=np.uint16).reshape(SIZE, SIZE) * 40
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    split = Split.of(FileImages([tmp_path / "deep.png"], (0.0, 2520.0)), [0])
+    ((pixels, _),) = EvaluationBatches(split, PREPROCESSING, 1)
+    np.testing.assert_allclose(pixels[0, :, :, 0], ramp * (255 / 2520), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("contents", "error"),
+    [
+        (None, FileNotFoundError),
+        (b"\xff\xd8\xff damaged", tf.errors.InvalidArgumentError),
+        (b"no photo", InputError),
+    ],
+    ids=["gone", "damaged", "another format"],
+)
+def test_what_cannot_be_evaluated_is_an_error_that_says_why(contents, error, photo_files):
+    path = pathlib.Path(photo_files[1])
+    path.unlink()
+    if contents is not None:
+        path.write_bytes(contents)
+    with pytest.raises(error):
+        list(EvaluationBatches(Split.of(FileImages(photo_files), [0, 1, 0, 1]), PREPROCESSING, 3))
 
 
 def test_evaluation_shows_every_image_as_it_is_and_the_same_twice():

@@ -49,7 +49,7 @@ def views(images, augmentation=PHOTO, view=1):
 
 
 def copies_of(cache):
-    return sorted(path.read_bytes() for path in cache.glob("prepared/64/*/*"))
+    return sorted(path.read_bytes() for path in cache.glob("prepared/v2-64/*/*"))
 
 
 def test_views_are_those_of_the_photos_to_a_grey_level_on_average(paths, cache):
@@ -83,7 +83,7 @@ def test_a_copy_is_made_once_and_read_from_then_on(paths, cache, monkeypatch):
 def test_without_room_the_views_are_the_same(paths, cache, monkeypatch):
     expected = views(PreparedPhotos(paths, side=SIDE))
     monkeypatch.setattr(photo_copies, "SPARE_BYTES", 2**60)
-    for path in cache.glob("prepared/64/*/*"):
+    for path in cache.glob("prepared/v2-64/*/*"):
         path.unlink()
     np.testing.assert_array_equal(views(PreparedPhotos(paths, side=SIDE)), expected)
     assert copies_of(cache) == []
@@ -94,7 +94,7 @@ def test_copies_that_vanish_while_they_are_read_are_made_again(paths, cache):
     split = Split.of(PreparedPhotos(paths, side=SIDE), [0] * len(paths))
     read = view_reader(split, PIXELS, PHOTO, 0)
     (first,) = read(np.arange(5), 1, 99)
-    for path in cache.glob("prepared/64/*/*"):
+    for path in cache.glob("prepared/v2-64/*/*"):
         path.unlink()
     (again,) = read(np.arange(5), 1, 99)
     np.testing.assert_array_equal(again, first)
@@ -178,7 +178,7 @@ def test_opening_for_a_training_that_sees_views_makes_the_copies_while_it_checks
     assert len(copies_of(cache)) == copied
     assert type(dataset.train.images) is FileImages
     # Another opening finds every file checked.
-    for path in cache.glob("prepared/64/*/*"):
+    for path in cache.glob("prepared/v2-64/*/*"):
         path.unlink()
     open_recipe_data(recipe)
     assert copies_of(cache) == []

@@ -1,5 +1,6 @@
 """A shrunk photo is upright, of the size that was asked for, and is damaged where the photo is."""
 
+import concurrent.futures
 import io
 
 import hypothesis
@@ -11,8 +12,11 @@ from PIL import Image
 from scenes import jpeg, scene
 
 from tl_toolkit.catalog import AUGMENTATIONS
+from tl_toolkit.data import shrunk_photos
 from tl_toolkit.data.decode import check_image, decode_image
-from tl_toolkit.data.shrunk_photos import is_large, shrunk, side_for_views
+from tl_toolkit.data.lazy_image import EncodedLazyImage
+from tl_toolkit.data.resize import resample_window
+from tl_toolkit.data.shrunk_photos import is_large, shrunk, shrunk_file, side_for_views
 
 SIDE = 40
 
@@ -72,8 +76,30 @@ def test_a_photo_of_less_than_two_sides_is_not_large(tmp_path):
 
 def test_even_of_noise_it_keeps_35_decibels():
     noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
-    mean = Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    mean = Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BOX)
     assert psnr(tf.io.decode_jpeg(shrunk(png(noise), SIDE)).numpy(), np.asarray(mean)) > 35
+
+
+@pytest.mark.parametrize(("encode", "least"), [(jpeg, 40), (png, 36)])
+def test_what_a_view_shows_is_what_an_antialiased_copy_would_show(encode, least):
+    """A view resizes its copy once more, which leaves little of the difference between two kernels."""
+    contents = encode(scene(211, 260))
+    photo = EncodedLazyImage(tf.constant(contents))
+    pixels, _ = photo.region((0.0, 0.0, 211.0, 260.0), SIDE)
+    smooth = tf.image.resize(pixels, (SIDE, 49), "bilinear", antialias=True)
+    copy = tf.io.decode_jpeg(shrunk(contents, SIDE))
+    window = (2.0, 3.0, 32.0, 40.0)
+    shown, expected = (resample_window(p, window, 18, "bilinear").numpy() for p in (copy, smooth))
+    assert psnr(shown, expected) > least
+
+
+def test_threads_that_come_first_together_make_one_graph_ready():
+    contents = jpeg(scene(201, 190), 6)
+    shrunk_photos._ready_to_shrink.cache_clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: shrunk_file(contents, SIDE), range(8)))
+    assert shrunk_photos._ready_to_shrink.cache_info().misses == 1
+    assert set(made) == {shrunk(contents, SIDE).numpy()}
 
 
 def test_the_same_photo_gives_the_same_bytes():

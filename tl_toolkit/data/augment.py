@@ -19,7 +19,7 @@ from tl_toolkit.data.draws import (
     fold,
 )
 from tl_toolkit.data.erasing import erase_rectangle
-from tl_toolkit.data.geometry import quarter_turn, random_view_window
+from tl_toolkit.data.geometry import quarter_turn, random_view_window, reversed_where
 from tl_toolkit.data.lazy_image import LazyImage, lazy_image_of
 from tl_toolkit.data.rand_augment import rand_augment
 from tl_toolkit.data.resize import (
@@ -75,11 +75,11 @@ def augment_and_resize(
     else:
         pixels = view_window(lazy_image, window, size, interpolation, border)
     if augmentation.mirror:
-        pixels = tf.where(u[4] < 0.5, pixels[:, ::-1], pixels)
+        pixels = reversed_where(u[4] < 0.5, pixels, axis=1)
     if augmentation.flip:
         # A draw of its own, so that the views of the other presets stay what they were.
         upside_down = tf.random.stateless_uniform([], key + 1) < 0.5
-        pixels = tf.where(upside_down, pixels[::-1], pixels)
+        pixels = reversed_where(upside_down, pixels, axis=0)
     if augmentation.quarter_turns:
         pixels = quarter_turn(pixels, tf.random.stateless_uniform([], fold(key, QUARTER_TURN)))
     return _recoloured(tf.clip_by_value(pixels, 0.0, 255.0), augmentation, key)

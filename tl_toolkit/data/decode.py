@@ -20,6 +20,7 @@ PNG_MAGIC = b"\x89PNG"
 # What files are known to be, by their first bytes. A graph for one format is a third of that for any, and all who
 # decode wait until it is traced and optimised.
 ANY_FORMAT = b""
+MAGIC_BYTES = 4  # that tell
 GIF_MAGIC = b"GIF8"
 BMP_MAGIC = b"BM"
 WEBP_ANIMATION_FLAG, WEBP_ALPHA_FLAG = 0x02, 0x10

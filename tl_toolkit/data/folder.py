@@ -26,7 +26,7 @@ from tl_toolkit.data.left_behind import (
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.photo_copies import PhotoCopies
-from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
+from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk_file
 from tl_toolkit.data.thumbnail_store import shown_or_blank
 from tl_toolkit.data.thumbnails import thumbnail_of_readable
 from tl_toolkit.errors import InputError
@@ -268,7 +268,7 @@ def _checked(contents: bytes, shrink: bool, value_range: ValueRange | None) -> t
     try:
         readable = decodable(contents, value_range)
         if shrink and is_large(readable, LEAST_SIDE):
-            return shrunk(readable, LEAST_SIDE).numpy(), True
+            return shrunk_file(readable, LEAST_SIDE), True
         check_image(readable)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise InputError("damaged or cut short") from error

@@ -46,7 +46,9 @@ MOST_COLOUR = 16.0  # of the mean colour, grey aside, in levels
 CELL = 2000  # photos of a cell, of those that are searched exhaustively
 PROBED = 3  # cells that a photo is looked for in
 QUERIES = 2048  # at once
-FEW = 1000  # photos whose products are so small that threads which share them out wait longer than they compute
+# Up to so many photos the matrices are small, and two threads of a BLAS mostly wait for each other: 60 photos take
+# 0.03 s of one core, or half a second of two that have other work too.
+FOR_ONE_THREAD = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,8 @@ def near_duplicates(thumbnails: np.ndarray) -> Pairs:
     if len(shown) < 2:
         return Pairs(*(np.zeros(0, t) for t in (np.int64, np.int64, np.float32)))
     colour = thumbnails[shown, SIDE * SIDE :].astype(np.float32)
-    with threadpool_limits(1 if len(shown) <= FEW else None, "blas"):
+    threads = 1 if len(shown) <= FOR_ONE_THREAD else None
+    with threadpool_limits(threads, user_api="blas"):
         neighbours, distances = _neighbours(grey[shown])
     rows = np.repeat(np.arange(len(shown)), neighbours.shape[1])
     columns, found = neighbours.ravel(), distances.ravel()

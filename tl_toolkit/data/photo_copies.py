@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.path_column import PathColumn
-from tl_toolkit.data.shrunk_photos import is_large
+from tl_toolkit.data.shrunk_photos import VERSION, is_large
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.atomic import written_aside
 from tl_toolkit.files.user_cache import cache_folder
@@ -51,7 +51,8 @@ class PhotoCopies:
         """
         self.side = side
         self._paths, self._digests, self._limit = paths, digests, limit
-        name = "-".join(map(str, (side, *(value_range or ()))))
+        # Copies of another version are not read, and make way as any others.
+        name = "-".join(map(str, (f"v{VERSION}", side, *(value_range or ()))))
         try:
             self._folder: pathlib.Path | None = cache_folder() / FOLDER / name
         except InputError:

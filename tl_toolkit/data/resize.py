@@ -8,6 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tl_toolkit.catalog import LETTERBOX, SQUASH, Preprocessing
+from tl_toolkit.data.decodable_tensor import decodable_tensor
 from tl_toolkit.data.decode import ANY_FORMAT, JPEG_MAGIC, common_format
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage, Window, lazy_image_of
 from tl_toolkit.data.parallelism import PARALLEL_CALLS
@@ -133,6 +134,25 @@ def resize_files_for_evaluation(encoded: tf.Tensor, preprocessing: Preprocessing
     return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), _at_once(), known)(encoded)
 
 
+def resize_paths_for_evaluation(
+    paths: tf.Tensor, preprocessing: Preprocessing, known: bytes = ANY_FORMAT
+) -> tf.Tensor:
+    """As `resize_files_for_evaluation`, of files' paths, string[n]: only so many files are held in memory.
+
+    Formats that TensorFlow does not decode are converted, see `decodable_tensor`. For preprocessing without a value range.
+
+    Args:
+        paths: Of the files.
+        preprocessing: Gives the size, the crop and the interpolation.
+        known: What all of them are: `common_format`.
+
+    Raises:
+        tf.errors.OpError: A file cannot be read, converted or decoded.
+    """
+    spec = tf.TensorSpec([None], tf.string)
+    return _resize_all(preprocessing, spec, _at_once(), known, are_paths=True)(paths)
+
+
 def resize_pixels_for_evaluation(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Turns uint8 or float32[n, height, width, 3], 0-255, into float32[n, size, size, 3]."""
     spec = tf.TensorSpec([None, None, None, 3], images.dtype)
@@ -146,7 +166,11 @@ def _at_once() -> int:
 
 @functools.lru_cache(maxsize=32)
 def _resize_all(
-    preprocessing: Preprocessing, spec: tf.TensorSpec, at_once: int, known: bytes
+    preprocessing: Preprocessing,
+    spec: tf.TensorSpec,
+    at_once: int,
+    known: bytes,
+    are_paths: bool = False,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function of a batch, traced once, whoever evaluates or serves."""
     side = preprocessing.image_size
@@ -154,7 +178,10 @@ def _resize_all(
     def view(image: tf.Tensor) -> tf.Tensor:
         if image.dtype != tf.string:
             return resize_for_evaluation(image, preprocessing)
-        if preprocessing.value_range is not None and known != JPEG_MAGIC:
+        if are_paths:
+            image = tf.io.read_file(image)
+            image = decodable_tensor(image) if known == ANY_FORMAT else image
+        elif preprocessing.value_range is not None and known != JPEG_MAGIC:
             image = png_in_range(preprocessing.value_range)(image)
         return resize_for_evaluation(EncodedLazyImage(image, known), preprocessing)
 

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.other_formats import PixelError, decodable
-from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk
+from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk_file
 from tl_toolkit.errors import InputError
 
 SIDE = 32  # pixels of a thumbnail
@@ -32,9 +32,7 @@ def thumbnail_of_file(contents: bytes, value_range: ValueRange | None = None) ->
     with contextlib.suppress(InputError, tf.errors.OpError):
         readable = decodable(contents, value_range)
         is_shrunk = is_large(readable, LEAST_SIDE)
-        return thumbnail_of_readable(
-            shrunk(readable, LEAST_SIDE).numpy() if is_shrunk else readable
-        )
+        return thumbnail_of_readable(shrunk_file(readable, LEAST_SIDE) if is_shrunk else readable)
     return None
 
 
