@@ -272,16 +272,18 @@ def photo_files(tmp_path):
     return sorted(map(str, tmp_path.iterdir()))
 
 
+@pytest.mark.parametrize("size", [3, 1], ids=["mixed formats", "of one format each"])
 def test_files_are_evaluated_by_their_paths_bit_for_bit_as_by_their_contents(
-    photo_files, monkeypatch
+    size, photo_files, monkeypatch
 ):
     images = FileImages(photo_files)
     contents = Split.of(
         EncodedImages(np.array([images.encoded(k) for k in range(4)], object)), [0, 1, 0, 1]
     )
-    expected = list(EvaluationBatches(contents, PREPROCESSING, 3))
+    expected = list(EvaluationBatches(contents, PREPROCESSING, size))
     monkeypatch.setattr(FileImages, "encoded", None)  # Python reads none of them
-    assert_same(list(EvaluationBatches(Split.of(images, [0, 1, 0, 1]), PREPROCESSING, 3)), expected)
+    of_paths = EvaluationBatches(Split.of(images, [0, 1, 0, 1]), PREPROCESSING, size)
+    assert_same(list(of_paths), expected)
 
 
 def test_a_range_of_values_is_not_passed_over_where_files_are_read_by_their_paths(tmp_path):
