@@ -12,6 +12,8 @@ import sys
 import tempfile
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tl_toolkit` does, but before Keras
+# Each of pytest's processes has a core: two threads of BLAS would wait for each other, at three times the processor time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Nothing of the user's caches is read or changed, and no home folder is needed.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="tl_toolkit_tests_")
@@ -23,6 +25,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+from graphs import OPTIMISED_FOLDERS, optimised_graphs, quick_graphs
 from matplotlib.figure import Figure
 from PIL import Image
 from ready_python import ready_python
@@ -88,6 +91,14 @@ def plots():
     """Plots are drawn in a test that asks for this."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quick_graphs(request):
+    """Graphs are not optimised, but in the folders where that matters, and in what tests share."""
+    is_optimised = request.path.parent.name in OPTIMISED_FOLDERS
+    with optimised_graphs(True) if is_optimised else quick_graphs():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras_state():
     keras.utils.set_random_seed(0)
@@ -118,7 +129,8 @@ def made_once(tmp_path_factory):
         with filelock.FileLock(root / f"{name}.lock"):
             if not result.exists():
                 folder.mkdir()
-                result.write_bytes(pickle.dumps(make(folder)))
+                with optimised_graphs(True):
+                    result.write_bytes(pickle.dumps(make(folder)))
         return pickle.loads(result.read_bytes())
 
     return made_once

@@ -17,6 +17,7 @@ from tiny import randomise, write_safetensors
 import tl_toolkit as tl
 from tl_toolkit.catalog import PREPROCESSING, Architecture, WeightSpec
 from tl_toolkit.cli.app import COMMANDS
+from tl_toolkit.experiments.context import Context
 from tl_toolkit.models.head import assemble_classifier
 from tl_toolkit.weights import safetensors_file
 from tl_toolkit.weights.resolve import WeightSource
@@ -115,7 +116,7 @@ def make_folder(folder, photos, weights):
         recipe = tl.Recipe(
             data="folder:photos", strategy=tl.NewHead(), weights=str(weights), precision="float32"
         )
-        tl.run(recipe, "my_run")
+        tl.run(recipe, "my_run", context=Context(photos=False))
         shutil.copytree("my_run", "my_second_run")
     return folder
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import pytest
+from families import long_after
 
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.errors import InputError
@@ -178,7 +179,10 @@ def test_a_read_only_root_with_one_folder_that_is_the_working_folder(as_stranger
     ],
 )
 @pytest.mark.parametrize(
-    "words", ["train --data digits --strategy new-head", "predict run x.jpg", "models resnet18"]
+    "words",
+    long_after(
+        1, ["train --data digits --strategy new-head", "predict run x.jpg", "models resnet18"]
+    ),
 )
 def test_where_nothing_can_be_written_the_error_says_what_helps(
     as_stranger, folder, named, message, words

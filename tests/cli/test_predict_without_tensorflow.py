@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from families import long_after
 from PIL import Image
 
 import tl_toolkit as tl
@@ -49,7 +50,9 @@ def photo_files(photos, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("words", [[], ["--runtime", "litert"]], ids=["auto", "litert"])
+@pytest.mark.parametrize(
+    "words", long_after(1, [[], ["--runtime", "litert"]]), ids=["auto", "litert"]
+)
 def test_the_answers_are_the_savedmodels(exported_run, photo_files, words):
     process = without_tensorflow("predict", exported_run.folder, photo_files, "--csv", *words)
     assert process.returncode == 0, process.stderr

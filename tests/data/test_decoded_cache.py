@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from PIL import Image
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
@@ -36,7 +37,7 @@ def first_of(load):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", long_after(1, ["PNG", "JPEG"]))
 def test_every_picture_is_what_its_file_holds(kind):
     images = encoded(kind)
     load, load_file = decoded_loader(images, 32, BYTES), images.loader()
@@ -98,7 +99,7 @@ def test_arrays_are_not_copied():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", long_after(1, ["JPEG", "PNG"]))
 def test_a_file_is_read_once_for_all_epochs_and_a_resumed_run_sees_the_same(tmp_path, kind):
     paths = []
     for number, contents in enumerate(encoded(kind).contents):

@@ -43,7 +43,7 @@ print(read, refused)
 """
 
 
-@pytest.mark.parametrize("files", [260, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("files", [130, pytest.param(10_000, marks=pytest.mark.long)])
 @pytest.mark.slow
 def test_damaged_files_are_read_or_refused(files):
     process = subprocess.run(

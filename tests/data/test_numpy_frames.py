@@ -1,11 +1,13 @@
 """Frames made without TensorFlow are those that the graphs make, and where they would not be, there are none."""
 
 import dataclasses
+import functools
 import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from PIL import Image
 from scenes import jpeg, scene
 
@@ -30,6 +32,7 @@ def encoded(pixels, kind, **options):
     return buffer.getvalue()
 
 
+@functools.cache
 def files():
     rgb = scene(200, 150)
     alpha = scene(200, 150, 3)[..., :1]
@@ -105,7 +108,7 @@ def test_what_pillow_decodes_otherwise_is_left_to_tensorflow():
         assert frame_of_file(contents, RECORDS["crop"]) is None, name
 
 
-@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+@pytest.mark.parametrize("record", long_after(2, RECORDS.values()), ids=RECORDS)
 def test_greys_of_16_bits_are_scaled_as_the_graph_scales_them(record):
     levels = np.random.default_rng(4).integers(300, 4500, (97, 131), np.uint16)
     exif = Image.Exif()

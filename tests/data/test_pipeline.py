@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from PIL import Image
 
 from tl_toolkit.catalog import AUGMENTATIONS, Preprocessing
@@ -170,7 +171,7 @@ def test_a_finished_run_has_no_batches_left():
     assert batches_of(noise([0, 1, 0]), epochs=2, first_epoch=2) == []
 
 
-@pytest.mark.parametrize("augmentation", ["photo", "shift"])
+@pytest.mark.parametrize("augmentation", long_after(1, ["photo", "shift"]))
 def test_the_same_data_set_read_twice_gives_the_same_batches(augmentation):
     dataset = training_batches(
         noise([0, 1] * 8),
@@ -410,7 +411,7 @@ def test_the_shares_of_all_replicas_are_the_batch_in_its_order(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("examples", [1, 9])
+@pytest.mark.parametrize("examples", long_after(1, [9, 1]))
 def test_a_replica_without_a_share_gets_an_empty_batch_epoch_after_epoch(examples):
     split = numbered(np.zeros(examples, np.int64))
     whole = ids_of(batches_of(split, batch_size=8, epochs=3))
@@ -483,7 +484,7 @@ def test_the_shares_of_a_mixed_example_are_of_the_weights_of_its_images():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("balanced", long_after(1, [True, False]))
 def test_a_mixed_run_resumed_anywhere_has_the_same_batches_bit_for_bit(balanced):
     split = noise([0, 0, 0, 1, 0, 1, 0])
     whole = mixed_batches(split, balanced=balanced)

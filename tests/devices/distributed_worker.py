@@ -17,6 +17,7 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+from graphs import quick_graphs
 from tensorflow.python.distribute import collective_all_reduce_strategy
 from tiny import PIXELS, classifier, hyperparameters, labelled_pixels, values
 
@@ -125,9 +126,10 @@ def recipe_case(strategy, folder):
 
     step_module.TrainingStep.__call__ = counting
     try:
-        trained = train_and_validate(
-            recipe, Context(feature_cache=FeatureCache(folder / f"cache_{FOLDER.name}"))
-        )
+        with quick_graphs():
+            trained = train_and_validate(
+                recipe, Context(feature_cache=FeatureCache(folder / f"cache_{FOLDER.name}"))
+            )
     finally:
         step_module.TrainingStep.__call__ = call
     result = {
@@ -167,7 +169,9 @@ def solved(folder):
 
 def positions_case(folder):
     """The images that every process reads in an epoch, by their numbers."""
-    recipe = tl.Recipe.load(folder / "recipe.json").replace(epochs=2, cache=False)
+    recipe = tl.Recipe.load(folder / "recipe.json").replace(
+        epochs=2, cache=False, views=None, augmentation="none"
+    )
     context = Context(distribute=DISTRIBUTE)
     experiment = prepare(recipe, context)
     # In place of the labels: which image it is.

@@ -1,7 +1,9 @@
-"""What tests of the walk share: runs that leave the export of a SavedModel out."""
+"""What tests of the walk share: runs that leave the export of a SavedModel out, and one with several labels."""
 
 import pytest
+import several_labels
 
+import tl_toolkit as tl
 from tl_toolkit.data.seen_images import SEEN_IMAGES
 from tl_toolkit.experiments import run as run_module
 from tl_toolkit.export.saved_model_layout import SAVED_MODEL
@@ -24,3 +26,10 @@ def no_saved_model(monkeypatch):
         return {}, NothingToCheck()
 
     monkeypatch.setattr(run_module, "export", export)
+
+
+@pytest.fixture
+def labels_run(plots, tiny_weights, made_once):
+    """The folder of a finished run on photos with several labels (`patches_uri`), made once with its plots."""
+    recipe = several_labels.recipe(tiny_weights, tl.NewHead(on="all_blocks"))
+    return made_once("labels_run", lambda folder: tl.run(recipe, folder / "run").folder)

@@ -14,7 +14,7 @@ from tl_toolkit.cli.audit import LISTED, _print
 from tl_toolkit.experiments.cleaned_csv import rows_left
 
 pytestmark = pytest.mark.slow
-PHOTOS, WRONG = 500, 15
+PHOTOS, WRONG = 200, 6
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def planted(made_once):
                 images[k],
             )[n % 4]
             name = f"near{n}.jpg" if n % 4 == 3 else f"near{n}.png"
+            (test / str(labels[k])).mkdir(exist_ok=True)
             changed.save(test / str(labels[k]) / name)
             near.append((str(paths[k]), str(test / str(labels[k]) / name)))
         copy, contradicted = (test / str(labels[sound[k]]) / f"copy{k}.png" for k in (8, 9))

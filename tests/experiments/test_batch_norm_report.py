@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from families import long_after
 from tiny import (
     PIXELS,
     assert_same_bits,
@@ -102,7 +103,7 @@ def test_one_shifted_channel_is_enough(healthy):
     assert row.worst_mean_gap == pytest.approx(6, abs=0.3)
 
 
-@pytest.mark.parametrize("momentum", [0.99, 0.999])
+@pytest.mark.parametrize("momentum", long_after(1, [0.99, 0.999]))
 def test_a_momentum_too_high_for_the_steps_is_named(momentum):
     report = tl.batch_norm_report(followed(momentum, 5), IMAGES)
     assert report.rows[0].cause == "lagging"
@@ -121,7 +122,7 @@ def test_a_new_layer_is_called_never_updated():
     assert report.rows[0].cause == "never updated"
 
 
-@pytest.mark.parametrize("scale", [1 / 255, 1 / 300])
+@pytest.mark.parametrize("scale", long_after(1, [1 / 255, 1 / 300]))
 def test_pixels_of_0_to_1_are_recognised(healthy, scale):
     report = tl.batch_norm_report(healthy, (IMAGES * np.float32(scale), LABELS))
     assert report.rows[0].cause == "preprocessing"

@@ -9,6 +9,7 @@ from scipy.special import softmax
 import tl_toolkit as tl
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.experiments import calibrate as module
+from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 
 
@@ -30,7 +31,7 @@ def test_logits_are_divided_where_there_are_enough_images(
     monkeypatch.setattr(
         module, "fit_temperature", lambda *of: fitted.append((*of, fit(*of))) or fitted[-1][-1]
     )
-    result = tl.run(recipe, tmp_path / "run")
+    result = tl.run(recipe, tmp_path / "run", context=Context(photos=False))
     dataset, folder = raw.experiment.dataset, tmp_path / "run"
     ((_, fitted_labels, temperature),) = fitted
     # No test image fits it: those that the head was not learned from do.

@@ -31,7 +31,7 @@ FEW_RUNGS = ["new head", "everything"]
 
 @pytest.fixture(scope="module")
 def recipe(photo_recipe):
-    return photo_recipe.replace(strategy="auto", epochs=2, learning_rate=None)
+    return photo_recipe.replace(strategy="auto", epochs=2, learning_rate=None, augmentation="none")
 
 
 class NoImages(ArrayImages):
@@ -160,7 +160,7 @@ def test_a_run_leaves_the_ladder_and_a_recipe_that_repeats_it(
 ):
     one = {"new head": rung_recipes(recipe, open_recipe_data(recipe))["new head"]}
     monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: one)
-    result = tl.run(recipe, tmp_path / "run")
+    result = tl.run(recipe, tmp_path / "run", context=Context(photos=False))
     (row,) = json.loads((tmp_path / "run" / "ladder.json").read_text())
     assert row["kept"]
     assert row["name"] == "new head"

@@ -40,9 +40,9 @@ def test_the_comparison_measures_every_strategy_and_exports_the_best(
         (tl.NewHead(), tl.FullFineTune()),
         labels_per_class=4,
         test_fraction=0.3,
-        epochs=2,
+        epochs=1,
     )
-    found = compare(recipes, seeds=2, output=output)
+    found = compare(recipes, seeds=2, output=output, context=Context(photos=False))
     results = found.results
     assert [result.strategy for result in results] == ["new_head", "full_fine_tune"]
     assert {path.name for path in output.iterdir()} == {

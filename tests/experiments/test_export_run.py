@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from families import long_after
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import Preprocessing
@@ -81,7 +82,7 @@ def test_the_files_are_listed_and_the_run_stays_whole(exported_run):
     assert rows["onnx"]["megabytes"] == size / 1e6
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "model.tflite", "model.xml"])
+@pytest.mark.parametrize("file", long_after(1, ["model.onnx", "model.tflite", "model.xml"]))
 def test_the_loader_gives_the_savedmodels_answers_to_files_and_pixels(
     exported_run, file, photo_recipe
 ):

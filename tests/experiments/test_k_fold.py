@@ -49,9 +49,9 @@ def test_every_image_is_validated_once_by_a_training_without_it(solved, tmp_path
         return train_and_validate(recipe, dataclasses.replace(context, dataset=blind))
 
     monkeypatch.setattr(k_fold, "train_and_validate", watched)
-    found = tl.cross_validate(solved, folds=3, output=tmp_path / "folds")
+    found = tl.cross_validate(solved, folds=2, output=tmp_path / "folds")
     ids = {*dataset.train.ids, *dataset.validation.ids}
-    assert [{*d.train.ids} | {*d.validation.ids} for d in trainings] == [ids] * 3
+    assert [{*d.train.ids} | {*d.validation.ids} for d in trainings] == [ids] * 2
     assert all(not {*d.train.ids} & {*d.validation.ids} for d in trainings)
     assert sorted(i for d in trainings for i in d.validation.ids) == sorted(ids)
 
@@ -85,7 +85,7 @@ def test_every_image_is_validated_once_by_a_training_without_it(solved, tmp_path
     )
     assert tl.Recipe.load(folder / "recipe.json") == solved
     with pytest.raises(tl.InputError, match="exists"):
-        tl.cross_validate(solved, folds=3, output=folder)
+        tl.cross_validate(solved, folds=2, output=folder)
 
 
 @pytest.mark.long

@@ -139,14 +139,14 @@ def test_photos_can_be_left_out(run, photo_recipe, tmp_path, no_saved_model):
 def test_an_audit_is_shown_from_the_folder_or_from_elsewhere(run, tmp_path):
     found = {"findings": [{"file": "<i>x</i>.jpg", "finding": "blank", "figure": 0.25}]}
     (tmp_path / "audit.json").write_text(json.dumps(found))
-    tl.report_page(run, audit=tmp_path / "audit.json")
+    tl.report_page(run, audit=tmp_path / "audit.json", photos=False)
     html = (run / PAGE).read_text("utf-8")
     assert "&lt;i&gt;x&lt;/i&gt;.jpg" in html
     assert 'id="audit"' in html
-    tl.report_page(run)
+    tl.report_page(run, photos=False)
     assert 'id="audit"' not in (run / PAGE).read_text("utf-8")
     shutil.copy(tmp_path / "audit.json", run / "audit.json")
-    tl.report_page(run)
+    tl.report_page(run, photos=False)
     assert 'id="audit"' in (run / PAGE).read_text("utf-8")
 
 
@@ -157,10 +157,10 @@ def test_nothing_of_the_user_s_is_overwritten(run, tmp_path):
         with pytest.raises(tl.InputError, match="was not made by this toolkit"):
             tl.report_page(run, **options)
     assert (tmp_path / "mine.html").read_text() == "mine"
-    page = tl.report_page(run, output=tmp_path / "page.html")
+    page = tl.report_page(run, output=tmp_path / "page.html", photos=False)
     with pytest.raises(tl.InputError, match="overwrite"):
         tl.report_page(run, output=page)
-    assert tl.report_page(run, output=page, overwrite=True) == page
+    assert tl.report_page(run, output=page, overwrite=True, photos=False) == page
     assert (run / PAGE).read_text() == "edited by hand, and no page any more"
 
 

@@ -33,6 +33,7 @@ from tl_toolkit.files.manifest import MANIFEST
 from tl_toolkit.progress import Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.weights.resolve import open_weights
 
 FILES = {
@@ -223,8 +224,10 @@ def test_a_finished_run_serves_as_starting_weights(finished_run, photo_recipe, o
 def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
     finished_run, photo_recipe, photos, tmp_path, no_saved_model
 ):
-    recipe = photo_recipe.replace(weights=str(finished_run.folder), epochs=1)
-    same = tl.run(recipe, tmp_path / "same")
+    by_steps = ("epochs", "batch_size", "learning_rate", "views")
+    recipe = photo_recipe.replace(weights=str(finished_run.folder), **dict.fromkeys(by_steps))
+    context = Context(photos=False)
+    same = tl.run(recipe, tmp_path / "same", context=context)
     assert not any("flatter" in note for note in same.notes)
 
     grown = tmp_path / "photos"
@@ -234,7 +237,7 @@ def test_test_images_that_the_weights_have_seen_are_counted_in_a_note(
     seen = set((finished_run.folder / "saved_model" / SEEN_IMAGES).read_text().split())
     known = sum(digest in seen for digest in content_digests(prepare(recipe).dataset.test))
     assert known > 0
-    notes = tl.run(recipe, tmp_path / "grown").notes
+    notes = tl.run(recipe, tmp_path / "grown", context=context).notes
     expected = f"{known} of 12 test images were learned from, or selected by, in the run"
     (note,) = [note for note in notes if expected in note]
     assert note in (tmp_path / "grown" / "summary.md").read_text()
@@ -314,8 +317,8 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     tmp_path, photo_recipe, monkeypatch, no_saved_model
 ):
     folder = tmp_path / "run"
-    recipe = photo_recipe.replace(epochs=1)
-    first = tl.run(recipe, folder)
+    recipe, context = photo_recipe.replace(epochs=1), Context(networks=NetworkPool(), photos=False)
+    first = tl.run(recipe, folder, context=context)
 
     def fail(*args, **kwargs):
         raise RuntimeError("export failed")
@@ -323,11 +326,11 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
     with monkeypatch.context() as patched:
         patched.setattr(run_module, "export", fail)
         with pytest.raises(RuntimeError, match="export failed"):
-            tl.run(recipe.replace(seed=5), folder, overwrite=True)
+            tl.run(recipe.replace(seed=5), folder, overwrite=True, context=context)
     assert json.loads((folder / "metrics.json").read_text())["test"] == first.test
     shutil.rmtree(tmp_path / "run.partial")
     (folder / ".DS_Store").write_text("of the system")
-    result = tl.run(recipe, folder, overwrite=True)
+    result = tl.run(recipe, folder, overwrite=True, context=context)
     assert {path.name for path in result.folder.iterdir()} == FILES - {
         "weights.json",
         "contact_sheet.png",
@@ -337,9 +340,7 @@ def test_overwrite_replaces_a_finished_run_only_when_the_new_one_is_finished(
 
 @pytest.mark.slow
 def test_a_diverged_run_names_the_step_and_leaves_nothing(tmp_path, photo_recipe):
-    recipe = photo_recipe.replace(
-        strategy=tl.FullFineTune(), optimizer="sgd", learning_rate=1e30, epochs=3
-    )
+    recipe = photo_recipe.replace(optimizer="sgd", learning_rate=1e30, epochs=3)
     context = Context(checkpoint_seconds=0)
     with pytest.raises(DivergedError, match=r"at step \d+ .*learning rate"):
         tl.run(recipe, tmp_path / "run", context=context)

@@ -23,18 +23,6 @@ from tl_toolkit.report.heat_maps import heat_maps
 pytestmark = [pytest.mark.usefixtures("patches_uri"), pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("several") / "run"
-
-
-@pytest.fixture
-def finished(run_folder, tiny_weights):
-    if not run_folder.exists():
-        tl.run(recipe(tiny_weights, tl.NewHead(on="all_blocks")), run_folder)
-    return run_folder
-
-
 @pytest.fixture
 def photo_files(tmp_path):
     pixels, _ = patches(6, seed=5)
@@ -44,15 +32,15 @@ def photo_files(tmp_path):
     return paths
 
 
-def test_predict_lists_the_labels_over_their_thresholds(finished, photo_files, capsys):
-    classifier = tl.load_classifier(finished)
+def test_predict_lists_the_labels_over_their_thresholds(labels_run, photo_files, capsys):
+    classifier = tl.load_classifier(labels_run)
     expected = classifier.predict(photo_files)
     names = tuple(str(path) for path in photo_files)
-    predict(str(finished), names, json=True)
+    predict(str(labels_run), names, json=True)
     found = json.loads(capsys.readouterr().out)
     assert set(found[0]) == {"image", "labels", "probabilities", "thresholds"}
     assert [tuple(row["labels"]) for row in found] == [one.labels for one in expected]
-    predict(str(finished), names, csv=True)
+    predict(str(labels_run), names, csv=True)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     for row, one in zip(rows, expected, strict=True):
         assert {name for name in NAMES if row[f"answer of {name}"] == "1"} == set(one.labels)
@@ -60,20 +48,20 @@ def test_predict_lists_the_labels_over_their_thresholds(finished, photo_files, c
             is_given = float(row[f"probability of {name}"]) >= np.float32(threshold)
             assert is_given == (name in one.labels)
     with pytest.raises(tl.InputError, match="any number of labels"):
-        predict(str(finished), names, unsure_below=0.8)
+        predict(str(labels_run), names, unsure_below=0.8)
 
 
 @pytest.mark.long
-def test_a_page_of_answers_says_the_labels(finished, photo_files, tmp_path):
+def test_a_page_of_answers_says_the_labels(labels_run, photo_files, tmp_path):
     page = tmp_path / "answers.html"
-    predict(str(finished), tuple(map(str, photo_files)), html=str(page))
+    predict(str(labels_run), tuple(map(str, photo_files)), html=str(page))
     text = page.read_text()
     assert "the labels that it is given" in text
     assert "compared with the mean over all classes" not in text
 
 
 @pytest.mark.long
-def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, capsys):
+def test_evaluate_measures_at_the_models_own_thresholds(labels_run, monkeypatch, capsys):
     from tl_toolkit.data import open as open_module
 
     pixels, labels = patches(40, seed=8)
@@ -84,10 +72,10 @@ def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, c
         return ImageSource(names, Split.of(ArrayImages(pixels), labels[:, order]))
 
     monkeypatch.setitem(open_module.SOURCES, "others", others)
-    found = evaluate_exported(finished, "others")
+    found = evaluate_exported(labels_run, "others")
     figures = found["images"]
     assert figures["examples"] == 40
-    classifier = tl.load_classifier(finished)
+    classifier = tl.load_classifier(labels_run)
     chances = classifier.predict_probabilities(list(pixels))
     for k in order:
         name = NAMES[k]
@@ -96,10 +84,10 @@ def test_evaluate_measures_at_the_models_own_thresholds(finished, monkeypatch, c
         assert of_label["missed"] == int((labels[:, k].astype(bool) & ~given).sum())
         assert of_label["threshold"] == classifier.thresholds[name]
     assert any("bright corner" in note for note in found["notes"])
-    evaluate(str(finished), "others")
+    evaluate(str(labels_run), "others")
     assert "mean AP" in capsys.readouterr().out
     with pytest.raises(tl.InputError, match="has one class: measure it on data of its kind"):
-        evaluate_exported(finished, "digits")
+        evaluate_exported(labels_run, "digits")
 
 
 @pytest.mark.long
@@ -124,37 +112,37 @@ def test_a_search_compares_trials_by_what_several_labels_have(tiny_weights, tmp_
     assert "mean average precision" in found.page.read_text()
 
 
-def test_folds_and_pages_of_several_runs_are_refused(finished, tiny_weights, tmp_path):
+def test_folds_and_pages_of_several_runs_are_refused(labels_run, tiny_weights, tmp_path):
     with pytest.raises(tl.InputError, match="Cross-validation of a recipe is for photos of one"):
         tl.cross_validate(recipe(tiny_weights, tl.NewHead()), output=tmp_path / "folds")
     with pytest.raises(tl.InputError, match="photos of one class"):
-        tl.report_page(finished, finished, output=tmp_path / "both.html")
+        tl.report_page(labels_run, labels_run, output=tmp_path / "both.html")
 
 
-def test_two_runs_are_compared_by_photos_with_all_labels_right(finished):
-    found = tl.paired_test(finished, finished)
-    right = json.loads((finished / "metrics.json").read_text())["test"]["subset_accuracy"]
+def test_two_runs_are_compared_by_photos_with_all_labels_right(labels_run):
+    found = tl.paired_test(labels_run, labels_run)
+    right = json.loads((labels_run / "metrics.json").read_text())["test"]["subset_accuracy"]
     assert found.both_right == round(right * found.images)
     assert found.only_a == found.only_b == 0
 
 
-def test_a_heat_map_adds_up_to_the_labels_own_logit(finished, photo_files):
-    model = tl.load_model(finished / "model.keras")
+def test_a_heat_map_adds_up_to_the_labels_own_logit(labels_run, photo_files):
+    model = tl.load_model(labels_run / "model.keras")
     pixels = patches(3, seed=5)[0].astype(np.float32)
     seen = resize_pixels_for_evaluation(pixels, model.get_layer("preprocessing").record).numpy()
     maps = heat_maps(model, seen, [1, 1, 1], several=True)
     logits = model(seen).numpy()[:, 1] - new_head(model).bias.numpy()[1]
     np.testing.assert_allclose(maps.sum((1, 2)), logits, rtol=1e-3, atol=1e-3)
-    heat = tl.explain(tl.load_classifier(finished), photo_files[0], "red")
+    heat = tl.explain(tl.load_classifier(labels_run), photo_files[0], "red")
     assert heat.shape == (16, 16)
 
 
 @pytest.mark.long
 def test_an_exported_file_gives_the_labels_that_the_savedmodel_gives(
-    finished, photo_files, tmp_path, monkeypatch, capsys
+    labels_run, photo_files, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(measured_exports, "TIMED_SECONDS", 0.0)
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = shutil.copytree(labels_run, tmp_path / "run")
     served, exports = tl.load_classifier(run), tl.export_run(run, "onnx")
     row = exports.formats["onnx"]
     figures = json.loads((run / "metrics.json").read_text())["validation"]

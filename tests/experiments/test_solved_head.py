@@ -120,6 +120,7 @@ def test_out_of_fold_probabilities_are_kept_with_the_photos(solved_run, solved, 
     assert {int(row["fold"]) for row in rows} == set(range(5))
 
 
+@pytest.mark.long
 def test_the_saved_model_and_model_keras_answer_alike(solved_run, solved):
     test = solved.experiment.dataset.test
     served = tl.load_classifier(solved_run.folder)
@@ -288,9 +289,8 @@ class EpochsSeen(keras.callbacks.Callback):
         self.seen += 1
 
 
-@pytest.mark.parametrize(
-    "strategy", [pytest.param(tl.FullFineTune, marks=pytest.mark.long), tl.LastLayers]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", [tl.FullFineTune, tl.LastLayers])
 def test_fine_tuning_can_begin_with_the_head_that_is_best_before_it(recipe, strategy):
     options = {"trainable_from": "conv3"} if strategy is tl.LastLayers else {}
     first = {}

@@ -6,6 +6,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from families import long_after
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import AUGMENTATIONS
@@ -94,7 +95,7 @@ def test_as_many_views_are_shown_as_training_saw(changes, views, experiment_of):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("views", "expected"), [(None, None), (3, 2)])
+@pytest.mark.parametrize(("views", "expected"), long_after(1, [(3, 2), (None, None)]))
 def test_of_a_head_that_is_solved_for_only_further_views_are_drawn(
     views, expected, experiment_of, tmp_path
 ):
@@ -108,7 +109,7 @@ def test_of_a_head_that_is_solved_for_only_further_views_are_drawn(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", [tl.NewHead(), tl.LastLayers("conv3")], ids=str)
+@pytest.mark.parametrize("strategy", long_after(1, [tl.LastLayers("conv3"), tl.NewHead()]), ids=str)
 def test_nothing_is_mixed_where_layers_are_frozen_and_a_note_says_so(strategy, experiment_of):
     cached = experiment_of(strategy=strategy, augmentation="strong")
     streamed = experiment_of(strategy=strategy, augmentation="strong", cache=False)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from frame_networks import expected, frame_network, frames
 from PIL import Image
 
@@ -103,7 +104,10 @@ def test_the_card_gives_the_preprocessing_back(onnx_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("writer", "name"),
-    [(onnx_file, "model.onnx"), (litert_file, "model.tflite"), (openvino_file, "model.xml")],
+    long_after(
+        1,
+        [(onnx_file, "model.onnx"), (litert_file, "model.tflite"), (openvino_file, "model.xml")],
+    ),
 )
 def test_a_file_scales_greys_of_16_bits_by_the_range_on_its_card(writer, name, tmp_path):
     network = frame_network()

@@ -13,7 +13,7 @@ from tl_toolkit.export.runtimes import open_openvino
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", long_after(2, KINDS))
+@pytest.mark.parametrize("kind", long_after(1, KINDS))
 def test_every_kind_of_network_answers_as_it_was_trained(kind, tmp_path):
     network, path = frame_network(kind), tmp_path / "model.xml"
     openvino_file.write(network, path)

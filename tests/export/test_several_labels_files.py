@@ -23,9 +23,9 @@ WRITERS = {
     "name",
     [
         "model.onnx",
-        pytest.param("model.xml", marks=pytest.mark.slow),
+        pytest.param("model.xml", marks=pytest.mark.long),
         pytest.param("model.tflite", marks=pytest.mark.slow),
-        pytest.param("model_int8.tflite", marks=pytest.mark.slow),
+        pytest.param("model_int8.tflite", marks=pytest.mark.long),
     ],
 )
 def test_each_label_has_the_networks_own_probability(name, tmp_path):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 
 from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
 from tl_toolkit.errors import InputError
@@ -70,7 +71,7 @@ def test_parameters_are_those_of_the_published_networks(name):
     assert len(layers_of(model, keras.layers.Add)) == sum(BLOCK_COUNTS[name][1])
 
 
-@pytest.mark.slow  # two networks of full width: the depth that is compared by numbers
+@pytest.mark.long  # two networks of full width: the depth that is compared by numbers
 def test_resnet50_v1_is_layer_by_layer_that_of_keras_applications():
     theirs = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3))
     ours = build_resnet(
@@ -154,7 +155,8 @@ def test_the_layout_is_what_is_built(block):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "variant"), [("resnet18", "v1"), ("resnet50", "v1"), ("resnet50", "v1.5")]
+    ("name", "variant"),
+    long_after(1, [("resnet50", "v1.5"), ("resnet18", "v1"), ("resnet50", "v1")]),
 )
 def test_stages_halve_an_image_of_224_to_7(name, variant):
     model = shapes_of(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from tiny import assert_same_bits, classifier, hyperparameters, labelled_pixels, values
 
 from tl_toolkit.strategies import FullFineTune
@@ -39,7 +40,7 @@ def after_steps(steps, **fields):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+@pytest.mark.parametrize("weight_decay", long_after(1, [0.5, 0.0]))
 def test_a_rate_does_what_that_learning_rate_would_do_bit_for_bit(optimizer, weight_decay):
     fields = {"optimizer": optimizer, "weight_decay": weight_decay}
     before = values(prepared())

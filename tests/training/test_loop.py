@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from families import long_after
 from tiny import assert_same_bits, classifier, hyperparameters, labelled_pixels, with_dropout
 
 from tl_toolkit.errors import InputError, PreemptedError, StoppedError
@@ -461,7 +462,15 @@ def test_checkpoints_are_written_after_steps_as_often_as_asked(run, tmp_path):
 @pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["checkpoint an epoch", "no checkpoint"])
 @pytest.mark.parametrize(
     ("hook", "epoch", "batch"),
-    [("epoch_begin", 2, None), ("epoch_end", 1, None), ("epoch_end", 2, None), ("batch_end", 2, 1)],
+    long_after(
+        2,
+        [
+            ("epoch_end", 2, None),
+            ("batch_end", 2, 1),
+            ("epoch_begin", 2, None),
+            ("epoch_end", 1, None),
+        ],
+    ),
 )
 def test_a_run_that_broke_off_resumes_from_its_checkpoint(
     hook, epoch, batch, seconds, run, uninterrupted, tmp_path
@@ -548,7 +557,7 @@ def test_a_run_that_is_stopped_at_every_step_ends_as_if_it_had_not_been(
 @pytest.mark.parametrize(
     "epoch", [0, *(pytest.param(later, marks=pytest.mark.long) for later in range(1, EPOCHS))]
 )
-@pytest.mark.parametrize("batch", range(STEPS))
+@pytest.mark.parametrize("batch", long_after(1, range(STEPS)))
 def test_a_run_that_broke_off_in_any_step_resumes_from_the_step_before(
     epoch, batch, run, uninterrupted, tmp_path
 ):
@@ -583,8 +592,18 @@ def test_sigterm_stops_after_the_step_and_says_that_it_was_not_ctrl_c(run, unint
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
-@pytest.mark.parametrize("left", [0, 0.5])
+@pytest.mark.parametrize(
+    ("part", "left"),
+    long_after(
+        2,
+        [
+            ("index", 0),
+            ("data-00000-of-00001", 0.5),
+            ("index", 0.5),
+            ("data-00000-of-00001", 0),
+        ],
+    ),
+)
 def test_a_truncated_checkpoint_makes_way_for_the_one_before(
     part, left, run, uninterrupted, tmp_path
 ):

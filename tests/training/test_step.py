@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
+from families import long_after
 from tiny import assert_same_bits, batches, classifier, labelled_pixels, values
 
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead
@@ -83,13 +84,16 @@ def test_a_new_head_moves_by_the_gradient_that_can_be_written_down():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "bn_mode", "smoothing"),
-    [
-        (FullFineTune(), "adapt", 0.2),
-        (FullFineTune(), "affine", 0.0),
-        (FullFineTune(), "frozen", 0.2),
-        (LastLayers("conv3"), "affine", 0.2),
-        (LastLayers("conv3"), "adapt", 0.0),
-    ],
+    long_after(
+        3,
+        [
+            (FullFineTune(), "adapt", 0.2),
+            (LastLayers("conv3"), "affine", 0.0),
+            (FullFineTune(), "frozen", 0.2),
+            (FullFineTune(), "affine", 0.0),
+            (LastLayers("conv3"), "adapt", 0.0),
+        ],
+    ),
     ids=str,
 )
 def test_an_update_is_the_learning_rate_times_the_gradient_of_the_weighted_mean(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from tiny import BOTTLENECK, PIXELS, assert_same_bits, classifier, values
@@ -65,7 +66,7 @@ def test_a_new_head_ends_with_the_same_weights(photo_recipe, context):
     assert cached.verified == uncached.verified > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_last_layers_take_the_same_step(photo_recipe, context):
     recipe = photo_recipe.replace(
         strategy=tl.LastLayers("conv3"), epochs=1, batch_size=64, views=1, optimizer="sgd"
@@ -84,6 +85,13 @@ def trained_weights_of_start(recipe, context):
     return {path: value for path, value in values(experiment.model).items() if path in moved}
 
 
+class EndAtOnce(keras.callbacks.Callback):
+    """Ends a training before its first step is traced."""
+
+    def on_train_begin(self, logs=None):
+        raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_the_frozen_layers_run_once_over_every_view(photo_recipe, context, monkeypatch):
     made = []
@@ -96,7 +104,9 @@ def test_the_frozen_layers_run_once_over_every_view(photo_recipe, context, monke
     monkeypatch.setattr(batch_source, "cache_features", counting)
     train_and_validate(photo_recipe.replace(epochs=2, views=2), context)
     train_and_validate(photo_recipe.replace(epochs=2, augmentation="none"), context)
-    train_and_validate(photo_recipe.replace(epochs=1, strategy=tl.FullFineTune()), context)
+    everything = photo_recipe.replace(epochs=1, strategy=tl.FullFineTune())
+    with pytest.raises(KeyboardInterrupt):
+        train_and_validate(everything, dataclasses.replace(context, callbacks=(EndAtOnce(),)))
     assert [(len(m.train.entries), m.cut.layer) for m in made] == [(2, "avg_pool"), (1, "avg_pool")]
     # When a run ends, however it ends, its features may make way, whoever still refers to them.
     assert not list(context.feature_cache.place.glob("*.lease*"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from families import long_after
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -94,7 +95,7 @@ def test_a_head_along_few_leading_directions_is_the_best_that_sees_no_others(mon
 
 @pytest.mark.parametrize(("examples", "features"), [(60, 150), (90, 20)])
 @pytest.mark.parametrize("classes", [2, 5])
-@pytest.mark.parametrize("strength", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("strength", long_after(2, [1e-3, 10.0, 0.1]))
 def test_it_finds_the_minimum_that_scikit_learn_finds(way, examples, features, classes, strength):
     rows, labels = clusters(examples, features, classes)
     weights = np.random.default_rng(1).uniform(0.2, 3, examples)

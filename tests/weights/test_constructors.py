@@ -11,6 +11,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from families import long_after
 from tiny import BOTTLENECK, SIDE, TINY, assert_same_bits, network, spec_of, values
 from tiny import write_safetensors as write
 
@@ -39,7 +40,7 @@ def test_the_leading_arguments_are_those_of_keras_applications(depth):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DEPTHS)
+@pytest.mark.parametrize("name", long_after(3, DEPTHS))
 def test_each_constructor_builds_its_depth(name):
     constructor = getattr(tl, f"ResNet{DEPTHS[name]}")
     model = constructor(include_top=False, width=2, stem="cifar")

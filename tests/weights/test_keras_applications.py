@@ -53,7 +53,7 @@ def test_every_depth_gives_their_numbers(depth, tmp_path):
     path = write(model, ".weights.h5", tmp_path)
     ours = getattr(tl, f"ResNet{depth}")(include_top=False, pooling="avg", weights=path)
     assert ours.count_params() < model.count_params()  # the biases are folded
-    for side in (224, 97):
+    for side in (97, 64):
         image = np.random.default_rng(side).normal(0, 50, (1, side, side, 3)).astype(np.float32)
         expected = model(image, training=False).numpy()
         assert np.abs(ours(image).numpy() - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -48,7 +48,7 @@ def backbone(depth, **fields):
     "depth",
     [
         "small",
-        pytest.param(18, marks=pytest.mark.slow),
+        pytest.param(18, marks=pytest.mark.long),
         pytest.param(34, marks=pytest.mark.long),
         pytest.param(50, marks=pytest.mark.long),
         pytest.param(101, marks=pytest.mark.long),
