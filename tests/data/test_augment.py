@@ -237,6 +237,7 @@ def test_a_mirror_moves_pixels_and_changes_none(axis, mirrored):
     np.testing.assert_array_equal(reversed_where(tf.constant(False), pixels, axis), pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", long_after(1, [0, 1, 2]))
 def test_half_of_the_views_are_mirrored_or_turned_upside_down_where_the_preset_says_so(seed):
     four_deviations = 4 * 0.5 / np.sqrt(VIEWS)
