@@ -130,6 +130,7 @@ def resize_files_for_evaluation(encoded: tf.Tensor, preprocessing: Preprocessing
 
     Where the preprocessing has a value range, PNG files of 16-bit greys are scaled by it; others count as scaled already.
     """
+    encoded = tf.convert_to_tensor(encoded)
     known = common_format(encoded.numpy()) if tf.executing_eagerly() else ANY_FORMAT
     return _resize_all(preprocessing, tf.TensorSpec([None], tf.string), _at_once(), known)(encoded)
 
