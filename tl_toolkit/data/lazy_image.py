@@ -134,7 +134,6 @@ def _decoder(known: bytes) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
         def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             pixels = decode_png(contents) if known == PNG_MAGIC else decode_non_jpeg(contents)
-            pixels = tf.ensure_shape(pixels, (None, None, 3))
             return pixels, tf.shape(pixels)[:2], tf.constant(1)
 
         if known == ANY_FORMAT:
