@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scenes import jpeg, scene
 
@@ -61,6 +62,17 @@ def test_views_are_those_of_the_photos_to_a_grey_level_on_average(paths, cache):
     kinds = [contents[:4] for contents in copies_of(cache)]
     # Three large photos as JPEG, and the small TIFF as PNG: what TensorFlow decodes is not copied.
     assert sorted(kinds) == [b"\x89PNG", *[b"\xff\xd8\xff\xe0"] * 3]
+
+
+def test_what_is_decoded_once_is_what_views_are_cut_from(paths, cache):
+    contents = PreparedPhotos(paths, side=SIDE).view_contents()
+    made = [contents(number) for number in range(5)]
+    assert copies_of(cache) == sorted(made[:4])
+    assert made[4] == pathlib.Path(paths[4]).read_bytes()
+    for path in cache.glob("prepared/v2-64/*/*"):
+        path.unlink()
+    load = PreparedPhotos(paths, side=SIDE).view_loader()
+    assert [load(tf.constant(number)).contents.numpy() for number in range(5)] == made
 
 
 def test_the_view_of_evaluation_is_cut_from_the_photo(paths, cache):

@@ -39,6 +39,9 @@ class Images(Protocol):
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         """As `loader`, for augmented views, which may be cut from a smaller copy of a large photo."""
 
+    def view_contents(self) -> Callable[[int], bytes]:
+        """Returns a function, for threads, from a number to the file's contents that `view_loader` decodes."""
+
     def encoded(self, index: int) -> bytes:
         """Returns one image as a file's contents, in a format that TensorFlow decodes."""
 
@@ -83,6 +86,9 @@ class FileImages:
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
 
+    def view_contents(self) -> Callable[[int], bytes]:
+        return self.encoded
+
     def encoded(self, index: int) -> bytes:
         return decodable(self.identity(index), self.value_range)
 
@@ -112,6 +118,9 @@ class EncodedImages:
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
 
+    def view_contents(self) -> Callable[[int], bytes]:
+        return self.encoded
+
     def encoded(self, index: int) -> bytes:
         return self.contents[index]
 
@@ -140,6 +149,9 @@ class ArrayImages:
 
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
+
+    def view_contents(self) -> Callable[[int], bytes]:
+        return self.encoded
 
     def encoded(self, index: int) -> bytes:
         return tf.io.encode_png(self.pixels[index]).numpy()

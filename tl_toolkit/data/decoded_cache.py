@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import concurrent.futures
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tl_toolkit.catalog import CROP, LETTERBOX
 from tl_toolkit.data.dataset import ArrayImages, Images
+from tl_toolkit.data.decode import JPEG_MAGIC, decode_image
 from tl_toolkit.data.lazy_image import DecodedImage, LazyImage
-from tl_toolkit.data.parallelism import PARALLEL_CALLS, without_autotuning
+from tl_toolkit.data.parallelism import FILES_AT_ONCE, PARALLEL_CALLS
 from tl_toolkit.progress import SILENT, Progress
 
 DECODED_CACHE_BYTES = 512 * 2**20  # of decoded images
@@ -38,18 +40,10 @@ def decoded_loader(
     if isinstance(images, ArrayImages):
         return load
 
-    @tf.autograph.experimental.do_not_convert
-    def decode(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        lazy_image = load(number)
-        return lazy_image.pixels(), lazy_image.is_jpeg
-
-    decoded = without_autotuning(
-        tf.data.Dataset.range(len(images)).map(decode, PARALLEL_CALLS, deterministic=True)
-    )
     buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
     ends, shapes = [0], []
     with progress.stage(DECODING, total=len(images)) as stage:
-        for pixels, is_jpeg in decoded.as_numpy_iterator():
+        for pixels, is_jpeg in _decoded(images):
             end = ends[-1] + pixels.size
             if end > limit or (is_jpeg and fitted(pixels.shape[:2]) >= coarse_from):
                 return load
@@ -66,3 +60,23 @@ def decoded_loader(
         return DecodedImage(tf.ensure_shape(pixels, (None, None, 3)))
 
     return load_decoded
+
+
+def _decoded(images: Images) -> Iterator[tuple[np.ndarray, bool]]:
+    """Yields pixels, uint8[height, width, 3], of all images in order, and whether they are JPEGs.
+
+    By functions that a process traces once, of the formats at hand: a pipeline's graph of all formats takes longer to
+    begin than to decode a few hundred small photos.
+    """
+    contents_of = images.view_contents()
+
+    def decode(number: int) -> tuple[np.ndarray, bool]:
+        contents = contents_of(number)
+        with tf.device("CPU:0"):
+            return decode_image(tf.constant(contents)).numpy(), contents.startswith(JPEG_MAGIC)
+
+    numbers = range(len(images))
+    yield from map(decode, numbers[:1])  # alone: threads that come first together would each trace
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+        for start in numbers[1::FILES_AT_ONCE]:
+            yield from pool.map(decode, numbers[start : start + FILES_AT_ONCE])

@@ -15,17 +15,13 @@ from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import ArrayImages, FileImages, Split
 from tl_toolkit.data.decode import MAGIC_BYTES, common_format
 from tl_toolkit.data.decoded_cache import DECODED_CACHE_BYTES, DECODING
-from tl_toolkit.data.parallelism import PARALLEL_CALLS, PREFETCHED
+from tl_toolkit.data.parallelism import FILES_AT_ONCE, PREFETCHED
 from tl_toolkit.data.resize import (
     resize_files_for_evaluation,
     resize_paths_for_evaluation,
     resize_pixels_for_evaluation,
 )
 from tl_toolkit.progress import SILENT, Progress
-
-# Files read side by side, and decoded by one call; those of the next call are read meanwhile. A whole batch of
-# large files would take gigabytes.
-FILES_AT_ONCE = max(8, PARALLEL_CALLS)
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -104,6 +100,7 @@ class EvaluationBatches:
     def _of_contents(
         self, positions: np.ndarray, readers: concurrent.futures.Executor
     ) -> tf.Tensor:
+        # Files at once are decoded by one call; those of the next call are read meanwhile.
         def read(first: int) -> list[concurrent.futures.Future[bytes]]:
             several = positions[first : first + FILES_AT_ONCE]
             return [readers.submit(self.split.images.encoded, position) for position in several]

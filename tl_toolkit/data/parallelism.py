@@ -12,6 +12,8 @@ import tensorflow as tf
 
 PARALLEL_CALLS = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 PREFETCHED = 2  # batches
+# Files that Python reads side by side. A whole batch of large ones would take gigabytes.
+FILES_AT_ONCE = max(8, PARALLEL_CALLS)
 
 
 def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:

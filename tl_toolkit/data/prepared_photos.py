@@ -19,9 +19,14 @@ from tl_toolkit.data.dataset import FileImages, ImageDataset
 from tl_toolkit.data.lazy_image import EncodedLazyImage, LazyImage
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.photo_copies import PhotoCopies
-from tl_toolkit.data.shrunk_photos import is_large, shrunk, side_for_views
+from tl_toolkit.data.shrunk_photos import is_large, shrunk, shrunk_file, side_for_views
 
 NOT_TO_KEEP = b""
+
+# From a photo's number to contents, and the digest to keep them by once they are shrunk.
+Read = Callable[[int], tuple[bytes, bytes]]
+# From that digest and the shrunk contents to these.
+Keep = Callable[[bytes, bytes], bytes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +45,43 @@ class PreparedPhotos(FileImages):
         Where there is no room for a copy it is made every time, so that views do not depend on the room. Photos
         in formats that TensorFlow does not decode are converted once likewise.
         """
+        read, keep = self._copies()
+
+        def load(number: tf.Tensor) -> LazyImage:
+            if tf.executing_eagerly():
+                return EncodedLazyImage(tf.constant(self._contents(int(number), read, keep)))
+            contents, digest = tf.numpy_function(
+                read, [number], (tf.string, tf.string), stateful=False
+            )
+            contents, digest = tf.ensure_shape(contents, ()), tf.ensure_shape(digest, ())
+
+            # Decoded by the graph: Python inside of it, waiting for another graph, could wait for its own thread.
+            def shrink() -> tf.Tensor:
+                copy = shrunk(contents, self.side)
+                return tf.numpy_function(keep, [digest, copy], tf.string, stateful=False)
+
+            contents = tf.cond(tf.equal(digest, NOT_TO_KEEP), lambda: contents, shrink)
+            return EncodedLazyImage(tf.ensure_shape(contents, ()))
+
+        return load
+
+    def view_contents(self) -> Callable[[int], bytes]:
+        read, keep = self._copies()
+
+        return lambda number: self._contents(number, read, keep)
+
+    def _contents(self, number: int, read: Read, keep: Keep) -> bytes:
+        contents, digest = read(number)
+        return contents if digest == NOT_TO_KEEP else keep(digest, shrunk_file(contents, self.side))
+
+    def _copies(self) -> tuple[Read, Keep]:
+        """Returns what reads a photo's copy, or else the photo, and what keeps a copy."""
         paths, side = self.paths, self.side
         digests = digests_of_images(self).tolist()
         copies = PhotoCopies(side, paths, digests, value_range=self.value_range)
         is_its_own_copy = np.zeros(len(paths), bool)
 
-        def read(number: np.ndarray) -> tuple[bytes, bytes]:
-            """Returns contents, and the digest to keep them by once they are shrunk."""
+        def read(number: int) -> tuple[bytes, bytes]:
             if not is_its_own_copy[number]:
                 copy = copies.read(digests[number])
                 if copy is not None:
@@ -68,21 +103,7 @@ class PreparedPhotos(FileImages):
             copies.keep(digest.decode(), copy)
             return copy
 
-        def load(number: tf.Tensor) -> LazyImage:
-            contents, digest = tf.numpy_function(
-                read, [number], (tf.string, tf.string), stateful=False
-            )
-            contents, digest = tf.ensure_shape(contents, ()), tf.ensure_shape(digest, ())
-
-            # Decoded by the graph: Python inside of it, waiting for another graph, could wait for its own thread.
-            def shrink() -> tf.Tensor:
-                copy = shrunk(contents, side)
-                return tf.numpy_function(keep, [digest, copy], tf.string, stateful=False)
-
-            contents = tf.cond(tf.equal(digest, NOT_TO_KEEP), lambda: contents, shrink)
-            return EncodedLazyImage(tf.ensure_shape(contents, ()))
-
-        return load
+        return read, keep
 
 
 def with_prepared_photos(

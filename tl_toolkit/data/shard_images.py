@@ -70,6 +70,9 @@ class ShardImages:
     def view_loader(self) -> Callable[[tf.Tensor], LazyImage]:
         return self.loader()
 
+    def view_contents(self) -> Callable[[int], bytes]:
+        return self.encoded
+
     def encoded(self, index: int) -> bytes:
         return decodable(self.identity(index))
 
