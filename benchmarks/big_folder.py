@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import resource
 import tempfile
 
 import numpy as np
 from harness import Benchmark, Measured, main
-from stopwatch import Stopwatch, seconds
+from stopwatch import Stopwatch, peak_megabytes, seconds
 
 REAL = 100  # photos
 A_FOLDER = 10_000  # links
@@ -76,11 +75,6 @@ def make_links(place: pathlib.Path, count: int) -> pathlib.Path:
         source = real / f"{of_class}.png"
         os.link(source, folder / f"{number:07}.png")
     return place / "photos"
-
-
-def peak_megabytes() -> float:
-    """Returns the most memory that the process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 BENCHMARK = Benchmark(

@@ -13,9 +13,8 @@ import pathlib
 import tempfile
 
 import numpy as np
-from big_folder import peak_megabytes
 from harness import Benchmark, Measured, main
-from stopwatch import Stopwatch, seconds
+from stopwatch import Stopwatch, peak_megabytes, seconds
 
 A_SHARD = 10_000  # images
 COUNTS = (100_000, 1_000_000)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import pathlib
-import resource
 import tempfile
 
 from cases import photo_folder, small_network
 from harness import Benchmark, Comparison, Measured, main
-from stopwatch import Stopwatch, seconds
+from stopwatch import Stopwatch, peak_megabytes, seconds
 
 FEW, MANY = 1_000, 50_000
 STRATEGIES = ("new_head", "last_layers", "full_fine_tune", "from_scratch")
@@ -41,8 +40,7 @@ def peak_and_time(strategy: str, count: int) -> dict[str, Measured]:
                 recipe, Context(feature_cache=FeatureCache(pathlib.Path(scratch, "cache")))
             )
             spent = watch.read()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"megabytes": Measured(peak, spent, "megabytes"), "seconds": seconds(spent)}
+    return {"megabytes": Measured(peak_megabytes(), spent, "megabytes"), "seconds": seconds(spent)}
 
 
 def _name(strategy: str, count: int) -> str:

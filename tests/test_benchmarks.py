@@ -248,6 +248,13 @@ def test_looking_at_child_processes_is_no_work_of_who_is_watched(on_path, monkey
     assert spent.idle == pytest.approx(spent.wall)
 
 
+def test_the_peak_is_not_that_of_the_process_that_started_this_one():
+    held = bytearray(b"x") * (200 * 2**20)
+    measure = f"import sys\nsys.path.insert(0, {str(FOLDER)!r})\nimport stopwatch\nprint(stopwatch.peak_megabytes())"
+    ended = subprocess.run([sys.executable, "-c", measure], capture_output=True, check=True)
+    assert 5 < float(ended.stdout) < len(held) / 2**20
+
+
 def test_an_ended_benchmark_goes_on_with_what_is_missing(fake, in_process, tmp_path, monkeypatch):
     module, path = fake()
     harness, kept_rows = importlib.import_module("harness"), importlib.import_module("kept_rows")

@@ -120,7 +120,7 @@ def test_a_cluster_survives_sigterm_and_the_loss_of_a_worker(place, start):
     code, output = end(start(LAUNCH, epochs, "launched"))
     assert code == 0, output[-3000:]
     (line,) = [line for line in output.splitlines() if "2 replicas (2 processes, of which" in line]
-    assert line.startswith("[worker0] 2 replicas")
+    assert line.startswith("[worker0] Training on 2 replicas")
     assert line.endswith(", batches of at most 16 images, at most 8 on each")
     assert output.count("Everything is in launched") == 1
 
