@@ -75,8 +75,8 @@ def _decoded(images: Images) -> Iterator[tuple[np.ndarray, bool]]:
         with tf.device("CPU:0"):
             return decode_image(tf.constant(contents)).numpy(), contents.startswith(JPEG_MAGIC)
 
-    numbers = range(len(images))
-    yield from map(decode, numbers[:1])  # alone: threads that come first together would each trace
+    positions = range(len(images))
+    yield from map(decode, positions[:1])  # alone: threads that come first together would each trace
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-        for start in numbers[1::FILES_AT_ONCE]:
-            yield from pool.map(decode, numbers[start : start + FILES_AT_ONCE])
+        for start in positions[1::FILES_AT_ONCE]:
+            yield from pool.map(decode, positions[start : start + FILES_AT_ONCE])
