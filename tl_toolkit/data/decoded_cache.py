@@ -76,7 +76,9 @@ def _decoded(images: Images) -> Iterator[tuple[np.ndarray, bool]]:
             return decode_image(tf.constant(contents)).numpy(), contents.startswith(JPEG_MAGIC)
 
     positions = range(len(images))
-    yield from map(decode, positions[:1])  # alone: threads that come first together would each trace
+    yield from map(
+        decode, positions[:1]
+    )  # alone: threads that come first together would each trace
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         for start in positions[1::FILES_AT_ONCE]:
             yield from pool.map(decode, positions[start : start + FILES_AT_ONCE])
