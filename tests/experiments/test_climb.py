@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 
 import tl_toolkit as tl
+from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.open import open_recipe_data
+from tl_toolkit.experiments import climb as climb_module
 from tl_toolkit.experiments import selection as selection_module
 from tl_toolkit.experiments import time_budget
-from tl_toolkit.experiments.climb import climb, rung_recipes
+from tl_toolkit.experiments.climb import LETTERBOXED, climb, rung_recipes
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import StopInTime
@@ -31,7 +34,9 @@ FEW_RUNGS = ["new head", "everything"]
 
 @pytest.fixture(scope="module")
 def recipe(photo_recipe):
-    return photo_recipe.replace(strategy="auto", epochs=2, learning_rate=None, augmentation="none")
+    return photo_recipe.replace(
+        strategy="auto", epochs=2, learning_rate=None, augmentation="none", resize="crop"
+    )
 
 
 class NoImages(ArrayImages):
@@ -182,6 +187,70 @@ def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_as
     assert all(rungs[name].strategy.head_first for name in NAMES[2:])
     mirrored = rung_recipes(recipe.replace(augmentation="surface"), dataset)
     assert mirrored["new head on all blocks, mirrored"].strategy.tta == "flips"
+
+
+@pytest.mark.parametrize(
+    ("losses", "later", "remark"),
+    [
+        ([0.4, 0.3, 0.2, 0.5, 0.1], "letterbox", "letterboxed too"),
+        ([0.4, 0.2, 0.3, 0.5, 0.1], "crop", ""),
+        ([0.1, 0.3, 0.2, 0.5, 0.4], "crop", ""),
+    ],
+)
+def test_photos_that_are_much_cut_off_are_letterboxed_where_that_is_better(
+    losses, later, remark, recipe, dataset, monkeypatch
+):
+    monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
+    asked = pretended(monkeypatch, losses)
+    found = climb(recipe.replace(resize=None), Context(dataset=dataset))
+    assert [rung.name for rung in found.rungs] == [*NAMES[:2], LETTERBOXED, *NAMES[2:]]
+    assert [r.resize for r, _ in asked] == ["crop", "crop", "letterbox", later, later]
+    assert [rung.note for rung in found.rungs] == ["", "", "", remark, remark]
+    kept = int(np.argmin(losses))
+    assert found.trained.experiment.recipe == asked[kept][0]
+    cut, whole = losses[1:3]
+    note = f"a new head on all blocks has log loss {cut:.3f} on cut ones, and {whole:.3f} on letterboxed"
+    assert any(note in said for said in found.trained.experiment.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_note"),
+    [({"resize": "squash"}, True), ({"resize": "crop"}, True), ({"resize": None}, False)],
+)
+def test_who_chose_how_photos_become_square_or_loses_little_has_no_rung_for_it(
+    change, is_note, recipe, dataset, monkeypatch
+):
+    monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many" if is_note else None)
+    asked = pretended(monkeypatch, [0.4, 0.3, 0.2, 0.1])
+    found = climb(recipe.replace(**change), Context(dataset=dataset))
+    assert [rung.name for rung in found.rungs] == NAMES
+    assert {r.resize for r, _ in asked} == {change["resize"]}
+
+
+def test_weights_that_letterbox_have_no_rung_for_it(recipe, dataset, monkeypatch):
+    monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
+    own = types.SimpleNamespace(preprocessing=Preprocessing(image_size=32, resize="letterbox"))
+    monkeypatch.setattr(climb_module, "prepare", lambda recipe, context: own)
+    pretended(monkeypatch, [0.4, 0.3, 0.2, 0.1])
+    found = climb(recipe.replace(resize=None), Context(dataset=dataset))
+    assert [rung.name for rung in found.rungs] == NAMES
+
+
+def test_the_letterboxed_rung_is_not_timed_but_expected_to_take_what_the_cut_one_does(
+    recipe, dataset, monkeypatch
+):
+    monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
+    pretended(monkeypatch, [0.5, 0.4, 0.3, 0.2, 0.1])
+    timed = []
+
+    def time_rung(recipe, context):
+        timed.append(recipe.resize)
+        return ExpectedTime(float(len(timed)))
+
+    monkeypatch.setattr(time_budget, "time_rung", time_rung)
+    found = climb(recipe.replace(resize=None), Context(dataset=dataset))
+    assert timed == ["crop"] * 4
+    assert [rung.expected_seconds for rung in found.rungs] == [1, 2, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import dataclasses
 import math
 from typing import Any
 
-from tl_toolkit.catalog import ALL_BLOCKS, FLIPS, LBFGS, augmentation_named
+from tl_toolkit.catalog import ALL_BLOCKS, CROP, FLIPS, LBFGS, LETTERBOX, augmentation_named
+from tl_toolkit.data.cut_off import note_on_images
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
@@ -18,11 +20,17 @@ from tl_toolkit.recipe import OF_STEPS, Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.transfer.updates import HEAD
 
-NETWORKS = 3  # with the head on the features, on all blocks, and with mirror images
+# What is climbed; the last two are fine-tuned.
+HEAD_ALONE, ON_ALL_BLOCKS = "new head", "new head on all blocks"
+LETTERBOXED, MIRRORED = f"{ON_ALL_BLOCKS}, letterboxed", f"{ON_ALL_BLOCKS}, mirrored"
+LAST_LAYERS, EVERYTHING = "last layers", "everything"
+NETWORKS = 4  # with the head on the features, on all blocks, letterboxed, and with mirror images
+TOO = "letterboxed too"
 NO_TIME = "left out: no time"
 FLATTERED = "the epochs of trainings by steps were chosen on the images that rungs are compared by, which flatters them a little"
 NO_STEPS = "without validation images `find` chooses a threshold only for a head that is solved for: nothing else was climbed"
@@ -59,14 +67,17 @@ def climb(recipe: Recipe, context: Context) -> Climb:
     context.progress.message(f"Expected, timed on a few batches: {_expected(rungs)}")
     best: tuple[int, Candidate, Context] | None = None
     for number, rung in enumerate(rungs):
-        of_rung = start.recipes[rung.name]
+        of_rung, remarks = start.recipes[rung.name], [""]
+        if best is not None and rung.name != LETTERBOXED:
+            of_rung = of_rung.replace(resize=best[1].recipe.resize)
+            remarks += [TOO] if of_rung.resize != start.recipes[rung.name].resize else []
         epochs = budget.epochs(rung.name, selection, is_first=number == 0)
         if epochs is None:
             rungs[number] = dataclasses.replace(rung, note=NO_TIME)
             continue
         if epochs != budget.expected[rung.name].epochs:
             of_rung = of_rung.replace(epochs=epochs)
-            rung = dataclasses.replace(rung, note=f"{epochs} epochs: no time for more")
+            remarks[0] = f"{epochs} epochs: no time for more"
         of_this = budget.watched(_own_checkpoints(context, rung.name), selection)
         context = dataclasses.replace(context, announce_devices=False)  # they are the same for all
         try:
@@ -76,11 +87,10 @@ def climb(recipe: Recipe, context: Context) -> Climb:
             rungs[number] = dataclasses.replace(rung, note=f"left out: {error}")
             continue
         found = budget.agreed(found)
-        stopped = _stopped_in_time(found)
-        if stopped:
-            rung = dataclasses.replace(rung, note=stopped)
+        remarks[0] = _stopped_in_time(found) or remarks[0]
         figures = {name: getattr(found, name) for name in ("seconds", "top1", "log_loss")}
-        rungs[number] = dataclasses.replace(rung, **figures)
+        note = "; ".join(filter(None, remarks))
+        rungs[number] = dataclasses.replace(rung, note=note, **figures)
         context.progress.message(_line(rungs[number], selection))
         if best is None or _loss(found) < _loss(best[1]):
             best = number, found, of_this
@@ -122,12 +132,15 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
         context, dataset=dataset, networks=networks, checkpoint_at_end=True
     )
     selection = Selection.of(recipe, dataset)
-    recipes = rung_recipes(recipe, dataset)
+    recipes = rung_recipes(recipe, dataset, _is_much_cut_off(recipe, context))
     if not selection.is_possible:
         recipes = dict(list(recipes.items())[:1])
     budget = TimeBudget(recipe, context)
     for name, of_rung in recipes.items():
-        budget.time(name, of_rung, context)
+        if name == LETTERBOXED:
+            budget.expect_alike(name, ON_ALL_BLOCKS)
+        else:
+            budget.time(name, of_rung, context)
     measure = LABELS_RIGHT if dataset.has_several_labels else ACCURACY
     rungs = [
         Rung(name, of_rung.to_json()["strategy"], budget.seconds(name, selection), measure=measure)
@@ -136,10 +149,21 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     return PlannedClimb(tuple(rungs), recipes, selection, budget, context)
 
 
-def rung_recipes(recipe: Recipe, dataset: ImageDataset) -> dict[str, Recipe]:
-    """Returns the recipe of each rung by its name, the cheapest first."""
+def rung_recipes(
+    recipe: Recipe, dataset: ImageDataset, is_much_cut_off: bool = False
+) -> dict[str, Recipe]:
+    """Returns the recipe of each rung by its name, the cheapest first.
+
+    Args:
+        recipe: Its strategy is `Auto`.
+        dataset: What it is trained on.
+        is_much_cut_off: Nobody chose that photos are cut to a square, and many lose much: there is a rung that keeps all of
+            them, and the rungs after it take the way of the best one before them.
+    """
     solved = dict.fromkeys(OF_STEPS)
     augmentation = augmentation_named(recipe.augmentation or dataset.augmentation)
+    if is_much_cut_off:
+        recipe = recipe.replace(resize=CROP)
 
     def probe(**options: Any) -> Recipe:
         return recipe.replace(strategy=NewHead(solver=LBFGS, **options), **solved)
@@ -147,15 +171,27 @@ def rung_recipes(recipe: Recipe, dataset: ImageDataset) -> dict[str, Recipe]:
     def trained(strategy: Strategy) -> Recipe:
         return recipe.replace(strategy=strategy)
 
-    rungs = {"new head": probe(), "new head on all blocks": probe(on=ALL_BLOCKS)}
+    rungs = {HEAD_ALONE: probe(), ON_ALL_BLOCKS: probe(on=ALL_BLOCKS)}
+    if is_much_cut_off:
+        rungs[LETTERBOXED] = probe(on=ALL_BLOCKS).replace(resize=LETTERBOX)
     if augmentation is not None and augmentation.flip:  # there is no up
-        rungs["new head on all blocks, mirrored"] = probe(on=ALL_BLOCKS, tta=FLIPS)
+        rungs[MIRRORED] = probe(on=ALL_BLOCKS, tta=FLIPS)
     if recipe.find is not None and dataset.validation is None:
         return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
     last = LastLayers(head_first=True)
-    rungs["last layers"] = trained(last).replace(layer_rates=_rates_within(recipe, last))
-    rungs["everything"] = trained(FullFineTune(head_first=True))
+    rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, last))
+    rungs[EVERYTHING] = trained(FullFineTune(head_first=True))
     return rungs
+
+
+def _is_much_cut_off(recipe: Recipe, context: Context) -> bool:
+    """Whether many photos lose much where they are cut to a square, and neither the recipe nor its weights chose that."""
+    dataset = context.dataset
+    if recipe.resize is not None or dataset is None or note_on_images(dataset.train.images) is None:
+        return False
+    with precision_scope(recipe.precision):
+        first = prepare(rung_recipes(recipe, dataset)[HEAD_ALONE], context)
+    return first.preprocessing.resize == CROP
 
 
 def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | None:
@@ -221,6 +257,20 @@ def _notes(
             notes.append(FLATTERED)
     if not any(of_rung.solver != LBFGS for of_rung in recipes.values()):
         notes.append(NO_STEPS)
+    notes += _of_letterbox({rung.name: rung for rung in climbed})
     if rungs[kept].note:
         notes.append(f"{name}: {rungs[kept].note}")
     return tuple(notes)
+
+
+def _of_letterbox(climbed: dict[str, Rung]) -> list[str]:
+    """Says what decided on how photos become square, where that was tried."""
+    if LETTERBOXED not in climbed or ON_ALL_BLOCKS not in climbed:
+        return []
+    cut, whole = climbed[ON_ALL_BLOCKS].log_loss, climbed[LETTERBOXED].log_loss
+    if cut is None or whole is None:
+        return []
+    return [
+        f"many photos lose much where they are cut to a square: a new head on all blocks has log loss {cut:.3f} on cut ones, "
+        f"and {whole:.3f} on letterboxed ones; the rungs after it take the way of the best one before them"
+    ]
