@@ -1,5 +1,7 @@
 """Planted near-duplicates are found, and digits that only look alike are not taken for them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,10 +9,12 @@ from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_info
 
 from tl_toolkit.data import near_duplicates as module
+from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.near_duplicates import WINDOWS, components, near_duplicates
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.data.thumbnails import NUMBERS, SIDE, thumbnail
 from tl_toolkit.errors import InputError
+from tl_toolkit.transfer.solved_head import deal_folds
 
 
 def digit_images(count):
@@ -131,3 +135,49 @@ def test_where_too_few_would_be_left_near_duplicates_are_parted_with_a_note(tmp_
         (tmp_path / "alike" / f"{number}.png").unlink()
     with pytest.raises(InputError, match="has 1 image; it needs 3"):
         open_dataset(f"folder:{tmp_path}")
+
+
+def sides(dataset, fold_of=None):
+    """Returns, by a file's name, the split that it is in, or the fold."""
+    if fold_of is not None:
+        paths = dataset.train.images.paths
+        return {Path(p).name: int(fold) for p, fold in zip(paths, fold_of, strict=True)}
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return {Path(p).name: k for k, split in enumerate(splits) for p in split.images.paths}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_near_duplicates_never_stand_on_both_sides_of_a_split_or_a_fold(
+    kind, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TL_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    images = digit_images(90)
+    rows = [(f"{k}.png", image, k % 3) for k, image in enumerate(images)]
+    pairs = []
+    for k in range(12):
+        name, change = list(CHANGES.items())[k % 4]
+        rows.append((f"{k}_{name}.png", change(images[k], k), k % 3))
+        pairs.append((f"{k}.png", f"{k}_{name}.png"))
+    for name, image, label in rows:
+        place = tmp_path / "photos" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        image.save(place / name)
+    lines = [f"photos/{label}/{name},{label}" for name, _, label in rows]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]))
+    uri = {"folder": f"folder:{tmp_path / 'photos'}", "csv": f"csv:{tmp_path / 'labels.csv'}"}[kind]
+    parted_without = 0
+    for seed in range(6):
+        dataset = open_dataset(uri, split_seed=seed)
+        assert [note for note in dataset.notes if "near-duplicates" in note]
+        side = sides(dataset)
+        assert len(side) == len(rows)
+        assert [pair for pair in pairs if side[pair[0]] != side[pair[1]]] == []
+        keys = kept_together(dataset.train)
+        fold = sides(dataset, deal_folds(dataset.train.labels, keys, seed))
+        together = [pair for pair in pairs if pair[0] in fold]
+        assert together
+        assert [pair for pair in together if fold[pair[0]] != fold[pair[1]]] == []
+        side = sides(open_dataset(uri, split_seed=seed, group_near_duplicates=False))
+        parted_without += sum(side[one] != side[other] for one, other in pairs)
+    assert parted_without > 10  # of 72: what this test is about would happen
