@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from several_labels import NAMES, patches, patches_uri, recipe  # noqa: F401
+from sklearn.metrics import average_precision_score
 
 import tl_toolkit as tl
 from tl_toolkit.cli.evaluate import evaluate
 from tl_toolkit.cli.predict import predict
+from tl_toolkit.cli.tables import folds_table
 from tl_toolkit.data.dataset import ArrayImages, ImageSource, Split
 from tl_toolkit.data.resize import resize_pixels_for_evaluation
 from tl_toolkit.experiments import measured_exports
@@ -112,11 +114,44 @@ def test_a_search_compares_trials_by_what_several_labels_have(tiny_weights, tmp_
     assert "mean average precision" in found.page.read_text()
 
 
-def test_folds_and_pages_of_several_runs_are_refused(labels_run, tiny_weights, tmp_path):
-    with pytest.raises(tl.InputError, match="Cross-validation of a recipe is for photos of one"):
-        tl.cross_validate(recipe(tiny_weights, tl.NewHead()), output=tmp_path / "folds")
+def test_the_page_of_several_runs_is_refused(labels_run, tmp_path):
     with pytest.raises(tl.InputError, match="photos of one class"):
         tl.report_page(labels_run, labels_run, output=tmp_path / "both.html")
+
+
+def test_every_photo_with_several_labels_is_validated_once(tiny_weights, tmp_path):
+    asked = recipe(tiny_weights, tl.NewHead())
+    found = tl.cross_validate(asked, folds=3, output=tmp_path / "folds")
+    dataset = tl.open_dataset("patches")
+    pool = np.concatenate([dataset.train.labels, dataset.validation.labels])
+    with (tmp_path / "folds" / "out_of_fold.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    truth, chances = (
+        np.array([[float(row[f"{what} of {name}"]) for name in NAMES] for row in rows])
+        for what in ("truth", "probability")
+    )
+    np.testing.assert_array_equal(truth, pool)
+    fold = np.array([int(row["fold"]) for row in rows])
+    assert [f.images for f in found.folds] == np.bincount(fold).tolist()
+    right = (chances >= 0.5) == (truth > 0)
+    np.testing.assert_allclose(
+        [f.top1 for f in found.folds], [right[fold == k].mean() for k in range(3)]
+    )
+    assert found.measure == "labels right"
+    assert found.pooled["hamming_loss"] == pytest.approx(1 - right.mean())
+    average = [average_precision_score(truth[:, k], chances[:, k]) for k in range(3)]
+    assert found.pooled["mean_average_precision"] == pytest.approx(np.mean(average), abs=1e-4)
+    assert np.mean(average) > 0.8
+    page = found.page.read_text("utf-8")
+    for words in ("mean average precision on 120 photos, out of fold", "Labels right of each fold"):
+        assert words in page
+    assert "given from probability 0.5 on" in page
+    assert 'src="data:image/webp' in page  # missed or falsely given ones
+    tl.report_page(found.folder, photos=False)
+    assert 'src="data:image/webp' not in found.page.read_text("utf-8")
+    *_, of_all, last = folds_table(found).rows
+    assert of_all[2] == f"{right.mean():.3f}"
+    assert last[2] == f"{np.mean(average):.3f}"
 
 
 def test_two_runs_are_compared_by_photos_with_all_labels_right(labels_run):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tl_toolkit.cli.terminal import TerminalProgress, drawn
 from tl_toolkit.progress import Table
+from tl_toolkit.report.ladder import ACCURACY
 from tl_toolkit.report.metrics_table import metrics_table
 
 if TYPE_CHECKING:
@@ -102,11 +103,18 @@ def folds_table(found: CrossValidation) -> Table:
     low, high = found.range_top1
     rows.append(("mean and range", "", f"{found.mean_top1:.3f}", f"{low:.3f}–{high:.3f}", ""))
     pooled = found.pooled
-    low, high = pooled["top1_interval"]
-    interval = f"{low:.3f}–{high:.3f} (95%)"
-    of_all = f"{pooled['top1']:.3f}", interval, f"{pooled['log_loss']:.3f}"
-    rows.append(("all, out of fold", str(pooled["examples"]), *of_all))
-    return Table(("fold", "images", "top-1", "range", "log loss"), tuple(rows))
+    if "top1" not in pooled:
+        of_all = f"{1 - pooled['hamming_loss']:.3f}", ""
+        precision = pooled["mean_average_precision"]
+        mean = "–" if precision is None else f"{precision:.3f}"
+        last = [("mean average precision of all, out of fold", "", mean, "", "")]
+    else:
+        low, high = pooled["top1_interval"]
+        of_all, last = (f"{pooled['top1']:.3f}", f"{low:.3f}–{high:.3f} (95%)"), []
+    examples, loss = str(pooled["examples"]), f"{pooled['log_loss']:.3f}"
+    rows += [("all, out of fold", examples, *of_all, loss), *last]
+    measure = "top-1" if found.measure == ACCURACY else found.measure
+    return Table(("fold", "images", measure, "range", "log loss"), tuple(rows))
 
 
 def paired_table(found: PairedTest) -> Table:

@@ -12,13 +12,14 @@ import numpy as np
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.kept_together import kept_together
-from tl_toolkit.data.labels import refuse_several
+from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.answer_rows import out_of_fold_rows
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.figures import figures_of
 from tl_toolkit.experiments.run_folder import (
     check_output,
     default_folder,
@@ -34,7 +35,7 @@ from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answers import write_rows
-from tl_toolkit.report.metrics import classification_metrics
+from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.transfer.solved_head import deal_folds
 
@@ -50,7 +51,8 @@ class FoldResult:
     Attributes:
         fold: Its number, from 0.
         images: That were validated.
-        top1: Their accuracy.
+        top1: Their accuracy; where they may have several labels, the share of labels that is right, each given from
+            probability 0.5 on.
         log_loss: In nats.
         seconds: Of the training.
     """
@@ -70,8 +72,10 @@ class CrossValidation:
         folder: Its folder.
         recipe: What was trained.
         folds: What each gave.
-        pooled: `classification_metrics` of all images, each by the training that did not have it.
+        pooled: `classification_metrics` of all images, each by the training that did not have it; of images with several labels
+            `label_metrics`, each given from probability 0.5 on.
         notes: What the user should know.
+        measure: What a fold's `top1` is, in words.
 
     Examples:
         Of the one that is the example of `tl.cross_validate`:
@@ -88,10 +92,11 @@ class CrossValidation:
     folds: tuple[FoldResult, ...]
     pooled: dict[str, Any]
     notes: tuple[str, ...]
+    measure: str = ACCURACY
 
     @property
     def mean_top1(self) -> float:
-        """Mean accuracy of the folds."""
+        """Mean over the folds of their `top1`."""
         return float(np.mean([fold.top1 for fold in self.folds]))
 
     @property
@@ -101,7 +106,7 @@ class CrossValidation:
 
     @property
     def range_top1(self) -> tuple[float, float]:
-        """Lowest and highest accuracy of a fold."""
+        """Lowest and highest `top1` of a fold."""
         accuracies = [fold.top1 for fold in self.folds]
         return min(accuracies), max(accuracies)
 
@@ -154,12 +159,6 @@ def cross_validate(
     context = dataclasses.replace(context, progress=shown)
     with shared_output(output, CROSS_VALIDATION, overwrite, processes, reads) as folder:
         dataset = open_recipe_data(recipe, shown)
-        refuse_several(
-            dataset.train.labels,
-            "Cross-validation of a recipe",
-            "train a new head that is solved for (strategy 'new_head'), whose run has figures out of fold, or train with several "
-            "values of split_seed",
-        )
         pool = dataset.train
         if dataset.validation is not None:
             pool = pool.joined(dataset.validation)
@@ -170,8 +169,9 @@ def cross_validate(
         )
         if any(digest in seen for digest in digests):
             notes = (*notes, KNOWN)
-        pooled = classification_metrics(logits, pool.labels, dataset.class_names)
-        found = CrossValidation(folder, recipe, tuple(results), pooled, notes)
+        pooled = figures_of(logits, pool.labels, dataset.class_names)
+        measure = LABELS_RIGHT if are_several(pool.labels) else ACCURACY
+        found = CrossValidation(folder, recipe, tuple(results), pooled, notes, measure)
         if not processes.is_chief:
             return None
         rows = out_of_fold_rows(pool, fold_of, logits, dataset.class_names)
@@ -216,13 +216,10 @@ def _train_all(
         trained = train_and_validate(recipe, context)
         context = dataclasses.replace(context, announce_devices=False)  # they are the same for all
         logits[held_out] = _logits_of_fold(trained, pool.take(held_out))
-        figures = classification_metrics(
-            logits[held_out], pool.labels[held_out], dataset.class_names
-        )
+        figures = figures_of(logits[held_out], pool.labels[held_out], dataset.class_names)
+        right = figures["top1"] if "top1" in figures else 1 - figures["hamming_loss"]
         seconds = trained.progress.seconds
-        results.append(
-            FoldResult(fold, len(held_out), figures["top1"], figures["log_loss"], seconds)
-        )
+        results.append(FoldResult(fold, len(held_out), right, figures["log_loss"], seconds))
         notes |= dict.fromkeys(trained.experiment.notes)
         if trained.solved is None:
             notes[SELECTED] = None
@@ -248,6 +245,7 @@ def _write(
         "mean_top1": found.mean_top1,
         "range_top1": [low, high],
         "pooled": found.pooled,
+        "measure": found.measure,
         "notes": list(found.notes),
     }
     write_json(partial / "cross_validation.json", values)

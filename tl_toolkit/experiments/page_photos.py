@@ -83,17 +83,18 @@ def label_page_photos(
     recipe: Recipe,
     dataset: ImageDataset | None,
     *,
+    of: Callable[[ImageDataset], Split],
     photos: bool,
     progress: Progress = SILENT,
 ) -> PagePhotos:
-    """As `page_photos`, of test images that may have several labels."""
+    """As `page_photos`, of images that may have several labels."""
     if table is None:
         return PagePhotos()
     chosen = choose_label_photos(table)
     if not photos:
         return PagePhotos(labels=chosen, missing=WITHOUT)
     try:
-        split = test_images(dataset or open_recipe_data(recipe, progress))
+        split = of(dataset or open_recipe_data(recipe, progress))
     except (InputError, OSError) as error:
         return PagePhotos(labels=chosen, missing=f"{GONE}: {error}")
     thumbnails = thumbnails_of(table, split, by_importance(chosen))

@@ -25,11 +25,12 @@ from tl_toolkit.models.deep_graph import load_model
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.answer_table import read_answer_table
+from tl_toolkit.report.label_answers import read_label_table
 from tl_toolkit.report.label_metrics import are_of_labels
 from tl_toolkit.report.page.answer_sections import HeatMaps
 from tl_toolkit.report.page.audit_section import AUDIT, AuditSection, read_audit
 from tl_toolkit.report.page.comparison_page import comparison_page
-from tl_toolkit.report.page.folds_page import folds_page
+from tl_toolkit.report.page.folds_page import folds_page, label_folds_page
 from tl_toolkit.report.page.run_files import read_json, read_run_files, read_test_answers
 from tl_toolkit.report.page.run_page import label_run_page, run_page
 from tl_toolkit.report.page.search_page import search_page
@@ -74,9 +75,10 @@ def run_pictures(
     recipe = recipe or _recipe(read_json(folder / "recipe.json"))
     answers, label_answers = read_test_answers(folder)
     if label_answers is not None:
-        return RunPictures(
-            label_page_photos(label_answers, recipe, dataset, photos=photos, progress=progress)
+        shown = label_page_photos(
+            label_answers, recipe, dataset, of=test_images, photos=photos, progress=progress
         )
+        return RunPictures(shown)
     found = page_photos(answers, recipe, dataset, of=test_images, photos=photos, progress=progress)
     if answers is None or found.chosen is None or found.split is None:
         return RunPictures(found)
@@ -149,11 +151,23 @@ def write_folds_page(
 ) -> None:
     """Writes the page of a cross-validation; the arguments are those of `run_pictures` and `write_run_page`."""
     values, recipe = (read_json(folder / name) for name in ("cross_validation.json", "recipe.json"))
-    table = read_answer_table(folder / "out_of_fold.csv")
-    found = page_photos(
-        table, _recipe(recipe), dataset, of=images_but_tests, photos=photos, progress=progress
-    )
-    page = folds_page(values, recipe, table, name, found.thumbnails, found.chosen, found.missing)
+    answers, of = folder / "out_of_fold.csv", images_but_tests
+    if are_of_labels(values["pooled"]):
+        labels = read_label_table(answers)
+        found = label_page_photos(
+            labels, _recipe(recipe), dataset, of=of, photos=photos, progress=progress
+        )
+        page = label_folds_page(
+            values, recipe, labels, name, found.thumbnails, found.labels, found.missing
+        )
+    else:
+        table = read_answer_table(answers)
+        found = page_photos(
+            table, _recipe(recipe), dataset, of=of, photos=photos, progress=progress
+        )
+        page = folds_page(
+            values, recipe, table, name, found.thumbnails, found.chosen, found.missing
+        )
     write_text(to or folder / PAGE, page)
 
 

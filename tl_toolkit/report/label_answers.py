@@ -13,6 +13,7 @@ import numpy as np
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.manifest import check_file
 from tl_toolkit.report.answers import ANSWER, CONTENTS, IMAGE, LABELS, PROBABILITY_OF
+from tl_toolkit.report.label_thresholds import DEFAULT
 
 TRUTH_OF, ANSWER_OF = "truth of ", "answer of "
 BETWEEN = " | "  # labels in one field, to read
@@ -62,7 +63,7 @@ class LabelTable:
         images: Names of the photos: paths, or their numbers in the data set.
         label_names: In the order of the columns.
         has: bool[n, labels], what the photos have.
-        is_given: bool[n, labels], what was answered.
+        is_given: bool[n, labels], what was answered; out of fold, what has probability 0.5 or more.
         probabilities: float64[n, labels].
         digests: Of the photos' contents; empty where the file has none.
     """
@@ -88,7 +89,7 @@ def has_label_answers(path: pathlib.Path) -> bool:
 
 
 def read_label_table(path: pathlib.Path) -> LabelTable:
-    """Reads `test_answers.csv` of a finished run.
+    """Reads `test_answers.csv` of a finished run, or `out_of_fold.csv` of a cross-validation.
 
     Raises:
         InputError: It is missing, damaged, or not such a table.
@@ -111,12 +112,13 @@ def read_label_table(path: pathlib.Path) -> LabelTable:
         digests: tuple[str, ...] = ()
         if CONTENTS in columns:
             digests = tuple(row[place[CONTENTS]] for row in rows)
+        probabilities = floats(PROBABILITY_OF)
         return LabelTable(
             images=tuple(row[image] for row in rows),
             label_names=names,
             has=floats(TRUTH_OF) > 0,
-            is_given=floats(ANSWER_OF) > 0,
-            probabilities=floats(PROBABILITY_OF),
+            is_given=floats(ANSWER_OF) > 0 if ANSWER in place else probabilities >= DEFAULT,
+            probabilities=probabilities,
             digests=digests,
         )
     except (OSError, ValueError, LookupError, StopIteration, csv.Error) as error:
