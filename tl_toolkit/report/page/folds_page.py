@@ -81,7 +81,7 @@ def label_folds_page(
         recipe,
         name,
         labels=labels,
-        advice=label_advice(pooled),
+        advice=label_advice(pooled, "photos"),
     )
 
 

@@ -109,13 +109,13 @@ def label_sections(
     )
 
 
-def label_advice(test: Mapping[str, Any]) -> list[Advice]:
-    """Returns what to do next, by the figures of the test."""
+def label_advice(test: Mapping[str, Any], photos: str = "test photos") -> list[Advice]:
+    """Returns what to do next, by the figures of the test, or of other photos, called as `photos` says."""
     advice = []
     if rare := rarest(test, FEW_PHOTOS):
         advice.append(
             Advice(
-                f"Fewer than {FEW_PHOTOS} test photos have {names_in_words(rare)}.",
+                f"Fewer than {FEW_PHOTOS} {photos} have {names_in_words(rare)}.",
                 "Their figures say little: collect more photos that have them.",
                 "labels",
             )

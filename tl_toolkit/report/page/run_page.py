@@ -147,6 +147,7 @@ def _asked(files: RunFiles) -> list[tuple[str, str]]:
         ("network", facts.get("network", "").partition(",")[0]),
         ("labels", f"{labels} a class" if labels else ""),
         ("seed", str(recipe.get("seed", 0))),
+        ("made square by", recipe.get("resize") or ""),
     ]
     return [(name, value) for name, value in asked if value]
 
