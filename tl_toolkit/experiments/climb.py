@@ -14,7 +14,7 @@ from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.selection import Candidate, Selection
-from tl_toolkit.experiments.time_budget import TimeBudget
+from tl_toolkit.experiments.time_budget import TIMING, TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.recipe import OF_STEPS, Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
@@ -131,11 +131,10 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     context = dataclasses.replace(
         context, dataset=dataset, networks=networks, checkpoint_at_end=True
     )
-    selection = Selection.of(recipe, dataset)
-    recipes = rung_recipes(recipe, dataset, _is_much_cut_off(recipe, context))
+    selection, budget = Selection.of(recipe, dataset), TimeBudget(recipe, context)
+    recipes = rung_recipes(recipe, dataset, _is_much_cut_off(recipe, context, budget))
     if not selection.is_possible:
         recipes = dict(list(recipes.items())[:1])
-    budget = TimeBudget(recipe, context)
     for name, of_rung in recipes.items():
         if name == LETTERBOXED:
             budget.expect_alike(name, ON_ALL_BLOCKS)
@@ -184,12 +183,13 @@ def rung_recipes(
     return rungs
 
 
-def _is_much_cut_off(recipe: Recipe, context: Context) -> bool:
+def _is_much_cut_off(recipe: Recipe, context: Context, budget: TimeBudget) -> bool:
     """Whether many photos lose much where they are cut to a square, and neither the recipe nor its weights chose that."""
     dataset = context.dataset
     if recipe.resize is not None or dataset is None or note_on_images(dataset.train.images) is None:
         return False
-    with precision_scope(recipe.precision):
+    # The network is built for it, and later trained.
+    with budget.spent_on(f"{TIMING} what is cut off"), precision_scope(recipe.precision):
         first = prepare(rung_recipes(recipe, dataset)[HEAD_ALONE], context)
     return first.preprocessing.resize == CROP
 
