@@ -213,6 +213,17 @@ def test_photos_that_are_much_cut_off_are_letterboxed_where_that_is_better(
     assert any(note in said for said in found.trained.experiment.notes)
 
 
+def test_without_time_for_letterboxed_photos_a_note_says_what_cutting_loses(
+    recipe, dataset, monkeypatch
+):
+    monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
+    pretended(monkeypatch, [0.4])
+    asked = recipe.replace(resize=None, strategy=tl.Auto(minutes=0.01))
+    found = climb(asked, Context(dataset=dataset))
+    assert [rung.seconds is not None for rung in found.rungs] == [True] + [False] * 4
+    assert found.trained.experiment.notes[-1] == "many lose much"
+
+
 @pytest.mark.parametrize(
     ("change", "is_note"),
     [({"resize": "squash"}, True), ({"resize": "crop"}, True), ({"resize": None}, False)],

@@ -257,19 +257,20 @@ def _notes(
             notes.append(FLATTERED)
     if not any(of_rung.solver != LBFGS for of_rung in recipes.values()):
         notes.append(NO_STEPS)
-    notes += _of_letterbox({rung.name: rung for rung in climbed})
+    if LETTERBOXED in recipes:
+        notes += _of_letterbox({rung.name: rung for rung in climbed}, selection.dataset)
     if rungs[kept].note:
         notes.append(f"{name}: {rungs[kept].note}")
     return tuple(notes)
 
 
-def _of_letterbox(climbed: dict[str, Rung]) -> list[str]:
-    """Says what decided on how photos become square, where that was tried."""
-    if LETTERBOXED not in climbed or ON_ALL_BLOCKS not in climbed:
-        return []
-    cut, whole = climbed[ON_ALL_BLOCKS].log_loss, climbed[LETTERBOXED].log_loss
+def _of_letterbox(climbed: dict[str, Rung], dataset: ImageDataset) -> list[str]:
+    """Says what decided on how photos become square, or that nothing did."""
+    cut, whole = (
+        climbed[n].log_loss if n in climbed else None for n in (ON_ALL_BLOCKS, LETTERBOXED)
+    )
     if cut is None or whole is None:
-        return []
+        return list(filter(None, [note_on_images(dataset.train.images)]))
     return [
         f"many photos lose much where they are cut to a square: a new head on all blocks has log loss {cut:.3f} on cut ones, "
         f"and {whole:.3f} on letterboxed ones; the rungs after it take the way of the best one before them"

@@ -50,8 +50,11 @@ class TimeBudget:
             self._take(json.loads(text))
 
     def time(self, name: str, recipe: Recipe, context: Context) -> None:
-        """Times a rung, unless it was timed before, or timing the ones before it took its share of the budget."""
-        if name in self.expected or self._has_timed_enough():
+        """Times a rung, unless it was timed before, or timing the ones before it took its share of the budget.
+
+        The first one always is: it is trained whatever it takes.
+        """
+        if name in self.expected or (self.expected and self._has_timed_enough()):
             return
         with self.spent_on(f"{TIMING} {name}"), context.progress.stage(f"Timing: {name}"):
             self.expected[name] = time_rung(recipe, context)
