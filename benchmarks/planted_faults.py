@@ -120,10 +120,10 @@ def _of_pictures(found, planted: Planted, check: FinerCheck | None) -> dict[str,
     }
 
 
-def _parts(numbers: list[int], check: FinerCheck | None) -> int:
+def _parts(photos: list[int], check: FinerCheck | None) -> int:
     """Returns how many parts the confirmed pairs leave of a group; a blank photo, -1, is one of its own."""
-    part = {number: number for number in numbers}
-    for one, other in itertools.combinations(numbers, 2):
+    part = {number: number for number in photos}
+    for one, other in itertools.combinations(photos, 2):
         is_apart = part[one] != part[other] and one >= 0
         if is_apart and check is not None and check.confirms(one, other):
             old = part[other]
