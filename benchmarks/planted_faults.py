@@ -152,6 +152,7 @@ def table(rows: list[dict]) -> str:
         "| cut off | blank | CPU s | seeds |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    below = []
     for data, on in dict.fromkeys((row["data"], row["on"]) for row in rows):
         some = [row for row in rows if (row["data"], row["on"]) == (data, on)]
         total = {
@@ -171,13 +172,13 @@ def table(rows: list[dict]) -> str:
             f"| {total['cpu_seconds'] / len(some):.0f} | {len(some)} |"
         )
         if total["unsure_share"]:
-            lines.append(
-                f"| … of labels that were sure | {on} | {total['sure_wrong_in_first'] / total['sure_wrong']:.3f} "
-                f"| unsure: {total['unsure_share'] / len(some):.0%} of all, "
-                f"{total['unsure_other_in_first'] / total['other_in_first']:.0%} of those listed there that were not planted "
-                "|" + " |" * 8
+            below.append(
+                f"{data}, {on}: {total['sure_wrong_in_first'] / total['sure_wrong']:.3f} of the wrong labels of photos that "
+                f"were sure are in the first 6%. Unsure are {total['unsure_share'] / len(some):.1%} of all photos and "
+                f"{total['unsure_other_in_first'] / total['other_in_first']:.1%} of those listed there that were not planted. "
+                f"The head is against {total['wrong_under_half'] / total['wrong']:.3f} of the wrong labels."
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, *below])
 
 
 def main() -> None:
