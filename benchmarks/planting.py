@@ -140,9 +140,11 @@ def plant(photos: Photos, folder: pathlib.Path, seed: int) -> Planted:
     planted = Planted({}, set(), {}, set(), set(), set())
 
     def place(is_test: bool, label: str, name: str) -> pathlib.Path:
-        target = folder / ("test" if is_test else "train") / label / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+        return folder / ("test" if is_test else "train") / label / name
+
+    for label in classes:
+        for is_test in (False, True):
+            place(is_test, label, "").mkdir(parents=True)
 
     labels = list(photos.labels)
     for number in wrong:
