@@ -23,6 +23,8 @@ SHARED = {
     "kept_lines",
     "kept_rows",
     "study_data",
+    "planting",
+    "finer_check",
     "frontier_contenders",
     "frontier_data",
     "frontier_keras",
@@ -378,6 +380,7 @@ def test_every_benchmark_compares_cases_that_it_has(on_path):
     assert set(names) == set(FILES) - SHARED - {
         "gpu_check",
         "defaults_study",
+        "planted_faults",
         "frontier",
         "first_answer",
         "heat_maps",

@@ -104,6 +104,20 @@ def test_wrong_labels_are_listed_first(found, planted):
     assert len(first & planted["wrong"]) >= 0.8 * WRONG
 
 
+def test_all_blocks_can_look_at_labels_too(planted, tmp_path):
+    found = tl.audit(planted["data"], weights="digits", on="all_blocks")
+    listed = [path for path, *_ in found.findings()["doubtful label"]]
+    first = set(listed[: round(0.06 * len(found.features.rows))])
+    assert len(first & planted["wrong"]) >= 0.8 * WRONG
+    assert found.to_json()["on"] == "all_blocks"
+
+
+def test_a_place_that_a_network_has_not_is_refused_before_photos_are_read(planted, monkeypatch):
+    monkeypatch.delattr("tl_toolkit.experiments.audit_photos.list_photos")
+    with pytest.raises(tl.InputError, match=r"'all_block'.*all_blocks"):
+        tl.audit(planted["data"], on="all_block")
+
+
 def test_the_terminal_says_how_many_doubtful_labels_it_does_not_list(found):
     said = []
     console = types.SimpleNamespace(print=lambda table: None)

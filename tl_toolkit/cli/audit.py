@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from tl_toolkit.catalog import FEATURES, On
 from tl_toolkit.cli.cache_limit import feature_cache
 from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.tables import print_json
@@ -23,6 +24,7 @@ def audit(
     data: tyro.conf.Positional[str],
     features: bool = True,
     weights: Maybe[str] = None,
+    on: On = FEATURES,
     value_range: Maybe[tuple[float, float]] = None,
     output: Maybe[pathlib.Path] = None,
     write_csv: Maybe[pathlib.Path] = None,
@@ -40,6 +42,8 @@ def audit(
         data: Where the images are, such as folder:photos; see `tl-toolkit train --help`.
         features: Let a frozen network look at the photos too: doubtful labels, outliers, photos that stand alone.
         weights: Its weights. Default: those that a training on this data would start from.
+        on: What of it is looked at: features (the last block's average), logits, or all_blocks (averages and maxima of every
+            block: more time, memory and disk).
         value_range: Of 16-bit or float greys, the values that become black and white, such as 0 4095. Default: all that they hold.
         output: File for everything that was found, such as audit.json.
         write_csv: File for a table without the unreadable photos, all but one of copies, and all of those whose labels
@@ -61,6 +65,7 @@ def audit(
             data,
             features=features,
             weights=weights,
+            on=on,
             context=context,
             progress=progress,
             value_range=value_range,

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from scipy.special import softmax
 
-from tl_toolkit.catalog import ValueRange
+from tl_toolkit.catalog import On, ValueRange
 from tl_toolkit.data.dataset import EncodedImages, FileImages, ImageDataset, Images, Split
 from tl_toolkit.data.listing import Listing
 from tl_toolkit.data.path_column import PathColumn
@@ -32,6 +32,7 @@ class FeatureColumns:
 
     Attributes:
         weights: Of the network.
+        on: What of it was looked at.
         rows: int64[m], the photos' numbers in the audit.
         label_issues: Of their labels; None where classes are too small to cross-validate.
         distance: float32[m], mean distance (1 - cosine) to the ten nearest photos that are no near-duplicates.
@@ -40,6 +41,7 @@ class FeatureColumns:
     """
 
     weights: str
+    on: On
     rows: np.ndarray
     label_issues: LabelIssues | None
     distance: np.ndarray
@@ -52,6 +54,7 @@ def look_with_features(
     listing: Listing,
     rows: np.ndarray,
     groups: np.ndarray,
+    head: NewHead,
     weights: str | None,
     context: Context,
     value_range: ValueRange | None = None,
@@ -63,6 +66,7 @@ def look_with_features(
         listing: All photos.
         rows: int64[m], those that can be read.
         groups: int64[m], equal for photos that must be in one fold.
+        head: Says what of the network is looked at.
         weights: A name, as in a recipe; None: the data's default.
         context: Where features are kept, and what shows the work.
         value_range: By which photo files are scaled.
@@ -72,7 +76,7 @@ def look_with_features(
         NoRoomError: There is no room for the features.
     """
     labels = listing.labels[rows]
-    recipe = Recipe(data=uri, strategy=NewHead(), weights=weights, value_range=value_range)
+    recipe = Recipe(data=uri, strategy=head, weights=weights, value_range=value_range)
     images = _images(listing, rows, value_range)
     train = Split(images, labels, rows.astype(np.int64), groups=groups.astype(str))
     dataset = ImageDataset(uri, listing.class_names, train, None, train.take([0]))
@@ -92,6 +96,7 @@ def look_with_features(
     low, high = np.quantile(distance, [0.25, 0.75])
     return FeatureColumns(
         weights=str(recipe.start),
+        on=head.on,
         rows=rows,
         label_issues=issues,
         distance=distance,

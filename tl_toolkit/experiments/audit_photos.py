@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from tl_toolkit.catalog import ValueRange, as_value_range
+from tl_toolkit.catalog import FEATURES, On, ValueRange, as_value_range
 from tl_toolkit.data.cut_off import note_on_cut_off
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.near_duplicates import components
@@ -18,6 +18,7 @@ from tl_toolkit.experiments.audit_result import Audit
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.files.user_cache import UnavailableError
 from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.strategies import NewHead
 from tl_toolkit.transfer.feature_room import NoRoomError
 
 
@@ -29,6 +30,7 @@ def audit(
     context: Context | None = None,
     progress: Progress = SILENT,
     value_range: ValueRange | None = None,
+    on: On = FEATURES,
 ) -> Audit:
     """Looks at every photo once: files, light, sharpness, copies, near-duplicates; and by features, labels and outliers.
 
@@ -42,16 +44,17 @@ def audit(
         context: Where features are kept.
         progress: Shows the work.
         value_range: By which photos are scaled; see `open_dataset`. Those that it is not for are named as unreadable.
+        on: What of the network looks at them: `"features"`, `"logits"` or `"all_blocks"`; see `NewHead`.
 
     Raises:
-        InputError: The data cannot be opened, or the weights that are named cannot be had.
+        InputError: The data cannot be opened, the weights that are named cannot be had, or `on` is none of these.
 
     Examples:
         >>> found = tl.audit("folder:photos", features=False)
         >>> sorted(found.findings())
         ['tiny']
     """
-    value_range = as_value_range(value_range)
+    head, value_range = NewHead(on=on), as_value_range(value_range)
     check_takes_range(uri, value_range)
     listing = list_photos(uri, progress)
     columns = pass_over(listing, progress, value_range)
@@ -68,7 +71,9 @@ def audit(
         _, groups = np.unique(_with_given(columns.near, listing.groups)[rows], return_inverse=True)
         context = dataclasses.replace(context or Context(), progress=progress)
         try:
-            seen = look_with_features(uri, listing, rows, groups, weights, context, value_range)
+            seen = look_with_features(
+                uri, listing, rows, groups, head, weights, context, value_range
+            )
             if seen.label_issues is None:
                 notes.append("most classes have one photo: no label can be doubted")
         except (UnavailableError, NoRoomError) as error:

@@ -172,6 +172,7 @@ class Audit:
             "sizes": sizes,
             "classes": balance,
             "weights": self.features.weights if self.features is not None else None,
+            "on": self.features.on if self.features is not None else None,
             "findings": {
                 kind: [
                     {"path": path, "reason": reason, "figure": figure}

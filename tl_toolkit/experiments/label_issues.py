@@ -1,7 +1,9 @@
 """Which labels are likely wrong, by what a head says of photos that it was not fitted to.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
-sections 3.1 and 3.2): a label is doubted where another class is as probable as it usually is of its own photos.
+sections 3.1 and 3.2). A photo is confidently of a class that is as probable as it usually is of its own photos. Photos that
+are confidently of none are taken to be mislabelled as often as the others of their label, which estimates how many labels are
+wrong; as many are doubted, those first that are confidently of another class.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ class LabelIssues:
         margin: float64[n], the given class's probability less the likeliest other's, each less its class's
             threshold: the lower, the more doubtful.
         self_confidence: float64[n], the given class's probability.
-        suggested: int64[n], the class that is confidently another, or the given one.
+        suggested: int64[n], of doubted labels the class that it rather is, of others the given one.
         order: int64[n], from the most doubtful on: the doubted ones first.
-        count: How many are doubted.
+        count: How many are doubted: as many as are estimated to be wrong.
     """
 
     margin: np.ndarray
@@ -45,21 +47,36 @@ def label_issues(probabilities: np.ndarray, labels: np.ndarray) -> LabelIssues:
     """
     rows, classes = np.arange(len(labels)), probabilities.shape[1]
     own = probabilities[rows, labels]
-    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
-    thresholds = np.bincount(labels, weights=own, minlength=classes) / counts
-    is_given = np.arange(classes) == labels[:, None]
+    counts = np.bincount(labels, minlength=classes)
+    thresholds = np.bincount(labels, weights=own, minlength=classes) / np.maximum(counts, 1)
     # A class that no photo has is never confidently another's.
-    thresholds = np.where(np.bincount(labels, minlength=classes) > 0, thresholds, np.inf)
+    thresholds = np.where(counts > 0, thresholds, np.inf)
     is_confident = probabilities >= thresholds
-    among = np.where(is_confident, probabilities, -1.0)
-    suggested = np.where(is_confident.any(1), among.argmax(1), labels)
-    over = probabilities - np.where(np.isinf(thresholds), 1.0, thresholds)
-    margin = over[rows, labels] - np.where(is_given, -np.inf, over).max(1)
-    is_doubted = suggested != labels
+    is_of_one = is_confident.any(1)
+    likeliest = np.where(is_confident, probabilities, -1.0).argmax(1)
+    is_other = is_of_one & (likeliest != labels)
+    over = probabilities - thresholds
+    others = np.where(np.arange(classes) == labels[:, None], -np.inf, over)
+    margin = over[rows, labels] - others.max(1)
+    order = np.lexsort((margin, ~is_other))
+    wrong = _estimate(labels[is_of_one], is_other[is_of_one], counts)
+    count = min(round(wrong), int((is_other | (margin < 0)).sum()))
+    rather = np.where(is_other, likeliest, others.argmax(1))
+    suggested = labels.copy()
+    suggested[order[:count]] = rather[order[:count]]
     return LabelIssues(
-        margin=margin,
-        self_confidence=own,
-        suggested=suggested,
-        order=np.lexsort((margin, ~is_doubted)),
-        count=int(is_doubted.sum()),
+        margin=margin, self_confidence=own, suggested=suggested, order=order, count=count
     )
+
+
+def _estimate(labels: np.ndarray, is_other: np.ndarray, counts: np.ndarray) -> float:
+    """Returns how many labels are wrong (equation 3).
+
+    Args:
+        labels: int64[m], of the photos that are confidently of a class.
+        is_other: bool[m], whether it is not that of the label.
+        counts: int64[classes], photos of each label, confidently of a class or not.
+    """
+    seen = np.bincount(labels, minlength=len(counts))
+    wrong = np.bincount(labels[is_other], minlength=len(counts))
+    return float((wrong * counts / np.maximum(seen, 1)).sum())
