@@ -11,6 +11,7 @@ from PIL import Image
 from tl_toolkit.data import folder as folder_module
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.folder import load_folder
+from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.open import open_dataset
 from tl_toolkit.errors import InputError
 
@@ -203,7 +204,7 @@ def test_a_link_to_a_folder_is_followed(image_folder, tmp_path):
         ),
         (
             {"train/cat": 1, "train/dog": 1, "val/cat": 1},
-            r"Cannot read the folder '.*photos/val/dog': No such file or directory",
+            r"Class 'dog' in '.*photos/val' has no readable image",
         ),
         (
             {"train/cat": 1, "train/dog": 1, "test/cat": 1, "test/dog": 1, "test/fox": 1},
@@ -227,6 +228,13 @@ def test_classes_without_images_and_too_few_classes_are_refused(image_folder, co
     root.mkdir(exist_ok=True)
     with pytest.raises(InputError, match=message):
         load_folder(str(root))
+
+
+def test_an_audit_lists_a_split_without_a_folder_of_a_class(image_folder):
+    root = image_folder({"train/cat": 1, "train/dog": 2, "val/dog": 1})
+    listing = list_photos(f"folder:{root}")
+    assert listing.labels.tolist() == [0, 1, 1, 1]
+    assert listing.splits.tolist() == ["train", "train", "train", "validation"]
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ def _list_files(
     folder: pathlib.Path, class_names: tuple[str, ...]
 ) -> tuple[LabelledFiles, list[pathlib.Path]]:
     """Returns the classes' files, and what is ignored among them."""
-    unknown = {_class_name(child) for child in _folders(folder)} - {*class_names}
+    found = {_class_name(child) for child in _folders(folder)}
+    unknown = found - {*class_names}
     if unknown:
         raise InputError(
             f"{str(folder)!r} has classes that the training folder lacks: {', '.join(sorted(unknown))}."
@@ -198,6 +199,8 @@ def _list_files(
 
     def files() -> Iterator[str]:
         for label, class_name in enumerate(class_names):
+            if class_name not in found:  # as where it is empty: who needs images of it says so
+                continue
             for path in _files_below(folder / path_in_text(class_name), ignored):
                 labels.append(label)
                 yield path
