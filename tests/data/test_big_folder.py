@@ -24,7 +24,7 @@ A_MILLION = f"""
 import sys
 sys.path.insert(0, {str(BENCHMARKS)!r})
 import big_folder
-print(big_folder.opened_again(1_000_000)["memory at most"].figure)
+print(big_folder.opened_again(1_000_000)["memory after imports"].figure)
 """
 # Of splits, ids, groups and notes, and of training and validation images: as they were when a file was an object.
 EXPECTED = {
@@ -142,9 +142,10 @@ def test_a_file_more_takes_no_object_more(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_a_million_files_are_opened_in_a_gigabyte():
+def test_a_million_files_are_opened_in_a_quarter_of_a_gigabyte_beside_what_imports_take():
     process = subprocess.run(
         [sys.executable, "-c", A_MILLION], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
-    assert float(process.stdout) < 1000
+    # TensorFlow's import alone takes 700 to 860 MB, by the machine.
+    assert float(process.stdout) < 250
