@@ -1,4 +1,4 @@
-"""Wall, CPU and idle seconds of a piece of work, and figures made of them."""
+"""Wall, CPU and idle seconds of a piece of work, its memory, and figures made of them."""
 
 from __future__ import annotations
 

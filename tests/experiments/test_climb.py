@@ -241,7 +241,7 @@ def test_who_chose_how_photos_become_square_or_loses_little_has_no_rung_for_it(
 def test_weights_that_letterbox_have_no_rung_for_it(recipe, dataset, monkeypatch):
     monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
     own = types.SimpleNamespace(preprocessing=Preprocessing(image_size=32, resize="letterbox"))
-    monkeypatch.setattr(climb_module, "prepare", lambda recipe, context: own)
+    monkeypatch.setattr(climb_module, "choose_network", lambda recipe, weights: own)
     pretended(monkeypatch, [0.4, 0.3, 0.2, 0.1])
     found = climb(recipe.replace(resize=None), Context(dataset=dataset))
     assert [rung.name for rung in found.rungs] == NAMES

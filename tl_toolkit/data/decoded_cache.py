@@ -36,17 +36,17 @@ def decoded_loader(
         resize: How images are made square: in a letterbox, it is the longer side.
         progress: Shows how many are decoded.
     """
-    load, fitted = images.view_loader(), max if resize == LETTERBOX else min
     if isinstance(images, ArrayImages):
-        return load
+        return images.view_loader()
 
+    fitted = max if resize == LETTERBOX else min
     buffer = np.empty(limit, np.uint8)  # takes no memory before it is written to
     ends, shapes = [0], []
     with progress.stage(DECODING, total=len(images)) as stage:
         for pixels, is_jpeg in _decoded(images):
             end = ends[-1] + pixels.size
             if end > limit or (is_jpeg and fitted(pixels.shape[:2]) >= coarse_from):
-                return load
+                return images.view_loader()
             buffer[ends[-1] : end] = pixels.ravel()
             ends.append(end)
             shapes.append(pixels.shape)
@@ -76,9 +76,8 @@ def _decoded(images: Images) -> Iterator[tuple[np.ndarray, bool]]:
             return decode_image(tf.constant(contents)).numpy(), contents.startswith(JPEG_MAGIC)
 
     positions = range(len(images))
-    yield from map(
-        decode, positions[:1]
-    )  # alone: threads that come first together would each trace
+    # The first one alone: threads that come first together would each trace.
+    yield from map(decode, positions[:1])
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_CALLS) as pool:
         for start in positions[1::FILES_AT_ONCE]:
             yield from pool.map(decode, positions[start : start + FILES_AT_ONCE])

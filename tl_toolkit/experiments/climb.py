@@ -12,7 +12,6 @@ from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import TIMING, TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
@@ -20,8 +19,8 @@ from tl_toolkit.recipe import OF_STEPS, Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.training.loop import DivergedError
-from tl_toolkit.training.precision import precision_scope
 from tl_toolkit.transfer.feature_room import NoRoomError
+from tl_toolkit.transfer.network import choose_network, open_recipe_weights
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.transfer.updates import HEAD
 
@@ -188,10 +187,11 @@ def _is_much_cut_off(recipe: Recipe, context: Context, budget: TimeBudget) -> bo
     dataset = context.dataset
     if recipe.resize is not None or dataset is None or note_on_images(dataset.train.images) is None:
         return False
-    # The network is built for it, and later trained.
-    with budget.spent_on(f"{TIMING} what is cut off"), precision_scope(recipe.precision):
-        first = prepare(rung_recipes(recipe, dataset)[HEAD_ALONE], context)
-    return first.preprocessing.resize == CROP
+    with budget.spent_on(f"{TIMING} what is cut off"):
+        first = rung_recipes(recipe, dataset)[HEAD_ALONE]
+        weights = open_recipe_weights(first, context.weights, context.progress)
+        preprocessing = choose_network(first, weights).preprocessing
+    return preprocessing is not None and preprocessing.resize == CROP
 
 
 def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | None:
