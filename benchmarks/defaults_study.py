@@ -34,15 +34,21 @@ HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "defaults_study.jsonl"
 MOST_SELECTION_IMAGES = 1000
 
-ARMS: dict[str, object] = {
-    "new head": tl.NewHead(),
-    "new head, all blocks": tl.NewHead(on="all_blocks"),
-    "last layers": tl.LastLayers(head_first=False),
-    "last layers, head first": tl.LastLayers(head_first=True),
-    "everything": tl.FullFineTune(head_first=False),
-    "everything, head first": tl.FullFineTune(head_first=True),
-    "everything, head first, affine": tl.FullFineTune(head_first=True, bn_mode="affine"),
-    "auto": tl.Auto(),
+HEAD_FIRST, NEW = tl.FullFineTune(head_first=True), tl.FullFineTune(head_first=False)
+# Strategy, and fields of the recipe beside it.
+ARMS: dict[str, tuple[object, dict]] = {
+    "new head": (tl.NewHead(), {}),
+    "new head, all blocks": (tl.NewHead(on="all_blocks"), {}),
+    "last layers": (tl.LastLayers(head_first=False), {}),
+    "last layers, head first": (tl.LastLayers(head_first=True), {}),
+    "everything": (NEW, {}),
+    "everything, rate 3e-4": (NEW, {"learning_rate": 3e-4}),
+    "everything, rate 1e-4": (NEW, {"learning_rate": 1e-4}),
+    "everything, head first": (HEAD_FIRST, {}),
+    "everything, head first, rate 3e-4": (HEAD_FIRST, {"learning_rate": 3e-4}),
+    "everything, head first, rate 1e-4": (HEAD_FIRST, {"learning_rate": 1e-4}),
+    "everything, head first, affine": (tl.FullFineTune(head_first=True, bn_mode="affine"), {}),
+    "auto": (tl.Auto(), {}),
 }
 
 
@@ -58,10 +64,12 @@ class Task:
     data: object
     fields: dict
 
-    def recipe(self, files: pathlib.Path, strategy: object, seed: int) -> tl.Recipe:
+    def recipe(self, files: pathlib.Path, arm: str, seed: int) -> tl.Recipe:
         """Returns the recipe of one training."""
         data = self.data(files) if callable(self.data) else self.data
-        return tl.Recipe(data=data, strategy=strategy, seed=seed, split_seed=seed, **self.fields)
+        strategy, fields = ARMS[arm]
+        fields = {**self.fields, **fields, "seed": seed, "split_seed": seed}
+        return tl.Recipe(data=data, strategy=strategy, **fields)
 
 
 TASKS: dict[str, Task] = {
@@ -174,7 +182,7 @@ def main() -> None:
                 key = {"task": task, "arm": arm, "seed": seed}
                 if any(key.items() <= row.items() for row in rows) or time.monotonic() > until:
                     continue
-                recipe = TASKS[task].recipe(asked.files.resolve(), ARMS[arm], seed)
+                recipe = TASKS[task].recipe(asked.files.resolve(), arm, seed)
                 rows.append({**key, **measure(recipe, networks)})
                 with asked.results.open("a") as file:
                     file.write(json.dumps(rows[-1]) + "\n")

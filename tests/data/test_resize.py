@@ -9,8 +9,10 @@ from PIL import Image
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.resize import (
     resample_window,
+    resize_each_for_evaluation,
     resize_files_for_evaluation,
     resize_for_evaluation,
+    resize_pixels_for_evaluation,
 )
 
 SIZES = {
@@ -120,6 +122,23 @@ def test_a_traced_function_gives_the_eager_view_bit_for_bit():
     for size in SIZES.values():
         pixels = noise(*size)
         np.testing.assert_array_equal(traced(pixels), resize_for_evaluation(pixels, preprocessing))
+
+
+@pytest.mark.parametrize("value_range", [None, (400, 4095)])
+def test_images_seen_one_by_one_are_those_of_the_graph_bit_for_bit(photo, encoded, value_range):
+    preprocessing = Preprocessing(image_size=32, resize="letterbox", value_range=value_range)
+    deep = np.random.default_rng(4).integers(300, 4500, (97, 131), np.uint16)
+    files = [encoded(photo(2, 240, 310), kind) for kind in ("JPEG", "PNG", "GIF", "BMP")]
+    files.append(encoded(Image.fromarray(deep), "PNG"))
+    np.testing.assert_array_equal(
+        resize_each_for_evaluation(files, preprocessing),
+        resize_files_for_evaluation(tf.constant(files), preprocessing),
+    )
+    pixels = [noise(57, 43), noise(60, 99).astype(np.float32)]
+    np.testing.assert_array_equal(
+        resize_each_for_evaluation(pixels, preprocessing),
+        [resize_pixels_for_evaluation(tf.constant(p[None]), preprocessing)[0] for p in pixels],
+    )
 
 
 def test_bicubic_overshoot_is_cut_to_the_range_of_pixels():

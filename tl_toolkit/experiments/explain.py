@@ -12,8 +12,7 @@ from PIL import Image as PillowImage
 from tl_toolkit.data.lazy_image import EncodedLazyImage
 from tl_toolkit.data.resize import (
     evaluation_window,
-    resize_files_for_evaluation,
-    resize_pixels_for_evaluation,
+    resize_each_for_evaluation,
 )
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.export.asked_images import Image, checked_pixels, contents_of
@@ -80,11 +79,11 @@ class Explainer:
     def _look(self, image: Image) -> tuple[tuple[int, int], tf.Tensor]:
         """Returns the upright photo's height and width, and what the network sees of it."""
         if isinstance(image, np.ndarray):
-            pixels = tf.constant(checked_pixels(image)[None])
-            return image.shape[:2], resize_pixels_for_evaluation(pixels, self._preprocessing)
+            pixels = checked_pixels(image)
+            return image.shape[:2], resize_each_for_evaluation([pixels], self._preprocessing)
         contents = tf.constant(contents_of(image, value_range=self._preprocessing.value_range))
         height, width = (int(side) for side in EncodedLazyImage(contents).sides())
-        return (height, width), resize_files_for_evaluation(contents[None], self._preprocessing)
+        return (height, width), resize_each_for_evaluation([contents], self._preprocessing)
 
     def _over_the_photo(self, heat_map: np.ndarray, height: int, width: int) -> np.ndarray:
         window = evaluation_window(

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from tl_toolkit.data.dataset import Split
-from tl_toolkit.data.resize import resize_files_for_evaluation
+from tl_toolkit.data.resize import resize_each_for_evaluation
 from tl_toolkit.experiments.answer_rows import image_name
 from tl_toolkit.report.answer_table import AnswerTable
 from tl_toolkit.report.heat_maps import heat_maps, overlay
@@ -40,7 +39,7 @@ def page_heat_maps(
         return HeatMaps()
     files = [split.images.encoded(place_of[table.images[position]]) for position in positions]
     record = model.get_layer("preprocessing").record
-    seen = resize_files_for_evaluation(tf.constant(files), record).numpy()
+    seen = resize_each_for_evaluation(files, record).numpy()
     asked = [
         (row, int(label))
         for row, position in enumerate(positions)

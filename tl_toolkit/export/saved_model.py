@@ -13,7 +13,7 @@ import tensorflow as tf
 from tl_toolkit.catalog import Preprocessing
 from tl_toolkit.data.dataset import Split
 from tl_toolkit.data.decode import decode_image
-from tl_toolkit.data.resize import resize_files_for_evaluation, resize_pixels_for_evaluation
+from tl_toolkit.data.resize import resize_each_for_evaluation
 from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.export.fresh_process import FreshProcess
 from tl_toolkit.export.saved_model_layout import CARD, TOLERANCES
@@ -111,10 +111,8 @@ class SavedModelCheck:
             **{f"pixels_{i}": image.numpy() for i, image in enumerate(pixels)},
         )
         process.ask(folder, scratch / "given.npz", self._answered)
-        of_files = resize_files_for_evaluation(tf.constant(encoded), preprocessing).numpy()
-        of_pixels = np.concatenate(
-            [resize_pixels_for_evaluation(image[None], preprocessing) for image in pixels]
-        )
+        of_files = resize_each_for_evaluation(encoded, preprocessing).numpy()
+        of_pixels = resize_each_for_evaluation(pixels, preprocessing).numpy()
         if np.array_equal(of_pixels, of_files):
             expected_of_files = expected_of_pixels = self._probabilities(logits_of, of_files)
         else:  # a large file's view is decoded coarsely
