@@ -69,8 +69,9 @@ def _epochs(split) -> dict[str, Measured]:
 def _open():
     """Opens the folder as a training with augmentation does."""
     from tl_toolkit.data.folder import load_folder
+    from tl_toolkit.data.opening import Opening
 
-    return load_folder(_photos(), prepare_photos=True).train
+    return load_folder(_photos(), Opening(prepare_photos=True)).train
 
 
 def _training_batches(split, epochs: int = 1) -> Iterable:
@@ -108,13 +109,14 @@ def first_epoch() -> dict[str, Measured]:
     """Opening a folder for the first time, which reads every file to its end, and the first epoch, without tracing."""
     import tl_toolkit  # noqa: F401
     from tl_toolkit.data.folder import load_folder
+    from tl_toolkit.data.opening import Opening
 
     _photos()
     rounds = []
     for _ in range(PASSES):
         with tempfile.TemporaryDirectory() as cache:
             os.environ["TL_TOOLKIT_CACHE"] = cache
-            small = load_folder(str(photo_folder(4, 30, 40)), prepare_photos=True).train
+            small = load_folder(str(photo_folder(4, 30, 40)), Opening(prepare_photos=True)).train
             tracing = _epoch(small, 4)
             with Stopwatch() as watch:
                 split = _open()

@@ -106,6 +106,7 @@ OTHER_FIELDS = {
     "validation_fraction": optional(st.floats(0, 1, exclude_max=True)),
     "split_seed": st.integers(0),
     "on_bad_image": st.sampled_from(get_args(OnBadImage)),
+    "group_near_duplicates": st.booleans(),
     "class_balance": st.sampled_from(get_args(ClassBalance)),
     "augmentation": optional(st.sampled_from(sorted(AUGMENTATIONS))),
     "optimizer": optional(st.sampled_from(get_args(Optimizer))),

@@ -96,6 +96,8 @@ class Recipe:
             `labels_per_class`.
         split_seed: Seed that chooses the test and validation images.
         on_bad_image: What an unreadable image does: `"error"` stops the run, `"skip"` leaves it out and lists it.
+        group_near_duplicates: Whether photos of a folder or a table that are one picture, such as resized, turned or mirrored
+            ones, stay on one side of the splits that are made. Copies of one file always do.
         class_balance: For uneven classes: `"none"`, `"weights"` in the loss, or `"sampling"`.
         augmentation: `"none"`; for photos `"light"`, `"photo"` or `"strong"`, which mixes images; `"shift"` where a
             mirror would make them wrong; `"surface"` for flat things; `"overhead"` for images without an up; or
@@ -169,6 +171,7 @@ class Recipe:
     validation_fraction: Annotated[float, Between(0, 1, high_is_open=True)] | None = None
     split_seed: Seed = 0
     on_bad_image: OnBadImage = "error"
+    group_near_duplicates: bool = True
     class_balance: ClassBalance = "none"
     augmentation: AugmentationName | None = None
     views: Count | None = None

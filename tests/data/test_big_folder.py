@@ -15,6 +15,7 @@ import tl_toolkit as tl
 from tl_toolkit.data import content_digests
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.experiments.identity import data_identity
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
@@ -100,7 +101,7 @@ def digest_of(opened, top):
 @pytest.mark.parametrize("uri", EXPECTED)
 def test_what_is_opened_is_what_earlier_runs_opened(uri, tables):
     named = uri.format(tables)
-    source = open_images(named, on_bad_image="skip")
+    source = open_images(named, Opening(SKIP))
     dataset = tl.open_dataset(named, on_bad_image="skip")
     groups = hashlib.sha256(source.groups.tobytes()).hexdigest()[:16]
     identity = data_identity(dataset)
@@ -130,9 +131,9 @@ def test_a_file_more_takes_no_object_more(tmp_path, monkeypatch):
         return stamped(path), f"{next(digest):016x}"
 
     monkeypatch.setattr(content_digests, "_read_entry", read)
-    load_folder(str(tmp_path / "photos"), group_near_duplicates=False)
+    load_folder(str(tmp_path / "photos"), Opening(group_near_duplicates=False))
     tracemalloc.start()
-    source = load_folder(str(tmp_path / "photos"), group_near_duplicates=False)
+    source = load_folder(str(tmp_path / "photos"), Opening(group_near_duplicates=False))
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(source.train) == LINKS

@@ -13,6 +13,7 @@ import tl_toolkit as tl
 from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.open import open_dataset
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.data.pipeline import training_batches
 from tl_toolkit.errors import InputError
 from tl_toolkit.transfer.solved_head import deal_folds
@@ -124,7 +125,7 @@ def test_a_table_that_is_not_as_described_is_refused(rows, columns, message, fol
 
 
 def test_bad_images_can_be_left_out(folder):
-    source = load_csv(table(folder, [*ROWS, ("bad.png", "cat")]), "skip")
+    source = load_csv(table(folder, [*ROWS, ("bad.png", "cat")]), Opening(SKIP))
     assert len(source.train) == 12
     assert source.notes == ("skipped bad.png: not a photo in a known format",)
 
@@ -133,7 +134,7 @@ def test_bad_images_with_absolute_paths_can_be_left_out(folder, tmp_path_factory
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "bad.png"
     elsewhere.write_bytes(b"no image")
     rows = [*ROWS, (elsewhere, "cat"), (folder / "bad.png", "dog"), ("../none.png", "dog")]
-    source = load_csv(table(folder, rows), "skip")
+    source = load_csv(table(folder, rows), Opening(SKIP))
     assert len(source.train) == 12
     assert source.notes == (
         f"skipped {elsewhere}: not a photo in a known format",

@@ -13,6 +13,7 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.open import open_dataset
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.errors import InputError
 
 TEXT = b"This is not an image.\n"
@@ -144,7 +145,7 @@ def test_what_systems_and_tools_leave_behind_is_passed_over_and_counted(image_fo
     for name in LEFT_BEHIND:
         (root / "dog" / name).write_bytes(TEXT)
     (root / "Thumbs.db").write_bytes(TEXT)
-    source = load_folder(str(root), on_bad_image)
+    source = load_folder(str(root), Opening(on_bad_image))
     assert source.class_names == ("cat", "dog")
     assert names(source.train, root) == ["cat/0.jpg", "cat/1.jpg", "dog/0.jpg", "dog/1.jpg"]
     assert source.notes == (
@@ -168,7 +169,7 @@ def test_other_files_that_are_not_images_still_stop_it(image_folder, name):
     (root / "dog" / name).write_bytes(TEXT)
     with pytest.raises(InputError, match=f"{name}' cannot be used: not a photo"):
         load_folder(str(root))
-    (note,) = load_folder(str(root), "skip").notes
+    (note,) = load_folder(str(root), Opening(SKIP)).notes
     assert note == f"skipped dog/{name}: not a photo in a known format"
 
 
@@ -298,7 +299,7 @@ def test_a_bad_image_can_be_left_out_and_is_listed(image_folder, damage, reason)
     root = image_folder({"cat": 2, "dog": 2})
     file = root / "dog/0.jpg"
     file.write_bytes(damage(file.read_bytes()))
-    source = load_folder(str(root), on_bad_image="skip")
+    source = load_folder(str(root), Opening(SKIP))
     assert names(source.train, root) == ["cat/0.jpg", "cat/1.jpg", "dog/1.jpg"]
     assert source.train.ids.tolist() == [0, 1, 2]
     assert len(source.notes) == 1
@@ -311,7 +312,7 @@ def test_several_bad_images_are_counted_and_listed(image_folder):
         (root / name).write_bytes(TEXT)
     with pytest.raises(InputError, match=r"train/cat/1\.jpg' cannot be used: .*And 3 more\."):
         load_folder(str(root))
-    source = load_folder(str(root), on_bad_image="skip")
+    source = load_folder(str(root), Opening(SKIP))
     assert [note.split(":")[0] for note in source.notes] == [
         "skipped train/cat/1.jpg",
         "skipped train/cat/2.jpg",
@@ -325,7 +326,7 @@ def test_a_class_whose_images_are_all_bad_is_refused_even_when_they_are_left_out
     root = image_folder({"cat": 2, "dog": 1})
     (root / "dog/0.jpg").write_bytes(TEXT)
     with pytest.raises(InputError, match=r"Class 'dog' in '.*' has no readable image"):
-        load_folder(str(root), on_bad_image="skip")
+        load_folder(str(root), Opening(SKIP))
 
 
 def test_a_file_that_cannot_be_read_is_a_bad_image(image_folder):
@@ -349,7 +350,7 @@ def test_the_same_picture_in_two_classes_is_refused_with_both_names(image_folder
 def test_every_copy_of_a_picture_in_two_classes_is_left_out(image_folder):
     root = image_folder({"cat": 2, "dog": 2, "fox": 2})
     copy(root / "cat/1.jpg", root / "cat/2.jpg", root / "dog/7.jpg")
-    source = load_folder(str(root), on_bad_image="skip")
+    source = load_folder(str(root), Opening(SKIP))
     reason = "the same image is also in another class"
     assert source.notes == (
         f"skipped cat/1.jpg: {reason}: {root}/dog/7.jpg",
@@ -416,7 +417,7 @@ def test_every_file_is_checked_once_and_the_user_sees_how_many(
     root = image_folder({"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 1})
     checked = []
     monkeypatch.setattr(folder_module, "check_image", checked.append)
-    load_folder(str(root), progress=recorded_progress)
+    load_folder(str(root), Opening(progress=recorded_progress))
     assert len(checked) == len(set(checked)) == 7
     assert recorded_progress.stages[0] == ("Checking photos", 7, 7)
 
@@ -443,7 +444,7 @@ def test_a_name_that_is_not_utf8_is_no_obstacle_for_a_photo_and_refused_for_a_cl
         file.write(TEXT)
     with pytest.raises(InputError, match=r"caf\\udce9\.jpg' cannot be used: not a photo"):
         load_folder(str(root))
-    (note,) = load_folder(str(root), "skip").notes
+    (note,) = load_folder(str(root), Opening(SKIP)).notes
     assert note == r"skipped dog/caf\xe9.jpg: not a photo in a known format"
 
     os.rename(root / "cat", os.path.join(os.fsencode(root), b"caf\xe9"))

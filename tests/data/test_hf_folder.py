@@ -12,6 +12,7 @@ from PIL import Image
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.hf_shards import contents_of_parquet, hf_samples
 from tl_toolkit.data.open import open_dataset, open_images
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.data.shard_samples import DamagedShardError
 from tl_toolkit.errors import InputError
@@ -151,7 +152,7 @@ def test_bad_rows_are_named_or_skipped_and_the_others_keep_their_places(kind, ro
         InputError, match=r"row 0 at byte .*its image is not in the file.* And 3 more"
     ):
         open_images(f"hf:{place}")
-    data = open_images(f"hf:{place}", on_bad_image="skip")
+    data = open_images(f"hf:{place}", Opening(SKIP))
     assert contents_of(data.train) == {c: ("cat", "dog").index(name) for c, name in rows}
     skipped = [note for note in data.notes if note.startswith("skipped row")]
     assert len(skipped) == 4

@@ -11,9 +11,11 @@ from threadpoolctl import threadpool_info
 from tl_toolkit.data import near_duplicates as module
 from tl_toolkit.data.kept_together import kept_together
 from tl_toolkit.data.near_duplicates import WINDOWS, components, near_duplicates
-from tl_toolkit.data.open import open_dataset
+from tl_toolkit.data.open import open_dataset, open_recipe_data
 from tl_toolkit.data.thumbnails import NUMBERS, SIDE, thumbnail
 from tl_toolkit.errors import InputError
+from tl_toolkit.recipe import Recipe
+from tl_toolkit.strategies import NewHead
 from tl_toolkit.transfer.solved_head import deal_folds
 
 
@@ -178,6 +180,7 @@ def test_near_duplicates_never_stand_on_both_sides_of_a_split_or_a_fold(
         together = [pair for pair in pairs if pair[0] in fold]
         assert together
         assert [pair for pair in together if fold[pair[0]] != fold[pair[1]]] == []
-        side = sides(open_dataset(uri, split_seed=seed, group_near_duplicates=False))
+        parted = Recipe(uri, NewHead(), split_seed=seed, group_near_duplicates=False)
+        side = sides(open_recipe_data(parted))
         parted_without += sum(side[one] != side[other] for one, other in pairs)
     assert parted_without > 10  # of 72: what this test is about would happen

@@ -282,8 +282,8 @@ def test_a_uri_that_says_nothing_known_is_refused_with_what_it_should_be(uri, me
 def test_what_stands_behind_the_first_colon_is_the_sources_own(monkeypatch):
     received = []
 
-    def load(path, on_bad_image="error"):
-        received.append((path, on_bad_image))
+    def load(path, opening):
+        received.append((path, opening.on_bad_image))
         return load_digits()
 
     monkeypatch.setitem(SOURCES, "mine", load)

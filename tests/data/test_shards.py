@@ -9,6 +9,7 @@ from shard_files import example, write_records, write_tar, write_wds
 import tl_toolkit as tl
 from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.open import open_dataset, open_images
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.data.shards import NEAR_DUPLICATES
 from tl_toolkit.errors import InputError, StoppedError
 from tl_toolkit.experiments.run_inputs import inputs_of
@@ -114,7 +115,7 @@ def test_an_image_in_two_classes_is_refused_or_skipped_with_its_copies(image_fol
     uri = in_shards("wds", [*rows, (contents, "dog" if name == "cat" else "cat")], tmp_path / "a")
     with pytest.raises(InputError, match=r"the same image is also in another class.* And 1 more"):
         open_images(uri)
-    source = open_images(uri, "skip")
+    source = open_images(uri, Opening(SKIP))
     assert contents not in contents_of(source.train)
     assert len(source.train) == 16
     assert sum(note.startswith("skipped the image at byte") for note in source.notes) == 2
@@ -127,7 +128,7 @@ def test_bad_images_are_refused_or_skipped(kind, image_folder, tmp_path):
     uri = in_shards(kind, [*rows, cut], tmp_path / "a")
     with pytest.raises(InputError, match=r"of '.*s-002\..*: damaged or cut short\. Repair"):
         open_images(uri)
-    source = open_images(uri, "skip")
+    source = open_images(uri, Opening(SKIP))
     assert len(source.train) == 17
     assert sum(note.startswith("skipped ") for note in source.notes) == 1
 
@@ -139,7 +140,7 @@ def test_a_damaged_shard_is_refused_or_read_up_to_there(kind, image_folder, tmp_
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     with pytest.raises(InputError, match=rf"{last.name}' is .*cut short.* byte [0-9,]+.*Repair"):
         open_images(uri)
-    source = open_images(uri, "skip")
+    source = open_images(uri, Opening(SKIP))
     assert 12 < len(source.train) < 17
     assert any(
         note.startswith("not read to its end: ") and last.name in note for note in source.notes
@@ -179,7 +180,7 @@ def test_a_class_that_a_split_lacks_is_named(image_folder, tmp_path):
     in_shards("wds", rows, tmp_path / "a", "train")
     in_shards("wds", [row for row in rows if row[1] == "cat"], tmp_path / "a", "test")
     with pytest.raises(InputError, match=r"Class 'dog' .* has no image in the split 'test'"):
-        open_images(f"wds:{tmp_path / 'a'}", "skip")
+        open_images(f"wds:{tmp_path / 'a'}", Opening(SKIP))
 
 
 def test_one_label_is_too_few_and_the_first_fault_is_said(image_folder, tmp_path):
@@ -189,7 +190,7 @@ def test_one_label_is_too_few_and_the_first_fault_is_said(image_folder, tmp_path
     with pytest.raises(
         InputError, match=r"at least two labels\. Found: 1\. b\.jpg at byte .*no label"
     ):
-        open_images(f"wds:{path}", "skip")
+        open_images(f"wds:{path}", Opening(SKIP))
 
 
 def test_a_compressed_shard_is_refused(image_folder, tmp_path):

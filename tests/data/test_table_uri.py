@@ -7,6 +7,7 @@ from PIL import Image
 import tl_toolkit as tl
 from tl_toolkit.data.csv_file import load_csv
 from tl_toolkit.data.listing import list_photos
+from tl_toolkit.data.opening import SKIP, Opening
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.run_inputs import inputs_of
@@ -132,7 +133,7 @@ def test_an_id_of_two_photos_is_an_error_and_of_none_can_be_skipped(folder):
     table = write(folder, ("id", "label"), [*ROWS, ("none", "00")])
     with pytest.raises(InputError, match=r"no photo .*none', with any ending. suffix="):
         load_csv(f"{table}?root=train")
-    source = load_csv(f"{table}?root=train", "skip")
+    source = load_csv(f"{table}?root=train", Opening(SKIP))
     assert names_and_labels(source) == EXPECTED
     assert source.notes[0].endswith("none: No such file or directory")
     Image.new("RGB", (9, 9)).save(folder / "train" / "03.png")

@@ -7,26 +7,19 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_table import load_label_table, names_several_labels
 from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
-from tl_toolkit.progress import SILENT, Progress
 
 
-def load_csv(
-    path: str,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> ImageSource:
+def load_csv(path: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
     Args:
@@ -37,11 +30,7 @@ def load_csv(
             for none). Other columns are chosen by options: `labels.csv?file=id&label=breed&suffix=.jpg&root=train`;
             see `table_uri.OPTIONS` and `table_columns.USUAL_NAMES`. Labels stay the text that they are.
             With `labels` or `separator` photos have several labels: see `load_label_table`.
-        on_bad_image: As for a folder.
-        progress: Shows how many photos are checked.
-        group_near_duplicates: See `open_dataset`.
-        prepare_photos: Likewise.
-        value_range: Likewise.
+        opening: How its photos are opened.
 
     Returns:
         The source; classes in alphabetical order, licence unknown.
@@ -50,41 +39,22 @@ def load_csv(
         InputError: The table is not as described, or an image is bad.
     """
     if names_several_labels(path):
-        return load_label_table(
-            path, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
-        )
+        return load_label_table(path, opening)
     uri = parse_table_uri(path)
-    rows = read_labelled_rows(uri, finds_all=on_bad_image == "error")
-    return source_of_rows(
-        rows,
-        uri.path.parent,
-        on_bad_image,
-        progress,
-        group_near_duplicates,
-        prepare_photos,
-        value_range,
-    )
+    return source_of_rows(read_labelled_rows(uri, opening.finds_all), uri.path.parent, opening)
 
 
 def source_of_rows(
     rows: LabelledRows,
     root: pathlib.Path,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
+    opening: Opening = AS_USUAL,
 ) -> ImageSource:
     """Checks that every file is an image.
 
     Args:
         rows: Of one table, or of several that belong together.
         root: The folder that names in notes start from.
-        on_bad_image: See `load_csv`.
-        progress: See `load_csv`.
-        group_near_duplicates: See `load_csv`.
-        prepare_photos: See `load_csv`.
-        value_range: See `load_csv`.
+        opening: How the photos are opened.
 
     Raises:
         InputError: An image is bad, or a class has none.
@@ -95,11 +65,10 @@ def source_of_rows(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
     files = LabelledFiles.unread(PathColumn.of(rows.paths), rows.labels)
-    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    checked = check_files(files, progress, seen, prepare_photos, value_range)
-    files = without_contradictions(checked)
+    checked = check_files(files, opening)
+    files = without_contradictions(checked.files)
     _refuse_none(rows, files)
-    notes = report_bad(files.bad(), root, on_bad_image)
+    notes = report_bad(files.bad(), root, opening)
     sound = files.sound()
     members = {name: sound[rows.splits[sound] == name] for name in SPLITS}
     files_of = {name: files.take(positions) for name, positions in members.items()}
@@ -107,7 +76,7 @@ def source_of_rows(
         name: [rows.groups[k] if rows.groups else "" for k in positions]
         for name, positions in members.items()
     }
-    keys, copies = group_copies(files_of, seen, progress, given, value_range)
+    keys, copies = group_copies(files_of, opening, checked.thumbnails, given)
 
     splits: dict[str, Split] = {}
     first_id = 0
@@ -121,7 +90,7 @@ def source_of_rows(
                 f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         splits[name] = Split.of(
-            FileImages(files_of[name].paths, value_range),
+            FileImages(files_of[name].paths, opening.value_range),
             labels,
             first_id,
             weights=rows.weights[positions],

@@ -23,6 +23,7 @@ from tl_toolkit.data.left_behind import (
     is_left_behind_folder,
     left_behind_note,
 )
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.photo_copies import PhotoCopies
@@ -30,7 +31,6 @@ from tl_toolkit.data.shrunk_photos import LEAST_SIDE, is_large, shrunk_file
 from tl_toolkit.data.thumbnail_store import shown_or_blank
 from tl_toolkit.data.thumbnails import thumbnail_of_readable
 from tl_toolkit.errors import InputError
-from tl_toolkit.progress import SILENT, Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +54,7 @@ class ListedFolder:
     ignored: list[pathlib.Path]
 
 
-def load_folder(
-    path: str,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> ImageSource:
+def load_folder(path: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Reads the files' names and checks that every one is an image.
 
     Args:
@@ -69,12 +62,8 @@ def load_folder(
             in folders of their own if need be; or they are `train` with `validation` (`val`, `valid`),
             `test` or both next to it, each with the classes' folders. What systems and tools leave
             behind, such as `Thumbs.db` and names that start with a dot, is ignored; a note counts it.
-        on_bad_image: `"error"`, or `"skip"` to skip damaged files, files that are not images, and
-            copies of one file in two classes; `notes` lists them.
-        progress: Shows how many photos are checked.
-        group_near_duplicates: See `open_dataset`.
-        prepare_photos: Likewise.
-        value_range: Likewise.
+        opening: How its photos are opened. Bad are damaged files, files that are not images, and copies of one file in two
+            classes.
 
     Returns:
         The source; licence unknown.
@@ -84,30 +73,28 @@ def load_folder(
     """
     found = list_folder(path)
     root, splits, class_names, listed = found.root, found.splits, found.class_names, found.files
-    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    every_file = functools.reduce(LabelledFiles.joined, listed.values())
-    read = check_files(every_file, progress, seen, prepare_photos, value_range)
+    read = check_files(functools.reduce(LabelledFiles.joined, listed.values()), opening)
     bad: list[tuple[str, str]] = []
     files: dict[str, LabelledFiles] = {}
     first = 0
     for split, some in listed.items():
-        checked = without_contradictions(read.part(first, first + len(some)))
+        checked = without_contradictions(read.files.part(first, first + len(some)))
         bad += checked.bad()
         files[split] = checked.take(checked.sound()) if checked.faults else checked
         first += len(some)
-    notes = report_bad(bad, root, on_bad_image)
+    notes = report_bad(bad, root, opening)
     for split, checked in files.items():
         present = set(np.unique(checked.labels).tolist())
         for label, name in enumerate(class_names):
             if label not in present:
                 raise InputError(f"Class {name!r} in {str(splits[split])!r} has no readable image.")
-    keys, copies = group_copies(files, seen, progress, value_range=value_range)
+    keys, copies = group_copies(files, opening, read.thumbnails)
     notes += [*copies, *found.notes, *left_behind_note(found.ignored)]
 
     made: dict[str, Split] = {}
     first_id = 0
     for split, checked in files.items():
-        images = FileImages(checked.paths, value_range)
+        images = FileImages(checked.paths, opening.value_range)
         made[split] = Split.of(images, checked.labels, first_id, groups=keys[split])
         first_id += len(checked)
     return ImageSource(
@@ -226,40 +213,48 @@ def _raise(error: OSError) -> None:
     raise InputError(f"Cannot read the folder {error.filename!r}: {error.strerror}.") from error
 
 
-def check_files(
-    files: LabelledFiles,
-    progress: Progress = SILENT,
-    seen: dict[str, np.ndarray] | None = None,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> LabelledFiles:
-    """Reads every file that is new or has changed, and returns them with digests and faults.
+@dataclasses.dataclass(frozen=True)
+class CheckedFiles:
+    """Files that were read to their ends.
+
+    Attributes:
+        files: With their digests and faults.
+        thumbnails: By digest, of those that were read now; empty where near-duplicates are not looked for.
+    """
+
+    files: LabelledFiles
+    thumbnails: dict[str, np.ndarray]
+
+
+def check_files(files: LabelledFiles, opening: Opening) -> CheckedFiles:
+    """Reads every file that is new or has changed.
+
+    Shrunk copies of large photos, where they are wanted, come nearly for nothing: the photos are read to the end anyway.
 
     Args:
         files: To read.
-        progress: Shows how many are read.
-        seen: Takes a thumbnail of each that is read, by digest; None: none are made.
-        prepare_photos: Whether to keep shrunk copies of large ones: reading them to the end gives them nearly for nothing.
-        value_range: By which 16-bit and float greys are scaled; a photo of another kind is then at fault.
+        opening: How they are opened. A photo that its value range cannot scale is at fault.
     """
-    paths = files.paths
-    copies = PhotoCopies(LEAST_SIDE, paths, value_range=value_range) if prepare_photos else None
+    paths, value_range, seen = files.paths, opening.value_range, {}
+    keeps_copies, is_seen = opening.prepare_photos, opening.group_near_duplicates
+    copies = PhotoCopies(LEAST_SIDE, paths, value_range=value_range) if keeps_copies else None
 
     def check(contents: bytes, digest: str) -> None:
-        photo, is_shrunk = _checked(contents, copies is not None or seen is not None, value_range)
+        photo, is_shrunk = _checked(contents, keeps_copies or is_seen, value_range)
         if copies is not None and is_shrunk:
             copies.keep(digest, photo)
-        if seen is not None:
+        if is_seen:
             seen[digest] = shown_or_blank(thumbnail_of_readable(photo))
 
     name = CHECKED if value_range is None else "{} {!r} {!r}".format(CHECKED, *value_range)
-    with progress.stage("Checking photos", total=len(files)) as stage:
+    with opening.progress.stage("Checking photos", total=len(files)) as stage:
         found = file_digests(paths, check, stage, name)
     faults = {
         position: (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
         for position, fault in found.faults.items()
     }
-    return dataclasses.replace(files, digests=found.values, faults=faults)
+    files = dataclasses.replace(files, digests=found.values, faults=faults)
+    return CheckedFiles(files, seen)
 
 
 def _checked(contents: bytes, shrink: bool, value_range: ValueRange | None) -> tuple[bytes, bool]:
@@ -278,9 +273,9 @@ def _checked(contents: bytes, shrink: bool, value_range: ValueRange | None) -> t
     return readable, False
 
 
-def report_bad(bad: list[tuple[str, str]], root: pathlib.Path, on_bad_image: str) -> list[str]:
+def report_bad(bad: list[tuple[str, str]], root: pathlib.Path, opening: Opening) -> list[str]:
     """Returns a note for each bad file, of its path and why it is bad, or raises `InputError` where none is allowed."""
-    if bad and on_bad_image == "error":
+    if bad and opening.finds_all:
         more = f" And {len(bad) - 1} more." if len(bad) > 1 else ""
         raise InputError(
             f"{bad[0][0]!r} cannot be used: {bad[0][1]}.{more} Repair or remove "

@@ -12,25 +12,25 @@ import numpy as np
 
 from tl_toolkit.data.dataset import EncodedImages, ImageSource
 from tl_toolkit.data.hf_shards import contents_of_parquet, hf_samples, is_parquet_shard
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.other_formats import decodable
 from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.data.shard_uri import HF, ShardUri, parse_shard_uri
 from tl_toolkit.data.shards import load_shards
 from tl_toolkit.errors import InputError
-from tl_toolkit.progress import SILENT, Progress
+from tl_toolkit.progress import Progress
 
 STATE = "state.json"  # beside the files of one split that `save_to_disk` wrote
 
 
-def load_hf(argument: str, on_bad_image: str = "error", progress: Progress = SILENT) -> ImageSource:
+def load_hf(argument: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Opens Arrow files, whose images are then read where they lie, or Parquet files, whose images are held in memory.
 
     Args:
         argument: A folder that `save_to_disk` wrote, of one split or several, or one of Parquet files such as
             `data/train-00000-of-00002.parquet`; a file; or a pattern. `image=` and `label=` name columns; `train=`,
             `validation=` and `test=` are as for `load_wds`.
-        on_bad_image: See `load_wds`.
-        progress: See `load_wds`.
+        opening: See `load_wds`.
 
     Raises:
         InputError: As for `load_wds`; or the folder holds files of both kinds, or pyarrow is not installed.
@@ -44,8 +44,8 @@ def load_hf(argument: str, on_bad_image: str = "error", progress: Progress = SIL
             "such as hf:FOLDER?train=*.parquet."
         )
     samples = functools.partial(hf_samples, options=uri.options)
-    source = load_shards(uri, samples, on_bad_image, progress, splits)
-    return _in_memory(source, uri, progress) if True in kinds else source
+    source = load_shards(uri, samples, opening, splits)
+    return _in_memory(source, uri, opening.progress) if True in kinds else source
 
 
 def _saved(paths: list[pathlib.Path]) -> list[pathlib.Path]:

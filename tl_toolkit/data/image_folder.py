@@ -8,57 +8,36 @@ import pathlib
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN, ValueRange
+from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TRAIN
 from tl_toolkit.data.csv_file import source_of_rows
 from tl_toolkit.data.dataset import ImageSource
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.folder import load_folder
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
 from tl_toolkit.data.left_behind import is_left_behind_folder
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.table_uri import FILE, TableUri
-from tl_toolkit.progress import SILENT, Progress
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_NAME = "file_name"  # the column that Hugging Face asks for
 
 
-def load_photo_folder(
-    path: str,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> ImageSource:
+def load_photo_folder(path: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Opens class folders as `load_folder` does, and a folder without them by its `metadata` tables.
 
     Args:
         path: The folder. Without at least two class folders, a table `metadata.csv`, `metadata.jsonl` or
             `metadata.parquet` in it, or in its folders `train`, `validation` and `test`, gives the photos
             (`file_name`, from the table's folder on) and their labels (`label`, or another name that `csv:` knows).
-        on_bad_image: See `load_folder`.
-        progress: See `load_folder`.
-        group_near_duplicates: See `load_folder`.
-        prepare_photos: See `load_folder`.
-        value_range: See `load_folder`.
+        opening: How its photos are opened.
 
     Raises:
         InputError: As `load_folder` and `load_csv`.
     """
-    rows = metadata_rows(path, finds_all=on_bad_image == "error")
+    rows = metadata_rows(path, opening.finds_all)
     if rows is None:
-        return load_folder(
-            path, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
-        )
-    return source_of_rows(
-        rows,
-        user_path(path),
-        on_bad_image,
-        progress,
-        group_near_duplicates,
-        prepare_photos,
-        value_range,
-    )
+        return load_folder(path, opening)
+    return source_of_rows(rows, user_path(path), opening)
 
 
 def metadata_rows(path: str, finds_all: bool = True) -> LabelledRows | None:

@@ -6,7 +6,7 @@ import urllib.parse
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION, ValueRange
+from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import user_path
 from tl_toolkit.data.folder import check_files, report_bad
@@ -14,12 +14,12 @@ from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
 from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import open_table, splits_of, weights_of
 from tl_toolkit.data.named_photos import photo_paths
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table import Table
 from tl_toolkit.data.table_columns import choose_column
 from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, ROLES, SUFFIX, TableUri, parse_table_uri
 from tl_toolkit.errors import InputError, unknown_name
-from tl_toolkit.progress import SILENT, Progress
 
 LABELS, SEPARATOR = "labels", "separator"
 
@@ -38,14 +38,7 @@ def without_label_options(argument: str) -> str:
     return _parted(argument)[1] if names_several_labels(argument) else argument
 
 
-def load_label_table(
-    argument: str,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> ImageSource:
+def load_label_table(argument: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Reads the table and checks that every file is an image.
 
     Args:
@@ -53,11 +46,7 @@ def load_label_table(
             `PATH?label=COLUMN&separator=|`, a column that lists each photo's labels, which may be empty. Values are
             percent-decoded (`%2C` is a comma). Everything else, such as `file=COLUMN`, `root` and the columns `split`, `weight` and
             `group`, is as `load_csv` has it.
-        on_bad_image: As for a folder.
-        progress: Shows how many photos are checked.
-        group_near_duplicates: See `open_dataset`.
-        prepare_photos: Likewise.
-        value_range: Likewise.
+        opening: How its photos are opened.
 
     Raises:
         InputError: The table is not as described, or an image is bad.
@@ -76,27 +65,23 @@ def load_label_table(
     for row, name in enumerate(cells):
         if not name or "\0" in name:
             raise InputError(f"{table.where(row)} must name a file.")
-    found, found_endings = photo_paths(
-        cells, uri.root, uri.options.get(SUFFIX), on_bad_image == "error"
-    )
+    found, found_endings = photo_paths(cells, uri.root, uri.options.get(SUFFIX), opening.finds_all)
     splits, weights = splits_of(table, chosen), weights_of(table, chosen)
     # Copies contradict each other where their labels are not all the same.
     _, combination = np.unique(labels, axis=0, return_inverse=True)
     files = LabelledFiles.unread(PathColumn.of(found), combination.ravel())
-    seen: dict[str, np.ndarray] | None = {} if group_near_duplicates else None
-    checked = check_files(files, progress, seen, prepare_photos, value_range)
-    files = without_contradictions(checked)
-    notes = report_bad(files.bad(), uri.path.parent, on_bad_image)
+    checked = check_files(files, opening)
+    files = without_contradictions(checked.files)
+    notes = report_bad(files.bad(), uri.path.parent, opening)
     sound = files.sound()
     members = {name: sound[splits[sound] == name] for name in SPLITS}
     files_of = {name: files.take(rows) for name, rows in members.items()}
     given = table.columns[chosen[GROUP]] if GROUP in chosen else [""] * len(files)
     keys, copies = group_copies(
         files_of,
-        seen,
-        progress,
+        opening,
+        checked.thumbnails,
         {name: [given[row] for row in rows] for name, rows in members.items()},
-        value_range,
     )
     made: dict[str, Split] = {}
     first_id = 0
@@ -108,7 +93,7 @@ def load_label_table(
             raise InputError(
                 f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
             )
-        images = FileImages(files_of[name].paths, value_range)
+        images = FileImages(files_of[name].paths, opening.value_range)
         made[name] = Split.of(images, labels[rows], first_id, weights[rows], keys[name])
         first_id += len(rows)
     return ImageSource(

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from tl_toolkit.catalog import TEST, TRAIN, VALIDATION, ValueRange
+from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.kept_together import group_keys
+from tl_toolkit.data.opening import Opening
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.thumbnail_store import near_duplicate_files
-from tl_toolkit.progress import SILENT, Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,28 +88,28 @@ def without_contradictions(files: LabelledFiles) -> LabelledFiles:
 
 def group_copies(
     files: dict[str, LabelledFiles],
-    seen: dict[str, np.ndarray] | None = None,
-    progress: Progress = SILENT,
+    opening: Opening,
+    thumbnails: dict[str, np.ndarray],
     given: dict[str, list[str]] | None = None,
-    value_range: ValueRange | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Finds which files must not be parted: copies, near-duplicates, and those of one group that was given.
 
     Args:
         files: Of each split.
-        seen: Of `check_files`; None: near-duplicates are not looked for.
-        progress: Shows the search.
+        opening: How they were opened; it says whether near-duplicates are looked for.
+        thumbnails: By digest, of files that were read just now.
         given: Each file's group, "" for none; None: there are none.
-        value_range: By which the photos are scaled.
 
     Returns:
         uint64[files] of each split, digests, equal for files that belong together; and notes.
     """
     digests = np.concatenate([some.digests for some in files.values()])
     near: list[tuple[int, int]] = []
-    if seen is not None:
+    if opening.group_near_duplicates:
         paths = functools.reduce(PathColumn.joined, (some.paths for some in files.values()))
-        pairs = near_duplicate_files(paths, digests, seen, progress, value_range)
+        pairs = near_duplicate_files(
+            paths, digests, thumbnails, opening.progress, opening.value_range
+        )
         near = [(int(a, 16), int(b, 16)) for a, b in pairs]
     names = [name for some in (given or {}).values() for name in some]
     ends = np.cumsum([0, *map(len, files.values())])

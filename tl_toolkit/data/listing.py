@@ -16,6 +16,7 @@ from tl_toolkit.data.label_table import names_several_labels
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.opening import Opening
 from tl_toolkit.data.table_uri import parse_table_uri
 from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
@@ -115,7 +116,7 @@ def _of_files(
 
 
 def _of_source(uri: str, progress: Progress) -> Listing:
-    source = open_images(uri, progress=progress)
+    source = open_images(uri, Opening(progress=progress))
     splits = {
         name: split
         for name, split in zip(SPLITS, (source.train, source.validation, source.test), strict=True)

@@ -18,6 +18,7 @@ from tl_toolkit.data.hf_folder import load_hf
 from tl_toolkit.data.image_folder import load_photo_folder
 from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.mnist5k import load_mnist5k
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.shards import load_tfrecord, load_wds
 from tl_toolkit.data.shrunk_photos import LEAST_SIDE, side_for_views
 from tl_toolkit.data.splits import check_class_sizes, sample_per_class, stratified_split
@@ -27,8 +28,8 @@ from tl_toolkit.fields import annotations_of, check_value
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 
-# A source of your own: a function that returns an ImageSource, and a line here. One that takes an
-# argument gets what stands behind the URI's colon.
+# A source of your own: a function that returns an ImageSource, and a line here. A parameter `opening` gets an `Opening`;
+# another one gets what stands behind the URI's colon.
 SOURCES: dict[str, Callable[..., ImageSource]] = {
     "digits": load_digits,
     "mnist5k": load_mnist5k,
@@ -40,6 +41,7 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "tfrecord": load_tfrecord,
     "hf": load_hf,
 }
+OF_PHOTO_FILES = ("folder", "csv")
 DEFAULT_VALIDATION_FRACTION = 0.2
 OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
 NO_FEW_SHOT = (
@@ -117,23 +119,17 @@ def open_dataset(
             uri, source, labels_per_class, test_fraction, validation_fraction, seed, split_seed
         )
 
-    source = open_images(
-        uri, on_bad_image, progress, group_near_duplicates, prepare_photos, value_range
+    opening = Opening(
+        on_bad_image, progress, group_near_duplicates, prepare_photos, as_value_range(value_range)
     )
+    source = open_images(uri, opening)
     try:
         return split(source)
     except InputError:
         if not group_near_duplicates or source.groups is None:
             raise
-        parted = split(
-            open_images(
-                uri,
-                on_bad_image,
-                progress,
-                group_near_duplicates=False,
-                value_range=value_range,
-            )
-        )
+        ungrouped = dataclasses.replace(opening, group_near_duplicates=False, prepare_photos=False)
+        parted = split(open_images(uri, ungrouped))
         return dataclasses.replace(parted, notes=(*parted.notes, PARTED))
 
 
@@ -205,6 +201,7 @@ def open_recipe_data(recipe: Recipe, progress: Progress = SILENT) -> ImageDatase
         split_seed=recipe.split_seed,
         on_bad_image=recipe.on_bad_image,
         progress=progress,
+        group_near_duplicates=recipe.group_near_duplicates,
         prepare_photos=_sees_views_of_copies(recipe),
         value_range=recipe.value_range,
     )
@@ -219,36 +216,29 @@ def _sees_views_of_copies(recipe: Recipe) -> bool:
     return side_for_views(augmentation, recipe.image_size or USUAL_IMAGE_SIZE) == LEAST_SIDE
 
 
-def open_images(
-    uri: str,
-    on_bad_image: str = "error",
-    progress: Progress = SILENT,
-    group_near_duplicates: bool = True,
-    prepare_photos: bool = False,
-    value_range: ValueRange | None = None,
-) -> ImageSource:
-    """Opens labelled images with the splits that they come with; the arguments are `open_dataset`'s."""
-    _check_as_in_recipes(data=uri, on_bad_image=on_bad_image)
+def open_images(uri: str, opening: Opening = AS_USUAL) -> ImageSource:
+    """Opens labelled images with the splits that they come with.
+
+    Args:
+        uri: As `open_dataset` takes it.
+        opening: How they are opened.
+
+    Raises:
+        InputError: As `open_dataset`.
+    """
+    _check_as_in_recipes(data=uri, on_bad_image=opening.on_bad_image)
     name, _, argument = uri.partition(":")
     if name not in SOURCES:
         raise unknown_name("data source", name, SOURCES, "Use folder:PATH for a folder of photos.")
     load = SOURCES[name]
+    check_takes_range(uri, opening.value_range)
     parameters = inspect.signature(load).parameters
-    value_range = as_value_range(value_range)
-    check_takes_range(uri, value_range)
-    passed_on: dict[str, Any] = {
-        "on_bad_image": on_bad_image,
-        "progress": progress,
-        "group_near_duplicates": group_near_duplicates,
-        "prepare_photos": prepare_photos,
-        "value_range": value_range,
-    }
-    arguments = [p for p in parameters.values() if p.name not in passed_on]
+    arguments = [p for p in parameters.values() if p.name != "opening"]
     needs_argument = any(p.default is p.empty for p in arguments)
     if (needs_argument and not argument) or (argument and not arguments):
         expected = f"{name}:…" if needs_argument else name
         raise InputError(f"The data URI {uri!r} should be {expected!r}.")
-    options = {name: value for name, value in passed_on.items() if name in parameters}
+    options = {"opening": opening} if "opening" in parameters else {}
     return load(argument, **options) if argument else load(**options)
 
 
@@ -281,8 +271,7 @@ def _part(
 
 def check_takes_range(uri: str, value_range: ValueRange | None) -> None:
     """Raises `InputError` for a range of values where a source has no photo files to scale by it."""
-    load = SOURCES.get(uri.partition(":")[0])
-    if value_range is None or load is None or "value_range" in inspect.signature(load).parameters:
+    if value_range is None or uri.partition(":")[0] in OF_PHOTO_FILES:
         return
     raise InputError(
         f"`value_range` scales photo files of folders and tables, and {uri!r} is none: leave it out. Received: "

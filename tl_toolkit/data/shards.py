@@ -13,6 +13,7 @@ from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import ImageSource, Split
 from tl_toolkit.data.file_names import printable
 from tl_toolkit.data.labelled_files import notes_on_copies
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.record_shards import record_samples
 from tl_toolkit.data.shard_images import ShardImages
 from tl_toolkit.data.shard_index import Samples, ShardIndex, index_shards
@@ -20,15 +21,12 @@ from tl_toolkit.data.shard_samples import NO_NUMBER
 from tl_toolkit.data.shard_uri import FIELD, IMAGE, LABEL, TFRECORD, WDS, ShardUri, parse_shard_uri
 from tl_toolkit.data.tar_shards import tar_samples
 from tl_toolkit.errors import InputError
-from tl_toolkit.progress import SILENT, Progress
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 NEAR_DUPLICATES = "near-duplicates in shards may come to stand in several splits: only copies of one image are kept together"
 
 
-def load_wds(
-    argument: str, on_bad_image: str = "error", progress: Progress = SILENT
-) -> ImageSource:
+def load_wds(argument: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Opens tar shards: reads them once to find and check the images, which are then read in any order.
 
     Args:
@@ -36,9 +34,8 @@ def load_wds(
             `train=`, `validation=` and `test=` name (patterns, from the folder on), else those with its name in theirs. Of one
             sample, `image=` is the ending of the image, `label=` that of the file with the label, `field=` its field in a
             `.json`; else the label is in the `.cls`, the `.json` (`label`, or another name that `csv:` knows) or the `.txt`.
-        on_bad_image: `"error"`, or `"skip"` to skip bad images, images without a label, copies of one image in two classes,
-            and what lies behind a place where a shard is damaged; `notes` lists them.
-        progress: Shows how much is read and checked.
+        opening: How they are opened. Bad are damaged images, images without a label, copies of one image in two classes,
+            and what lies behind a place where a shard is damaged.
 
     Returns:
         The source; whole numbers as classes in their order, other classes in alphabetical order; licence unknown.
@@ -48,33 +45,29 @@ def load_wds(
     """
     uri = parse_shard_uri(WDS, argument)
     samples = functools.partial(tar_samples, options=uri.options)
-    return load_shards(uri, samples, on_bad_image, progress)
+    return load_shards(uri, samples, opening)
 
 
-def load_tfrecord(
-    argument: str, on_bad_image: str = "error", progress: Progress = SILENT
-) -> ImageSource:
+def load_tfrecord(argument: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Opens TFRecord shards of `tf.train.Example`, as `load_wds` opens tar shards.
 
     Args:
         argument: As for `load_wds`; `image=` and `label=` name features. Else these are `image/encoded`, `image` or
             `image_raw`, and `image/class/text`, `image/class/label`, `label` or `class`.
-        on_bad_image: See `load_wds`.
-        progress: See `load_wds`.
+        opening: See `load_wds`.
 
     Raises:
         InputError: As for `load_wds`.
     """
     uri = parse_shard_uri(TFRECORD, argument)
     samples = functools.partial(record_samples, options=uri.options)
-    return load_shards(uri, samples, on_bad_image, progress)
+    return load_shards(uri, samples, opening)
 
 
 def load_shards(
     uri: ShardUri,
     samples: Samples,
-    on_bad_image: str,
-    progress: Progress,
+    opening: Opening,
     splits: dict[str, list[pathlib.Path]] | None = None,
 ) -> ImageSource:
     """Opens shards of any kind.
@@ -82,8 +75,7 @@ def load_shards(
     Args:
         uri: Of the shards.
         samples: Reads one.
-        on_bad_image: See `load_wds`.
-        progress: See `load_wds`.
+        opening: See `load_wds`.
         splits: The shards of each split, training first; None: those that the URI says.
 
     Raises:
@@ -92,7 +84,7 @@ def load_shards(
     splits = splits or uri.splits()
     paths = [os.path.abspath(path) for some in splits.values() for path in some]
     asked = {name: uri.options[name] for name in (IMAGE, LABEL, FIELD) if name in uri.options}
-    indices = index_shards(paths, samples, uri.kind, asked, progress)
+    indices = index_shards(paths, samples, uri.kind, asked, opening.progress)
     bad = [line for path, index in zip(paths, indices, strict=True) for line in _bad(path, index)]
     damaged = [str(index.damage) for index in indices if index.damage]
     notes = [f"labels are those of {found_in}" for found_in in _label_places(indices, uri)]
@@ -107,7 +99,7 @@ def load_shards(
         images, labels = images.take(np.flatnonzero(is_sound)), labels[is_sound]
         made[split] = Split.of(images, labels, first_id, groups=images.digests())
         first, first_id = first + len(some), first_id + len(labels)
-    if (damaged or bad) and on_bad_image == "error":
+    if (damaged or bad) and opening.finds_all:
         raise InputError(_first_of([*damaged, *bad]))
     _refuse_absent(made, class_names, uri)
     digests = {split: images.groups for split, images in made.items() if images.groups is not None}

@@ -12,22 +12,23 @@ import numpy as np
 from tl_toolkit.catalog import SPLIT_ALIASES, SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import EncodedImages, ImageSource, Split
 from tl_toolkit.data.file_names import user_path
+from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.parallelism import without_autotuning
 from tl_toolkit.errors import InputError
 from tl_toolkit.files.library_folders import folder_can_be_made
 from tl_toolkit.files.user_cache import cache_folder
-from tl_toolkit.progress import SILENT, Progress, Stage
+from tl_toolkit.progress import SILENT, Stage
 
 DATASET_INFO = "dataset_info.json"
 
 
-def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
+def load_tfds(name: str, opening: Opening = AS_USUAL) -> ImageSource:
     """Prepares the data set (a download, the first time) and reads its encoded images into memory.
 
     Args:
         name: As TFDS has it, a configuration behind a colon: `"cats_vs_dogs"`,
             `"imagenette:160px-v2"`. Or the folder of one that is prepared, with its `dataset_info.json`.
-        progress: Shows that it is prepared, and how many images are read.
+        opening: Its progress shows that the set is prepared, and how many images are read.
 
     Raises:
         InputError: TFDS does not know the name, the folder holds no data set, or it has no image and label to
@@ -35,7 +36,7 @@ def load_tfds(name: str, progress: Progress = SILENT) -> ImageSource:
     """
     import tensorflow_datasets as tfds
 
-    folder = user_path(name)
+    progress, folder = opening.progress, user_path(name)
     # A folder of the working folder that is called as a data set is not meant, unless it holds one.
     is_folder = os.path.isfile(folder / DATASET_INFO) or (os.sep in name and os.path.isdir(folder))
     builder = _prepared_builder(folder) if is_folder else _named_builder(name)

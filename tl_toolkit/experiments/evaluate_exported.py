@@ -12,6 +12,7 @@ from tl_toolkit.data.content_digests import content_digests
 from tl_toolkit.data.dataset import ImageSource, Split
 from tl_toolkit.data.labels import are_several
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.opening import Opening
 from tl_toolkit.data.seen_images import read_seen_images
 from tl_toolkit.errors import InputError
 from tl_toolkit.export.classifier import Classifier, load_classifier
@@ -55,7 +56,8 @@ def evaluate_exported(
     """
     check_value("unsure_below", unsure_below, Probability)
     classifier = load_classifier(model)
-    source = open_images(data, on_bad_image, progress, value_range=classifier.value_range)
+    opening = Opening(on_bad_image, progress, value_range=classifier.value_range)
+    source = open_images(data, opening)
     several = _check_form(classifier, source.train.labels, data)
     if several and unsure_below is not None:
         raise InputError(

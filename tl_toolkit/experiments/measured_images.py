@@ -13,6 +13,7 @@ import tensorflow as tf
 from tl_toolkit.data.dataset import ImageDataset, Split
 from tl_toolkit.data.evaluation_batches import EvaluationBatches
 from tl_toolkit.data.open import open_images
+from tl_toolkit.data.opening import Opening
 from tl_toolkit.data.pipeline import batch_sizes
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.preprocessing import ImagePreprocessing
@@ -61,7 +62,7 @@ def measured_images(
     if isinstance(data, str):
         layer = preprocessing_of(model)
         value_range = None if layer is None else layer.record.value_range
-        source = open_images(data, progress=progress, value_range=value_range)
+        source = open_images(data, Opening(progress=progress, value_range=value_range))
         return _of_split(model, source.train, source.class_names, images)
     if isinstance(data, ImageDataset):
         return _of_split(model, data.train, data.class_names, images)

@@ -26,6 +26,7 @@ DATA_FIELDS = (
     "validation_fraction",
     "split_seed",
     "on_bad_image",
+    "group_near_duplicates",
     "value_range",
 )
 STRATEGIES: tuple[Strategy, ...] = (
