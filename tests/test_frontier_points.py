@@ -145,13 +145,13 @@ def test_the_section_has_table_findings_and_who_is_missing(page, make):
     assert page.section([], [], "").startswith("Not measured yet")
 
 
-def test_the_section_stands_between_its_markers(page):
-    text = f"# Speed\n\n{page.BEGIN}\nold\n{page.END}\n\nmore\n"
-    assert page.with_section(text, "new") == f"# Speed\n\n{page.BEGIN}\nnew\n{page.END}\n\nmore\n"
-    with pytest.raises(ValueError, match="the page must have"):
-        page.with_section("# Speed\n", "new")
-    document = SPEED.read_text()
-    assert page.with_section(document, "new").count("\nnew\n") == 1
+def test_the_section_stands_between_its_markers(page, import_benchmark):
+    with_section = import_benchmark("marked_section").with_section
+    before, after = "# Speed\n\n<!-- a: begin -->\n", "\n<!-- a: end -->\n\nmore\n"
+    assert with_section(f"{before}old{after}", "a", "new") == f"{before}new{after}"
+    with pytest.raises(ValueError, match="the page must have <!-- a: begin -->"):
+        with_section("# Speed\n", "a", "new")
+    assert with_section(SPEED.read_text(), page.SECTION, "new").count("\nnew\n") == 1
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,0 +1,157 @@
+"""Tables of `defaults_study.py`, for the documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+
+AUTO = "auto"
+ENOUGH_TO_CALIBRATE = 200  # images; see `report.calibration`
+MEASURES = (
+    "selection_top1",
+    "selection_log_loss",
+    "test_top1",
+    "test_log_loss",
+    "test_calibration_error",
+    "seconds",
+)
+
+Row = dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """An arm on a task, over seeds.
+
+    Attributes:
+        arm: Its name.
+        rows: One a seed.
+    """
+
+    arm: str
+    rows: Sequence[Row]
+
+    def of(self, name: str) -> float:
+        """Returns the mean of a figure."""
+        return statistics.fmean(row[name] for row in self.rows)
+
+    @property
+    def images(self) -> int:
+        """Test images of all seeds."""
+        return sum(row["test_images"] for row in self.rows)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean test accuracy, as if no test image stood in two seeds' tests."""
+        accuracy = self.of("test_top1")
+        return math.sqrt(accuracy * (1 - accuracy) / self.images)
+
+
+def means(rows: Sequence[Row], task: str) -> list[Mean]:
+    """Returns the arms of a task in the order in which they were first measured."""
+    of_task = [row for row in rows if row["task"] == task]
+    arms = dict.fromkeys(row["arm"] for row in of_task)
+    return [Mean(arm, [row for row in of_task if row["arm"] == arm]) for arm in arms]
+
+
+def task_table(rows: Sequence[Row], task: str) -> list[str]:
+    """Returns a line of Markdown an arm; the arm of the least log loss on selection images is in bold."""
+    found = means(rows, task)
+    lines = [
+        f"**{task}**",
+        "",
+        "| | selection: accuracy | log loss | test: accuracy | range | log loss | calibration error | seconds | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    chosen = min(found, key=lambda mean: mean.of("selection_log_loss")).arm if found else ""
+    for mean in found:
+        of = {name: mean.of(name) for name in MEASURES}
+        tests = [row["test_top1"] for row in mean.rows]
+        name = f"**{mean.arm}**" if mean.arm == chosen else mean.arm
+        cells = (
+            name,
+            f"{of['selection_top1']:.3f}",
+            f"{of['selection_log_loss']:.3f}",
+            f"{of['test_top1']:.3f}",
+            f"{min(tests):.3f}–{max(tests):.3f}",
+            f"{of['test_log_loss']:.3f}",
+            f"{of['test_calibration_error']:.3f}",
+            f"{of['seconds']:.0f}",
+            str(len(mean.rows)),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def auto_table(rows: Sequence[Row], tasks: Sequence[str], singles: Sequence[str]) -> list[str]:
+    """Returns a line of Markdown a task: `auto` against the single strategy that its test images prefer.
+
+    Only seeds that all of them were measured with count.
+
+    Args:
+        rows: Of all tasks.
+        tasks: In the order of the lines.
+        singles: The arms that `auto` is compared with.
+    """
+    lines = [
+        "| | `auto` | best in hindsight | | behind by | standard error | test images |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        found = _of_common_seeds(means(rows, task), singles)
+        if found is None:
+            continue
+        auto, others = found
+        best = max(others, key=lambda mean: mean.of("test_top1"))
+        behind = best.of("test_top1") - auto.of("test_top1")
+        cells = (
+            task,
+            f"{auto.of('test_top1'):.3f}",
+            f"{best.of('test_top1'):.3f}",
+            best.arm,
+            f"{behind:.4f}",
+            f"{best.standard_error:.4f}",
+            str(best.images),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _of_common_seeds(
+    found: Sequence[Mean], singles: Sequence[str]
+) -> tuple[Mean, list[Mean]] | None:
+    chosen = [mean for mean in found if mean.arm in (*singles, AUTO)]
+    if not any(mean.arm == AUTO for mean in chosen) or len(chosen) < 2:
+        return None
+    seeds = set.intersection(*({row["seed"] for row in mean.rows} for mean in chosen))
+    common = [Mean(mean.arm, [row for row in mean.rows if row["seed"] in seeds]) for mean in chosen]
+    if not seeds:
+        return None
+    auto = next(mean for mean in common if mean.arm == AUTO)
+    return auto, [mean for mean in common if mean.arm != AUTO]
+
+
+def calibration_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
+    """Returns a line of Markdown a task: the calibration error of arms that 200 images or more calibrated."""
+    lines = [
+        "| | arms | test images a seed | mean calibration error | largest mean of an arm |",
+        "|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        enough = [row for row in rows if row["calibrated_on"] >= ENOUGH_TO_CALIBRATE]
+        found = means(enough, task)
+        if not found:
+            continue
+        errors = {mean.arm: mean.of("test_calibration_error") for mean in found}
+        worst = max(errors, key=errors.__getitem__)
+        cells = (
+            task,
+            str(len(found)),
+            f"{statistics.fmean(row['test_images'] for mean in found for row in mean.rows):.0f}",
+            f"{statistics.fmean(errors.values()):.3f}",
+            f"{errors[worst]:.3f}, {worst}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
