@@ -40,6 +40,8 @@ MOST_SELECTION_IMAGES = 1000
 
 HEAD_FIRST, NEW = tl.FullFineTune(head_first=True), tl.FullFineTune(head_first=False)
 AFFINE = tl.FullFineTune(head_first=True, bn_mode="affine")
+BLOCKS = tl.FullFineTune(on="all_blocks", head_first=True)
+BLOCKS_AFFINE = tl.FullFineTune(on="all_blocks", head_first=True, bn_mode="affine")
 # Strategy, and fields of the recipe beside it.
 ARMS: dict[str, tuple[object, dict]] = {
     "new head": (tl.NewHead(), {}),
@@ -54,6 +56,9 @@ ARMS: dict[str, tuple[object, dict]] = {
     "everything, head first, rate 1e-4": (HEAD_FIRST, {"learning_rate": 1e-4}),
     "everything, head first, affine": (AFFINE, {}),
     "everything, head first, affine, rate 3e-4": (AFFINE, {"learning_rate": 3e-4}),
+    "everything, all blocks, head first": (BLOCKS, {}),
+    "everything, all blocks, head first, rate 1e-4": (BLOCKS, {"learning_rate": 1e-4}),
+    "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
     AUTO: (tl.Auto(), {}),
 }
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tl_toolkit.data.listing import list_photos
-from tl_toolkit.errors import InputError
 
 
 @pytest.fixture
@@ -68,9 +67,12 @@ def test_a_folder_with_a_table_is_listed_by_it(tmp_path):
     assert "labels are those of metadata.csv" in listing.notes
 
 
-def test_a_table_of_several_labels_is_refused(tmp_path):
-    with pytest.raises(InputError, match="An audit is for photos of one class"):
-        list_photos(f"csv:{tmp_path / 'labels.csv'}?labels=red,round")
+def test_a_table_of_several_labels_is_listed_with_a_row_a_photo(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,red,round,split\na.png,1,1,\nb.png,0,0,test\n")
+    listing = list_photos(f"csv:{tmp_path / 'labels.csv'}?labels=round,red")
+    assert listing.class_names == ("round", "red")
+    assert listing.labels.tolist() == [[1, 1], [0, 0]]
+    assert listing.splits.tolist() == ["train", "test"]
 
 
 def test_images_that_are_no_files_are_named_by_split_and_number():

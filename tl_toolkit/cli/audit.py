@@ -77,9 +77,12 @@ def audit(
             scaled = (
                 "" if value_range is None else " --value-range {:.15g} {:.15g}".format(*value_range)
             )
+            uri = (
+                f"'csv:{write_csv}?separator=|'" if found.has_several_labels else f"csv:{write_csv}"
+            )
             progress.message(
                 f"{left} of {len(found.listing)} photos are named in the table. Train on it: "
-                f"tl-toolkit train --data csv:{write_csv}{scaled}"
+                f"tl-toolkit train --data {uri}{scaled}"
             )
         if json:
             print_json(found.to_json())

@@ -10,9 +10,10 @@ import numpy as np
 from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
 from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.folder import check_files, report_bad
-from tl_toolkit.data.label_table import load_label_table, names_several_labels
+from tl_toolkit.data.label_table import names_several_labels, read_label_table
 from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
 from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
+from tl_toolkit.data.labels import are_several, counts_of, numbers_of
 from tl_toolkit.data.opening import AS_USUAL, Opening
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table_uri import parse_table_uri
@@ -29,7 +30,7 @@ def load_csv(path: str, opening: Opening = AS_USUAL) -> ImageSource:
             patient, a camera or a day: images of one are never parted by a split or a fold that is made; empty
             for none). Other columns are chosen by options: `labels.csv?file=id&label=breed&suffix=.jpg&root=train`;
             see `table_uri.OPTIONS` and `table_columns.USUAL_NAMES`. Labels stay the text that they are.
-            With `labels` or `separator` photos have several labels: see `load_label_table`.
+            With `labels` or `separator` photos have several labels: see `read_label_table`.
         opening: How its photos are opened.
 
     Returns:
@@ -38,10 +39,15 @@ def load_csv(path: str, opening: Opening = AS_USUAL) -> ImageSource:
     Raises:
         InputError: The table is not as described, or an image is bad.
     """
+    rows = read_rows(path, opening.finds_all)
+    return source_of_rows(rows, rows.table.parent, opening)
+
+
+def read_rows(path: str, finds_all: bool = True) -> LabelledRows:
+    """Reads the table alone, none of its photos; see `load_csv`."""
     if names_several_labels(path):
-        return load_label_table(path, opening)
-    uri = parse_table_uri(path)
-    return source_of_rows(read_labelled_rows(uri, opening.finds_all), uri.path.parent, opening)
+        return read_label_table(path, finds_all)
+    return read_labelled_rows(parse_table_uri(path), finds_all)
 
 
 def source_of_rows(
@@ -64,7 +70,7 @@ def source_of_rows(
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
-    files = LabelledFiles.unread(PathColumn.of(rows.paths), rows.labels)
+    files = LabelledFiles.unread(PathColumn.of(rows.paths), numbers_of(rows.labels))
     checked = check_files(files, opening)
     files = without_contradictions(checked.files)
     _refuse_none(rows, files)
@@ -84,10 +90,11 @@ def source_of_rows(
         if name != TRAIN and not len(positions):
             continue
         labels = rows.labels[positions]
-        missing = set(range(len(class_names))) - set(labels.tolist())
-        if missing:
+        missing = np.flatnonzero(counts_of(labels, len(class_names)) == 0)
+        if len(missing):
+            kind = "Label" if are_several(labels) else "Class"
             raise InputError(
-                f"Class {class_names[min(missing)]!r} in {str(table)!r} has no image in the split {name!r}."
+                f"{kind} {class_names[missing[0]]!r} in {str(table)!r} has no image in the split {name!r}."
             )
         splits[name] = Split.of(
             FileImages(files_of[name].paths, opening.value_range),

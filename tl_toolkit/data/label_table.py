@@ -6,16 +6,10 @@ import urllib.parse
 
 import numpy as np
 
-from tl_toolkit.catalog import SPLITS, TEST, TRAIN, VALIDATION
-from tl_toolkit.data.dataset import FileImages, ImageSource, Split
 from tl_toolkit.data.file_names import user_path
-from tl_toolkit.data.folder import check_files, report_bad
 from tl_toolkit.data.label_columns import labels_of_columns, labels_of_lists
-from tl_toolkit.data.labelled_files import LabelledFiles, group_copies, without_contradictions
-from tl_toolkit.data.labelled_rows import open_table, splits_of, weights_of
+from tl_toolkit.data.labelled_rows import LabelledRows, open_table, splits_of, weights_of
 from tl_toolkit.data.named_photos import photo_paths
-from tl_toolkit.data.opening import AS_USUAL, Opening
-from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.data.table import Table
 from tl_toolkit.data.table_columns import choose_column
 from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, ROLES, SUFFIX, TableUri, parse_table_uri
@@ -38,71 +32,39 @@ def without_label_options(argument: str) -> str:
     return _parted(argument)[1] if names_several_labels(argument) else argument
 
 
-def load_label_table(argument: str, opening: Opening = AS_USUAL) -> ImageSource:
-    """Reads the table and checks that every file is an image.
+def read_label_table(argument: str, finds_all: bool = True) -> LabelledRows:
+    """Reads a table of photos with several labels.
 
     Args:
         argument: `PATH?labels=A,B,C`, a column of 0 and 1 a label, in the order that is given; or
             `PATH?label=COLUMN&separator=|`, a column that lists each photo's labels, which may be empty. Values are
             percent-decoded (`%2C` is a comma). Everything else, such as `file=COLUMN`, `root` and the columns `split`, `weight` and
             `group`, is as `load_csv` has it.
-        opening: How its photos are opened.
+        finds_all: Whether a name without an ending that no file has is an error.
 
     Raises:
-        InputError: The table is not as described, or an image is bad.
+        InputError: The table is not as described.
     """
     options, rest = _parted(argument)
     uri = parse_table_uri(rest)
     _check(options, uri, argument)
     table = open_table(uri, needed=(FILE,))
     names, labels = _labels(table, options, uri)
-    if len(names) < 2:
-        raise InputError(
-            f"{str(uri.path)!r} must have at least two labels. Found: {', '.join(names)}."
-        )
     chosen = _columns(table, uri)
     cells = table.columns[chosen[FILE]]
     for row, name in enumerate(cells):
         if not name or "\0" in name:
             raise InputError(f"{table.where(row)} must name a file.")
-    found, found_endings = photo_paths(cells, uri.root, uri.options.get(SUFFIX), opening.finds_all)
-    splits, weights = splits_of(table, chosen), weights_of(table, chosen)
-    # Copies contradict each other where their labels are not all the same.
-    _, combination = np.unique(labels, axis=0, return_inverse=True)
-    files = LabelledFiles.unread(PathColumn.of(found), combination.ravel())
-    checked = check_files(files, opening)
-    files = without_contradictions(checked.files)
-    notes = report_bad(files.bad(), uri.path.parent, opening)
-    sound = files.sound()
-    members = {name: sound[splits[sound] == name] for name in SPLITS}
-    files_of = {name: files.take(rows) for name, rows in members.items()}
-    given = table.columns[chosen[GROUP]] if GROUP in chosen else [""] * len(files)
-    keys, copies = group_copies(
-        files_of,
-        opening,
-        checked.thumbnails,
-        {name: [given[row] for row in rows] for name, rows in members.items()},
-    )
-    made: dict[str, Split] = {}
-    first_id = 0
-    for name, rows in members.items():
-        if name != TRAIN and not len(rows):
-            continue
-        missing = np.flatnonzero(~labels[rows].any(axis=0))
-        if len(missing):
-            raise InputError(
-                f"No photo of the split {name!r} in {str(uri.path)!r} has the label {names[missing[0]]!r}."
-            )
-        images = FileImages(files_of[name].paths, opening.value_range)
-        made[name] = Split.of(images, labels[rows], first_id, weights[rows], keys[name])
-        first_id += len(rows)
-    return ImageSource(
+    paths, found_endings = photo_paths(cells, uri.root, uri.options.get(SUFFIX), finds_all)
+    return LabelledRows(
+        table=uri.path,
         class_names=names,
-        train=made[TRAIN],
-        validation=made.get(VALIDATION),
-        test=made.get(TEST),
-        groups=np.unique(keys[TRAIN], return_inverse=True)[1],
-        notes=(*notes, *copies, *filter(None, (*table.notes, found_endings))),
+        paths=paths,
+        labels=labels,
+        splits=splits_of(table, chosen),
+        weights=weights_of(table, chosen),
+        groups=table.columns[chosen[GROUP]] if GROUP in chosen else [],
+        notes=tuple(filter(None, (*table.notes, found_endings))),
     )
 
 

@@ -35,9 +35,9 @@ class LabelledRows:
 
     Attributes:
         table: The file.
-        class_names: In alphabetical order.
+        class_names: In alphabetical order, or, where columns of several labels are named, in that order.
         paths: Of each photo.
-        labels: int64[n], numbers of classes.
+        labels: int64[n], numbers of classes; or uint8[n, labels], of photos with several.
         splits: str[n], of `SPLITS`.
         weights: float32[n], over 0.
         groups: Of each row, such as a patient; "" for none. Empty where the table has no such column.

@@ -49,6 +49,27 @@ def counts_of(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(labels, minlength=classes)
 
 
+def numbers_of(labels: np.ndarray) -> np.ndarray:
+    """Returns int64[n], equal for photos whose labels are all the same."""
+    if not are_several(labels):
+        return labels
+    return np.unique(labels, axis=0, return_inverse=True)[1].ravel()
+
+
+def agree(labels: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns whether photos have their class, one of their labels, or that they have none, in common with others.
+
+    Args:
+        labels: In either form.
+        rows: Numbers of photos, of any shape.
+        others: Numbers of the photos beside them, of a shape that broadcasts with it.
+    """
+    own, other = labels[rows], labels[others]
+    if not are_several(labels):
+        return own == other
+    return (own & other).any(-1) | ~(own.any(-1) | other.any(-1))
+
+
 def targets_of(labels: np.ndarray, classes: int, label_smoothing: float = 0.0) -> np.ndarray:
     """Returns float64[n, classes], what the probabilities should be.
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tl_toolkit.catalog import SPLITS, TRAIN
+from tl_toolkit.data.csv_file import read_rows
 from tl_toolkit.data.dataset import FileImages, Images
 from tl_toolkit.data.folder import list_folder
 from tl_toolkit.data.image_folder import metadata_rows
-from tl_toolkit.data.label_table import names_several_labels
-from tl_toolkit.data.labelled_rows import LabelledRows, read_labelled_rows
+from tl_toolkit.data.labelled_rows import LabelledRows
 from tl_toolkit.data.left_behind import left_behind_note
 from tl_toolkit.data.open import open_images
 from tl_toolkit.data.opening import Opening
-from tl_toolkit.data.table_uri import parse_table_uri
-from tl_toolkit.errors import InputError
 from tl_toolkit.progress import SILENT, Progress
 
 
@@ -29,7 +27,7 @@ class Listing:
     Attributes:
         class_names: In the order of the labels.
         names: str[n], each photo's path, or its split and number where it is no file.
-        labels: int64[n].
+        labels: int64[n]; or uint8[n, labels], of photos with several.
         splits: str[n], the source's own.
         groups: str[n], such as patients; "" for none.
         weights: float32[n].
@@ -62,7 +60,7 @@ def list_photos(uri: str, progress: Progress = SILENT) -> Listing:
     if kind == "folder" and argument:
         return _of_folder(argument)
     if kind == "csv" and argument:
-        return _of_table(argument)
+        return _of_rows(read_rows(argument, finds_all=False))
     return _of_source(uri, progress)
 
 
@@ -71,44 +69,39 @@ def _of_folder(argument: str) -> Listing:
     if rows is not None:
         return _of_rows(rows)
     found = list_folder(argument)
-    listed = [
-        (path, label, split)
-        for split, some in found.files.items()
-        for path, label in zip(some.paths, some.labels.tolist(), strict=True)
-    ]
-    notes = (*found.notes, *left_behind_note(found.ignored))
-    return _of_files(found.class_names, listed, notes=notes)
-
-
-def _of_table(argument: str) -> Listing:
-    if names_several_labels(argument):
-        raise InputError(
-            "An audit is for photos of one class, and these have several labels: copies, near-duplicates and bad files are "
-            "found when they are opened, and a run's page shows photos whose labels are doubtful."
-        )
-    return _of_rows(read_labelled_rows(parse_table_uri(argument), finds_all=False))
+    return _of_files(
+        found.class_names,
+        [path for some in found.files.values() for path in some.paths],
+        np.concatenate([some.labels for some in found.files.values()]),
+        np.array([split for split, some in found.files.items() for _ in range(len(some))], str),
+        notes=(*found.notes, *left_behind_note(found.ignored)),
+    )
 
 
 def _of_rows(rows: LabelledRows) -> Listing:
-    files = list(zip(rows.paths, rows.labels.tolist(), rows.splits.tolist(), strict=True))
-    return _of_files(rows.class_names, files, rows.groups, rows.weights.tolist(), rows.notes)
+    groups = np.array(rows.groups, str) if rows.groups else None
+    return _of_files(
+        rows.class_names, rows.paths, rows.labels, rows.splits, groups, rows.weights, rows.notes
+    )
 
 
 def _of_files(
     class_names: tuple[str, ...],
-    rows: list[tuple[str, int, str]],
-    groups: list[str] | None = None,
-    weights: list[float] | None = None,
+    paths: Sequence[str],
+    labels: np.ndarray,
+    splits: np.ndarray,
+    groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
 ) -> Listing:
-    paths = [path for path, _, _ in rows]
+    count = len(paths)
     return Listing(
         class_names=class_names,
         names=np.array(paths, object),
-        labels=np.array([label for _, label, _ in rows], np.int64),
-        splits=np.array([split for _, _, split in rows], str),
-        groups=np.array(groups or [""] * len(rows), str),
-        weights=np.array(weights or [1.0] * len(rows), np.float32),
+        labels=labels,
+        splits=splits,
+        groups=np.full(count, "", str) if groups is None else groups,
+        weights=np.ones(count, np.float32) if weights is None else weights,
         read=lambda number: pathlib.Path(paths[number]).read_bytes(),
         are_files=True,
         notes=notes,

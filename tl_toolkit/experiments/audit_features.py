@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.special import softmax
 
 from tl_toolkit.catalog import On, ValueRange
 from tl_toolkit.data.dataset import EncodedImages, FileImages, ImageDataset, Images, Split
+from tl_toolkit.data.labels import agree
 from tl_toolkit.data.listing import Listing
 from tl_toolkit.data.path_column import PathColumn
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.label_issues import LabelIssues, label_issues
+from tl_toolkit.experiments.label_issues import LabelIssues, issues_of
 from tl_toolkit.experiments.prepare import prepare
 from tl_toolkit.experiments.solve_new_head import features_of_head
 from tl_toolkit.recipe import Recipe
@@ -37,7 +37,7 @@ class FeatureColumns:
         label_issues: Of their labels; None where classes are too small to cross-validate.
         distance: float32[m], mean distance (1 - cosine) to the ten nearest photos that are no near-duplicates.
         is_outlier: bool[m], whether that is far over the usual.
-        stands_alone: bool[m], whether none of the five nearest has the photo's label.
+        stands_alone: bool[m], whether none of the five nearest has the photo's class, or one of its labels.
     """
 
     weights: str
@@ -91,8 +91,8 @@ def look_with_features(
             points = _points(features)
     issues = None
     if solved.path is not None:
-        issues = label_issues(softmax(solved.path.logits, axis=1), labels)
-    distance, agree = _neighbourhood(points, labels, groups)
+        issues = issues_of(solved.path.logits, labels)
+    distance, agreeing = _neighbourhood(points, labels, groups)
     low, high = np.quantile(distance, [0.25, 0.75])
     return FeatureColumns(
         weights=str(recipe.start),
@@ -101,7 +101,7 @@ def look_with_features(
         label_issues=issues,
         distance=distance,
         is_outlier=distance > high + OUTER_FENCE * max(high - low, 1e-6),
-        stands_alone=agree == 0,
+        stands_alone=agreeing == 0,
     )
 
 
@@ -129,10 +129,10 @@ def _points(features: FeatureRows) -> np.ndarray:
 def _neighbourhood(
     points: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each photo's mean distance to its neighbours, and how many of the nearest five share its label."""
+    """Returns each photo's mean distance to its neighbours, and how many of the nearest five `agree` with its labels."""
     count = len(points)
     kept = min(NEIGHBOURS, count - 1)
-    distance, agree = np.zeros(count, np.float32), np.zeros(count, np.int64)
+    distance, agreeing = np.zeros(count, np.float32), np.zeros(count, np.int64)
     for start in range(0, count, ROWS):
         similar = points[start : start + ROWS] @ points.T
         similar[groups[start : start + ROWS, None] == groups] = -np.inf
@@ -141,6 +141,6 @@ def _neighbourhood(
         order = np.argsort(-value, 1)
         near, value = np.take_along_axis(near, order, 1), np.take_along_axis(value, order, 1)
         distance[start : start + ROWS] = 1 - np.where(np.isfinite(value), value, -1).mean(1)
-        same = labels[near[:, :5]] == labels[start : start + ROWS, None]
-        agree[start : start + ROWS] = same.sum(1)
-    return distance, agree
+        rows = np.arange(start, start + len(near))
+        agreeing[start : start + ROWS] = agree(labels, rows[:, None], near[:, :5]).sum(1)
+    return distance, agreeing

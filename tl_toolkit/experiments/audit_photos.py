@@ -8,6 +8,7 @@ import numpy as np
 
 from tl_toolkit.catalog import FEATURES, On, ValueRange, as_value_range
 from tl_toolkit.data.cut_off import note_on_cut_off
+from tl_toolkit.data.labels import counts_of
 from tl_toolkit.data.listing import list_photos
 from tl_toolkit.data.near_duplicates import components
 from tl_toolkit.data.open import check_takes_range
@@ -65,7 +66,7 @@ def audit(
     if cut_off is not None:
         notes.append(cut_off)
     seen: FeatureColumns | None = None
-    if features and len(np.unique(listing.labels[rows])) < len(listing.class_names):
+    if features and not counts_of(listing.labels[rows], len(listing.class_names)).all():
         notes.append("a class has no photo that can be read: nothing is said by features")
     elif features:
         _, groups = np.unique(_with_given(columns.near, listing.groups)[rows], return_inverse=True)

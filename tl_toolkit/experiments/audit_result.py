@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tl_toolkit.catalog.names import NO_LABEL
 from tl_toolkit.data.file_names import printable
+from tl_toolkit.data.labels import are_several, counts_of, names_of, numbers_of
 from tl_toolkit.data.listing import Listing
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.audit_features import FeatureColumns
 from tl_toolkit.experiments.audit_pass import PassColumns
+from tl_toolkit.experiments.label_issues import LabelIssues
 from tl_toolkit.files.checked_json import read_checked_json, write_checked_json
 
 KIND = "audit"
@@ -50,6 +53,11 @@ class Audit:
     notes: tuple[str, ...]
 
     @property
+    def has_several_labels(self) -> bool:
+        """Whether a photo may have several labels, or none."""
+        return are_several(self.listing.labels)
+
+    @property
     def is_sound(self) -> np.ndarray:
         """bool[n], whether a photo can be trained on."""
         return self.columns.faults == ""
@@ -71,7 +79,8 @@ class Audit:
     def contradictions(self) -> list[np.ndarray]:
         """Returns the groups of copies and near-duplicates that have more than one label."""
         groups = [*self.groups(NEAR), *self.groups(COPY)]
-        mixed = [group for group in groups if len(set(self.listing.labels[group])) > 1]
+        labels = numbers_of(self.listing.labels)
+        mixed = [group for group in groups if len(set(labels[group])) > 1]
         in_larger = {int(k) for group in self.groups(NEAR) for k in group}
         return [
             group
@@ -116,15 +125,15 @@ class Audit:
         if features is None:
             return {}
         found: dict[str, list[Finding]] = {}
-        if features.label_issues is not None and features.label_issues.count:
+        issues = features.label_issues
+        if issues is not None and issues.count:
             found[DOUBTED] = [
                 (
-                    self.name(features.rows[k]),
-                    f"{self.label(features.rows[k])}, rather "
-                    f"{self.listing.class_names[features.label_issues.suggested[k]]}",
-                    round(float(features.label_issues.margin[k]), 4),
+                    self.name(features.rows[issues.photo[k]]),
+                    self._doubt(issues, k),
+                    round(float(issues.margin[k]), 4),
                 )
-                for k in features.label_issues.doubted
+                for k in issues.doubted
             ]
         for kind, chosen in (
             (OUTLIER, features.is_outlier),
@@ -139,23 +148,36 @@ class Audit:
                 ]
         return found
 
+    def _doubt(self, issues: LabelIssues, k: int) -> str:
+        names = self.listing.class_names
+        if not self.has_several_labels:
+            return f"{names[issues.label[k]]}, rather {names[issues.suggested[k]]}"
+        name = names[issues.label[k]]
+        return f"not {name}, rather so" if issues.suggested[k] else f"{name}, rather not"
+
     def name(self, number: int | np.integer) -> str:
         """A photo's path as text."""
         return printable(str(self.listing.names[number]))
 
     def label(self, number: int | np.integer) -> str:
-        """A photo's class."""
-        return self.listing.class_names[self.listing.labels[number]]
+        """A photo's class, or its labels."""
+        return ", ".join(self.labels_of(number)) or NO_LABEL
+
+    def labels_of(self, number: int | np.integer) -> tuple[str, ...]:
+        """The names of a photo's labels, or of its class."""
+        return names_of(self.listing.labels[number], self.listing.class_names)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values: counts, class balance, sizes, and every finding."""
         listing, columns = self.listing, self.columns
-        pairs = collections.Counter(
-            zip(listing.splits.tolist(), listing.labels.tolist(), strict=True)
-        )
         balance: dict[str, dict[str, int]] = {}
-        for (split, label), count in sorted(pairs.items()):
-            balance.setdefault(split, {})[listing.class_names[label]] = count
+        for split in sorted(set(listing.splits.tolist())):
+            counts = counts_of(listing.labels[listing.splits == split], len(listing.class_names))
+            balance[split] = {
+                name: count
+                for name, count in zip(listing.class_names, counts.tolist(), strict=True)
+                if count
+            }
         known = columns.widths > 0
         sizes = {}
         for name, values in (("width", columns.widths), ("height", columns.heights)):

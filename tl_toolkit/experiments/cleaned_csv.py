@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 
 from tl_toolkit.catalog import TEST, TRAIN, VALIDATION
 from tl_toolkit.data.file_names import utf8_text
+from tl_toolkit.data.labels import numbers_of
 from tl_toolkit.data.photo_check import KINDS
 from tl_toolkit.data.table_uri import FILE, GROUP, LABEL, SPLIT, WEIGHT
 from tl_toolkit.errors import InputError, unknown_name
@@ -51,8 +53,9 @@ def rows_left(audit: Audit, leave_out: Sequence[str] = ()) -> np.ndarray:
     order = np.argsort(alike, kind="stable")
     ends = np.flatnonzero(np.diff(alike[order])) + 1
     pixels = audit.columns.widths.astype(np.int64) * audit.columns.heights
+    labels = numbers_of(audit.listing.labels)
     for group in np.split(order, ends):
-        if len(set(audit.listing.labels[group])) > 1:
+        if len(set(labels[group])) > 1:
             kept[group] = False
         alive = group[kept[group]]
         if len(alive) > 1:
@@ -70,13 +73,16 @@ def _by_features(audit: Audit, kind: str) -> np.ndarray:
             f"{kind!r} photos are found by a network's features, which this audit lacks: audit with features."
         )
     if kind == DOUBTFUL and features.label_issues is not None:
-        return features.rows[features.label_issues.doubted]
+        issues = features.label_issues
+        return features.rows[issues.photo[issues.doubted]]
     chosen = features.is_outlier if kind == OUTLIERS else features.stands_alone
     return features.rows[chosen]
 
 
 def write_csv(audit: Audit, path: str | pathlib.Path, leave_out: Sequence[str] = ()) -> int:
     """Writes a table that `csv:PATH` opens, with what `rows_left` returns; nothing is moved or changed.
+
+    Of photos with several labels it is `csv:PATH?separator=|`: a column lists them.
 
     Returns:
         How many photos it names.
@@ -113,7 +119,9 @@ def write_csv(audit: Audit, path: str | pathlib.Path, leave_out: Sequence[str] =
             for k in rows:
                 cells = {
                     FILE: _name_in_table(str(listing.names[k]), folder),
-                    LABEL: audit.label(k),
+                    LABEL: json.dumps(audit.labels_of(k))
+                    if audit.has_several_labels
+                    else audit.label(k),
                     SPLIT: str(listing.splits[k]),
                     WEIGHT: repr(float(listing.weights[k])),
                     GROUP: str(listing.groups[k]),

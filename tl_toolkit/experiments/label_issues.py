@@ -3,7 +3,8 @@
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
 sections 3.1 and 3.2). A photo is confidently of a class that is as probable as it usually is of its own photos. Photos that
 are confidently of none are taken to be mislabelled as often as the others of their label, which estimates how many labels are
-wrong; as many are doubted, those first that are confidently of another class.
+wrong; as many are doubted, those first that are confidently of another class. Of photos with several labels, each label is
+judged on its own, as one of two classes: it is there, or it is not.
 """
 
 from __future__ import annotations
@@ -12,20 +13,27 @@ import dataclasses
 
 import numpy as np
 
+from tl_toolkit.data.labels import are_several, probabilities_of
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelIssues:
-    """What was found of every label.
+    """What was found of every label: of a photo's class, or, of photos with several, of each label that they may have.
 
     Attributes:
+        photo: int64[n], the photo whose label it is.
+        label: int64[n], which label is judged, of photos with several; else that of the photo.
         margin: float64[n], the given class's probability less the likeliest other's, each less its class's
             threshold: the lower, the more doubtful.
         self_confidence: float64[n], the given class's probability.
-        suggested: int64[n], of doubted labels the class that it rather is, of others the given one.
+        suggested: int64[n], of doubted labels the class that it rather is, of others the given one; of photos with
+            several labels 1 where it is, or rather would be, there, else 0.
         order: int64[n], from the most doubtful on: the doubted ones first.
         count: How many are doubted: as many as are estimated to be wrong.
     """
 
+    photo: np.ndarray
+    label: np.ndarray
     margin: np.ndarray
     self_confidence: np.ndarray
     suggested: np.ndarray
@@ -34,7 +42,7 @@ class LabelIssues:
 
     @property
     def doubted(self) -> np.ndarray:
-        """int64[count], the doubted photos, from the most doubtful on."""
+        """int64[count], the doubted labels, from the most doubtful on."""
         return self.order[: self.count]
 
 
@@ -65,7 +73,44 @@ def label_issues(probabilities: np.ndarray, labels: np.ndarray) -> LabelIssues:
     suggested = labels.copy()
     suggested[order[:count]] = rather[order[:count]]
     return LabelIssues(
-        margin=margin, self_confidence=own, suggested=suggested, order=order, count=count
+        photo=rows,
+        label=labels,
+        margin=margin,
+        self_confidence=own,
+        suggested=suggested,
+        order=order,
+        count=count,
+    )
+
+
+def issues_of(logits: np.ndarray, labels: np.ndarray) -> LabelIssues:
+    """Finds them for labels in either form; see `tl_toolkit.data.labels`.
+
+    Args:
+        logits: float[n, classes], of each photo by a head that was fitted without it and its copies.
+        labels: As given.
+    """
+    several = are_several(labels)
+    probabilities = probabilities_of(logits, several=several)
+    if not several:
+        return label_issues(probabilities, labels)
+    found = [
+        label_issues(np.stack([1 - is_there, is_there], 1), given.astype(np.int64))
+        for is_there, given in zip(probabilities.T, labels.T, strict=True)
+    ]
+    photos, columns = labels.shape
+    margin = np.concatenate([issues.margin for issues in found])
+    is_doubted = np.zeros((columns, photos), bool)
+    for of_label, issues in zip(is_doubted, found, strict=True):
+        of_label[issues.doubted] = True
+    return LabelIssues(
+        photo=np.tile(np.arange(photos), columns),
+        label=np.repeat(np.arange(columns), photos),
+        margin=margin,
+        self_confidence=np.concatenate([issues.self_confidence for issues in found]),
+        suggested=np.concatenate([issues.suggested for issues in found]),
+        order=np.lexsort((margin, ~is_doubted.ravel())),
+        count=int(is_doubted.sum()),
     )
 
 
