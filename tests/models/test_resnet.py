@@ -12,7 +12,14 @@ from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.batch_norm import BatchNormalization
 from tl_toolkit.models.deep_graph import load_model
-from tl_toolkit.models.resnet import block_layout, build_resnet, convolution, residual_block, stem
+from tl_toolkit.models.resnet import (
+    block_layout,
+    build_resnet,
+    convolution,
+    kernels_follow,
+    residual_block,
+    stem,
+)
 
 # With 1,000 classes and without batch statistics, as torchvision counts them.
 PARAMETER_COUNTS = {
@@ -335,6 +342,18 @@ def test_convolutions_start_with_a_variance_of_2_over_their_inputs():
     # He et al. 2015, "Delving Deep into Rectifiers", section 2.2.
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / (3 * 3 * 64)), rtol=0.02)
     np.testing.assert_allclose(kernel.mean(), 0, atol=1e-3)
+
+
+def test_kernels_that_follow_begin_at_0_and_a_copy_of_the_network_is_random_again():
+    with kernels_follow():
+        model = build_resnet(TINY, include_top=False)
+    usual = build_resnet(TINY, include_top=False)
+    for layer in layers_of(model, keras.layers.Conv2D):
+        assert not layer.kernel.numpy().any()
+        assert usual.get_layer(layer.name).kernel.numpy().all()
+    assert model.get_config()["layers"] == usual.get_config()["layers"]
+    for layer in layers_of(keras.models.clone_model(model), keras.layers.Conv2D):
+        assert layer.kernel.numpy().any()
 
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])

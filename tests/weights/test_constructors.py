@@ -121,6 +121,22 @@ def test_another_number_of_classes_keeps_the_new_head_with_a_warning(tmp_path):
     assert model.output_shape == (None, 3)
 
 
+def test_kernels_are_drawn_only_where_no_weights_give_them(tmp_path, monkeypatch):
+    source = network(BOTTLENECK, seed=1)
+    path = write(tmp_path / "tiny.safetensors", source, spec_of(BOTTLENECK))
+    drawn = []
+    draw = keras.initializers.HeNormal.__call__
+    monkeypatch.setattr(
+        keras.initializers.HeNormal,
+        "__call__",
+        lambda self, shape, dtype=None: drawn.append(shape) or draw(self, shape, dtype),
+    )
+    assert_same_bits(values(tl.ResNet(**SMALL, weights=path)), values(source))
+    assert drawn == []
+    tl.ResNet(**SMALL)
+    assert len(drawn) == sum(isinstance(layer, keras.layers.Conv2D) for layer in source.layers)
+
+
 def test_zero_init_residual_starts_each_blocks_last_gamma_at_0():
     model = tl.ResNet(**SMALL, zero_init_residual=True)
     zero = [layer.name for layer in model.layers if not np.any(getattr(layer, "gamma", 1))]

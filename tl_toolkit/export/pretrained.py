@@ -11,6 +11,7 @@ from tl_toolkit.export.endpoints import make_endpoints
 from tl_toolkit.export.tensor_endpoints import endpoints_of_tensors
 from tl_toolkit.models.fold import inference_engine
 from tl_toolkit.models.head import assemble_classifier
+from tl_toolkit.models.resnet import kernels_follow
 from tl_toolkit.weights import hugging_face, keras_hub_preset
 from tl_toolkit.weights.load import load_source
 from tl_toolkit.weights.resolve import IMAGENET, open_weights
@@ -50,7 +51,8 @@ def build_pretrained(name: str) -> tuple[dict, dict, keras.Model]:
             f"The weights {name!r} do not come with {' and '.join(missing)}, so they cannot classify "
             "without training: tl-toolkit train starts from them."
         )
-    model = assemble_classifier(spec.architecture, preprocessing, spec.classes)
+    with kernels_follow():
+        model = assemble_classifier(spec.architecture, preprocessing, spec.classes)
     load_source(model, source)
     endpoints = {
         endpoint: tf.function(function, input_signature=[signature], autograph=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import keras
@@ -18,6 +19,7 @@ from tl_toolkit.catalog import (
 )
 from tl_toolkit.errors import InputError
 from tl_toolkit.models.head import assemble_classifier, new_head
+from tl_toolkit.models.resnet import kernels_follow
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
 from tl_toolkit.strategies import FromScratch
@@ -133,16 +135,17 @@ def build_network(
     if spec.preprocessing is None:  # `choose_network` has refused such weights
         raise RuntimeError(f"The weights {spec.name!r} have no preprocessing.")
     from_scratch = weights is None
-    model = assemble_classifier(
-        spec.architecture,
-        spec.preprocessing,
-        classes,
-        on=on,
-        tta=getattr(recipe.strategy, "tta", NO_VIEWS),
-        original_classes=spec.classes,
-        zero_init_head=not from_scratch,
-        zero_init_residual=from_scratch,
-    )
+    with contextlib.nullcontext() if from_scratch else kernels_follow():
+        model = assemble_classifier(
+            spec.architecture,
+            spec.preprocessing,
+            classes,
+            on=on,
+            tta=getattr(recipe.strategy, "tta", NO_VIEWS),
+            original_classes=spec.classes,
+            zero_init_head=not from_scratch,
+            zero_init_residual=from_scratch,
+        )
     notes = []
     if weights is not None:
         notes = assign_tensors(model, weights, new_head=new_head(model).name)

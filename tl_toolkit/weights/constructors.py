@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from tl_toolkit.catalog import BLOCK_COUNTS, Architecture
-from tl_toolkit.models.resnet import build_resnet
+from tl_toolkit.models.resnet import build_resnet, kernels_follow
 from tl_toolkit.weights.load import load_source
 from tl_toolkit.weights.resolve import open_weights
 
@@ -77,17 +78,18 @@ def ResNet(  # noqa: N802  named like the builders of keras.applications
         stem=stem,
         bn_epsilon=usual.bn_epsilon if bn_epsilon is None else bn_epsilon,
     )
-    model = build_resnet(
-        architecture,
-        include_top=include_top,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        zero_init_residual=zero_init_residual,
-    )
+    with contextlib.nullcontext() if source is None else kernels_follow():
+        model = build_resnet(
+            architecture,
+            include_top=include_top,
+            input_tensor=input_tensor,
+            input_shape=input_shape,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+            zero_init_residual=zero_init_residual,
+        )
     if source is not None:
         load_source(model, source)
     return model
