@@ -56,6 +56,8 @@ ARMS: dict[str, tuple[object, dict]] = {
     "everything, head first, rate 1e-4": (HEAD_FIRST, {"learning_rate": 1e-4}),
     "everything, head first, affine": (AFFINE, {}),
     "everything, head first, affine, rate 3e-4": (AFFINE, {"learning_rate": 3e-4}),
+    "everything, head first, affine, rate 1e-4": (AFFINE, {"learning_rate": 1e-4}),
+    "everything, head first, affine, rate 3e-5": (AFFINE, {"learning_rate": 3e-5}),
     "everything, all blocks, head first": (BLOCKS, {}),
     "everything, all blocks, head first, rate 1e-4": (BLOCKS, {"learning_rate": 1e-4}),
     "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
