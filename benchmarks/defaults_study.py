@@ -61,6 +61,10 @@ ARMS: dict[str, tuple[object, dict]] = {
     "everything, all blocks, head first": (BLOCKS, {}),
     "everything, all blocks, head first, rate 1e-4": (BLOCKS, {"learning_rate": 1e-4}),
     "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
+    "everything, all blocks, head first, affine, rate 3e-5": (
+        BLOCKS_AFFINE,
+        {"learning_rate": 3e-5},
+    ),
     AUTO: (tl.Auto(), {}),
 }
 

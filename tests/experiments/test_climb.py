@@ -25,6 +25,7 @@ from tl_toolkit.report.calibration import fit_temperature
 from tl_toolkit.report.ladder import ladder_table, measured
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.run_state import TrainingProgress
+from tl_toolkit.transfer.defaults import GENTLE_RATE, choose_hyperparameters
 from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool, weights_of
 
@@ -190,6 +191,27 @@ def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_as
 
 
 @pytest.mark.parametrize(
+    ("losses", "on"),
+    [
+        ([0.4, 0.3, 0.2, 0.5], "all_blocks"),
+        ([0.3, 0.4, 0.5, 0.2], "features"),
+        ([0.3, 0.3, 0.5, 0.2], "features"),
+    ],
+)
+def test_everything_is_trained_slowly_from_the_head_that_did_better(
+    losses, on, recipe, dataset, monkeypatch
+):
+    asked = pretended(monkeypatch, losses)
+    found = climb(recipe, Context(dataset=dataset))
+    last, _ = asked[-1]
+    assert last.strategy == tl.FullFineTune(on=on, head_first=True, bn_mode="affine")
+    assert found.rungs[-1].strategy["on"] == on
+    of_32 = last.replace(batch_size=32)
+    assert choose_hyperparameters(of_32, 320).learning_rate == GENTLE_RATE
+    assert choose_hyperparameters(of_32.replace(learning_rate=0.5), 320).learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
     ("losses", "later", "remark"),
     [
         ([0.4, 0.3, 0.2, 0.5, 0.1], "letterbox", "letterboxed too"),
@@ -268,10 +290,11 @@ def test_the_letterboxed_rung_is_not_timed_but_expected_to_take_what_the_cut_one
     ("losses", "kept"), [([0.4, 0.3, 0.2, 0.1], 3), ([0.1, 0.2, 0.3, 0.4], 0), ([3, 1, 2, 1], 1)]
 )
 def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch, losses, kept):
-    pretended(monkeypatch, losses)
+    asked = pretended(monkeypatch, losses)
     found = climb(recipe, Context(dataset=dataset))
     assert [rung.kept for rung in found.rungs] == [n == kept for n in range(4)]
-    assert found.trained.experiment.recipe == list(rung_recipes(recipe, dataset).values())[kept]
+    assert found.trained.experiment.recipe == asked[kept][0]
+    assert [of for of, _ in asked[:3]] == list(rung_recipes(recipe, dataset).values())[:3]
     assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 

@@ -9,6 +9,7 @@ from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead
 from tl_toolkit.transfer import defaults
 from tl_toolkit.transfer.defaults import (
     DEFAULTS,
+    GENTLE_RATE,
     REFERENCE_BATCH,
     SMALLEST_BATCH_FOR_STATISTICS,
     WARMUP_SHARE,
@@ -147,6 +148,17 @@ def test_the_default_learning_rate_is_scaled_to_the_batch_size_that_is_asked_for
         assert decided.learning_rate == rate * factor
         given = choose_hyperparameters(recipe(strategy, learning_rate=0.01, **fields), 1000)
         assert given.learning_rate == 0.01
+
+
+def test_a_solved_head_on_the_weights_own_statistics_is_fine_tuned_gently():
+    for on in ("features", "all_blocks"):
+        gentle = FullFineTune(on=on, head_first=True, bn_mode="affine")
+        assert choose_hyperparameters(recipe(gentle), 1000).learning_rate == GENTLE_RATE
+        by_hundreds = choose_hyperparameters(recipe(gentle, batch_size=128), 1000)
+        assert by_hundreds.learning_rate == 2 * GENTLE_RATE
+    usual = DEFAULTS[FullFineTune].learning_rate
+    for other in (FullFineTune(bn_mode="affine"), FullFineTune(head_first=True)):
+        assert choose_hyperparameters(recipe(other), 1000).learning_rate == usual > 9 * GENTLE_RATE
 
 
 @pytest.mark.parametrize("examples", [10, 31, 50])

@@ -77,6 +77,14 @@ def test_options_belong_to_the_strategies_that_have_them():
     assert recipe.strategy == tl.FullFineTune(bn_mode="affine")
 
 
+def test_the_default_range_of_rates_is_about_that_of_the_recipes_own_options():
+    gentle = HEAD.replace(strategy=tl.FullFineTune(head_first=True, bn_mode="affine"))
+    hp = keras_tuner.HyperParameters()
+    make_space(gentle, None, examples=100).declare(hp)
+    (rates,) = (p for p in hp.space if p.name == "learning_rate")
+    assert (rates.min_value, rates.max_value) == pytest.approx((3e-6, 3e-4))
+
+
 def test_another_strategys_head_sits_where_the_recipes_does():
     space = make_space(
         HEAD.replace(strategy=tl.NewHead(on="logits")), {"strategy": ["last_layers"]}, examples=100

@@ -6,7 +6,15 @@ import dataclasses
 import math
 from typing import Any
 
-from tl_toolkit.catalog import ALL_BLOCKS, CROP, FLIPS, LBFGS, LETTERBOX, augmentation_named
+from tl_toolkit.catalog import (
+    AFFINE,
+    ALL_BLOCKS,
+    CROP,
+    FLIPS,
+    LBFGS,
+    LETTERBOX,
+    augmentation_named,
+)
 from tl_toolkit.data.cut_off import note_on_images
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
@@ -70,6 +78,9 @@ def climb(recipe: Recipe, context: Context) -> Climb:
         if best is not None and rung.name != LETTERBOXED:
             of_rung = of_rung.replace(resize=best[1].recipe.resize)
             remarks += [TOO] if of_rung.resize != start.recipes[rung.name].resize else []
+        if rung.name == EVERYTHING:
+            of_rung = _from_the_better_head(of_rung, rungs)
+            rungs[number] = rung = dataclasses.replace(rung, strategy=of_rung.to_json()["strategy"])
         epochs = budget.epochs(rung.name, selection, is_first=number == 0)
         if epochs is None:
             rungs[number] = dataclasses.replace(rung, note=NO_TIME)
@@ -178,8 +189,17 @@ def rung_recipes(
         return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
     last = LastLayers(head_first=True)
     rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, last))
-    rungs[EVERYTHING] = trained(FullFineTune(head_first=True))
+    rungs[EVERYTHING] = trained(FullFineTune(head_first=True, bn_mode=AFFINE))
     return rungs
+
+
+def _from_the_better_head(recipe: Recipe, rungs: list[Rung]) -> Recipe:
+    """Has a training begin with the head that did best: on the features, or on all blocks."""
+    losses = {rung.name: math.inf if rung.log_loss is None else rung.log_loss for rung in rungs}
+    on_all_blocks = min(losses.get(name, math.inf) for name in (ON_ALL_BLOCKS, LETTERBOXED))
+    if on_all_blocks >= losses.get(HEAD_ALONE, math.inf):
+        return recipe
+    return recipe.replace(strategy=dataclasses.replace(recipe.strategy, on=ALL_BLOCKS))
 
 
 def _is_much_cut_off(recipe: Recipe, context: Context, budget: TimeBudget) -> bool:

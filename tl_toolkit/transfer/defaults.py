@@ -16,7 +16,7 @@ from tl_toolkit.data.pipeline import batch_sizes, steps_per_epoch
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.models.batch_norm import SMALLEST_BATCH_FOR_STATISTICS
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead
+from tl_toolkit.strategies import FromScratch, FullFineTune, LastLayers, NewHead, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,9 @@ DEFAULTS: dict[type, StrategyDefaults] = {
     FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 150, 20),
     FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
+# Of everything, where training begins with a solved head and the weights' own statistics: what the head sees may then move
+# only slowly, or the head is lost. docs/defaults.md has the figures.
+GENTLE_RATE = 3e-5
 WARMUP_SHARE = 0.1
 STATISTICS_ARE_KEPT = (
     "with unfreeze_epochs, stages that are not trained yet must not move: batch normalisation keeps the pretrained "
@@ -123,7 +126,7 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
     """
     if recipe.batch_size is not None:
         check_batch_size(recipe.batch_size, replicas)
-    defaults = DEFAULTS[type(recipe.strategy)]
+    defaults = defaults_of(recipe.strategy)
     asked = recipe.batch_size or defaults.batch_size
     optimizer = recipe.optimizer or defaults.optimizer
     learning_rate = recipe.learning_rate
@@ -155,6 +158,14 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
         ema=recipe.ema,
         unfreeze_epochs=recipe.unfreeze_epochs,
     )
+
+
+def defaults_of(strategy: Strategy) -> StrategyDefaults:
+    """Returns a strategy's row of the table, with the learning rate that its options ask for."""
+    row = DEFAULTS[type(strategy)]
+    if isinstance(strategy, FullFineTune) and strategy.head_first and strategy.bn_mode == AFFINE:
+        return dataclasses.replace(row, learning_rate=GENTLE_RATE)
+    return row
 
 
 def scaled_learning_rate(rate: float, batch_size: int, optimizer: str) -> float:

@@ -14,8 +14,8 @@ from tl_toolkit.catalog import LBFGS, augmentation_named
 from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.strategies import Auto, strategy_named
-from tl_toolkit.transfer.defaults import DEFAULTS, scaled_learning_rate
+from tl_toolkit.strategies import Auto, Strategy, strategy_named
+from tl_toolkit.transfer.defaults import defaults_of, scaled_learning_rate
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 LEARNING_RATE_FACTOR = 10  # default range: the strategy's rate divided and multiplied by this
@@ -74,7 +74,7 @@ class Space:
             elif axis == "learning_rate":
                 for name in self.strategies:
                     with self._for_strategies(hp, [name]):
-                        _declare_range(hp, axis, _default_rates(name))
+                        _declare_range(hp, axis, _default_rates(self._strategy(name)))
 
     def recipe_at(self, values: Mapping[str, Any]) -> Recipe:
         """Returns the recipe of a point.
@@ -101,7 +101,7 @@ class Space:
         drawn["strategy"] = dataclasses.replace(strategy, **options)
         recipe = self.recipe.replace(**drawn)
         if "learning_rate" in drawn:
-            defaults = DEFAULTS[type(strategy)]
+            defaults = defaults_of(strategy)
             rate = scaled_learning_rate(
                 drawn["learning_rate"],
                 recipe.batch_size or defaults.batch_size,
@@ -124,6 +124,11 @@ class Space:
     def strategies_with(self, option: str) -> list[str]:
         """Returns the names of the searched strategies that have an option."""
         return [name for name in self.strategies if hasattr(strategy_named(name), option)]
+
+    def _strategy(self, name: str) -> Strategy:
+        """Returns the recipe's own strategy, with its options, or another one by its name."""
+        own = self.recipe.strategy
+        return own if name == own.name else strategy_named(name)
 
     def _for_strategies(self, hp: keras_tuner.HyperParameters, names: list[str]) -> Any:
         """Returns the scope in which an axis belongs to these strategies only."""
@@ -266,6 +271,6 @@ def _declare_range(hp: keras_tuner.HyperParameters, axis: str, ends: tuple[float
     hp.Float(axis, ends[0], ends[1], sampling="log", default=middle)
 
 
-def _default_rates(strategy: str) -> tuple[float, float]:
-    rate = DEFAULTS[type(strategy_named(strategy))].learning_rate
+def _default_rates(strategy: Strategy) -> tuple[float, float]:
+    rate = defaults_of(strategy).learning_rate
     return rate / LEARNING_RATE_FACTOR, rate * LEARNING_RATE_FACTOR
