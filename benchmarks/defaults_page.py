@@ -50,9 +50,9 @@ class Mean:
 
 
 def means(rows: Sequence[Row], task: str) -> list[Mean]:
-    """Returns the arms of a task in the order in which they were first measured."""
+    """Returns the arms of a task, `auto` last, each option beside its like."""
     of_task = [row for row in rows if row["task"] == task]
-    arms = dict.fromkeys(row["arm"] for row in of_task)
+    arms = sorted({row["arm"] for row in of_task}, key=lambda arm: (arm == AUTO, arm))
     return [Mean(arm, [row for row in of_task if row["arm"] == arm]) for arm in arms]
 
 

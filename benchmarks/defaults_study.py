@@ -38,7 +38,8 @@ RESULTS = HERE / "defaults_study.jsonl"
 PAGE = HERE.parent / "docs/defaults.md"
 MOST_SELECTION_IMAGES = 1000
 
-HEAD_FIRST, NEW = tl.FullFineTune(head_first=True), tl.FullFineTune(head_first=False)
+NEW = tl.FullFineTune(head_first=False)
+HEAD_FIRST = tl.FullFineTune(head_first=True)
 AFFINE = tl.FullFineTune(head_first=True, bn_mode="affine")
 BLOCKS = tl.FullFineTune(on="all_blocks", head_first=True)
 BLOCKS_AFFINE = tl.FullFineTune(on="all_blocks", head_first=True, bn_mode="affine")
@@ -54,17 +55,17 @@ ARMS: dict[str, tuple[object, dict]] = {
     "everything, head first": (HEAD_FIRST, {}),
     "everything, head first, rate 3e-4": (HEAD_FIRST, {"learning_rate": 3e-4}),
     "everything, head first, rate 1e-4": (HEAD_FIRST, {"learning_rate": 1e-4}),
-    "everything, head first, affine": (AFFINE, {}),
+    "everything, head first, affine, rate 1e-3": (AFFINE, {"learning_rate": 1e-3}),
     "everything, head first, affine, rate 3e-4": (AFFINE, {"learning_rate": 3e-4}),
     "everything, head first, affine, rate 1e-4": (AFFINE, {"learning_rate": 1e-4}),
-    "everything, head first, affine, rate 3e-5": (AFFINE, {"learning_rate": 3e-5}),
+    "everything, head first, affine": (AFFINE, {}),
     "everything, all blocks, head first": (BLOCKS, {}),
     "everything, all blocks, head first, rate 1e-4": (BLOCKS, {"learning_rate": 1e-4}),
-    "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
-    "everything, all blocks, head first, affine, rate 3e-5": (
+    "everything, all blocks, head first, affine, rate 1e-3": (
         BLOCKS_AFFINE,
-        {"learning_rate": 3e-5},
+        {"learning_rate": 1e-3},
     ),
+    "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
     AUTO: (tl.Auto(), {}),
 }
 
