@@ -85,52 +85,30 @@ def task_table(rows: Sequence[Row], task: str) -> list[str]:
     return lines
 
 
-def auto_table(rows: Sequence[Row], tasks: Sequence[str], singles: Sequence[str]) -> list[str]:
-    """Returns a line of Markdown a task: `auto` against the single strategy that its test images prefer.
-
-    Only seeds that all of them were measured with count.
-
-    Args:
-        rows: Of all tasks.
-        tasks: In the order of the lines.
-        singles: The arms that `auto` is compared with.
-    """
+def auto_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
+    """Returns a line of Markdown a task: `auto` against the arm that its test images prefer, over the seeds of `auto`."""
     lines = [
         "| | `auto` | best in hindsight | | behind by | standard error | test images |",
         "|---|---|---|---|---|---|---|",
     ]
     for task in tasks:
-        found = _of_common_seeds(means(rows, task), singles)
-        if found is None:
+        seeds = {row["seed"] for row in rows if (row["task"], row["arm"]) == (task, AUTO)}
+        found = means([row for row in rows if row["seed"] in seeds], task)
+        others = [mean for mean in found if mean.arm != AUTO and len(mean.rows) == len(seeds)]
+        if not others:
             continue
-        auto, others = found
-        best = max(others, key=lambda mean: mean.of("test_top1"))
-        behind = best.of("test_top1") - auto.of("test_top1")
+        auto, best = found[-1], max(others, key=lambda mean: mean.of("test_top1"))
         cells = (
             task,
             f"{auto.of('test_top1'):.3f}",
             f"{best.of('test_top1'):.3f}",
             best.arm,
-            f"{behind:.4f}",
+            f"{best.of('test_top1') - auto.of('test_top1'):.4f}",
             f"{best.standard_error:.4f}",
             str(best.images),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _of_common_seeds(
-    found: Sequence[Mean], singles: Sequence[str]
-) -> tuple[Mean, list[Mean]] | None:
-    chosen = [mean for mean in found if mean.arm in (*singles, AUTO)]
-    if not any(mean.arm == AUTO for mean in chosen) or len(chosen) < 2:
-        return None
-    seeds = set.intersection(*({row["seed"] for row in mean.rows} for mean in chosen))
-    common = [Mean(mean.arm, [row for row in mean.rows if row["seed"] in seeds]) for mean in chosen]
-    if not seeds:
-        return None
-    auto = next(mean for mean in common if mean.arm == AUTO)
-    return auto, [mean for mean in common if mean.arm != AUTO]
 
 
 def calibration_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:

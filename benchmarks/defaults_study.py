@@ -159,10 +159,9 @@ def _left_out(recipe: tl.Recipe, dataset: tl.ImageDataset):
 def pages(rows: list[dict]) -> dict[str, str]:
     """Returns the parts of `docs/defaults.md` that are written, by their names."""
     tasks = [task for task in TASKS if any(row["task"] == task for row in rows)]
-    strategies = [arm for arm, (_, fields) in ARMS.items() if not fields and arm != AUTO]
     return {
         "tables": "\n\n".join("\n".join(task_table(rows, task)) for task in tasks),
-        "auto": "\n".join(auto_table(rows, tasks, strategies)),
+        "auto": "\n".join(auto_table(rows, tasks)),
         "calibration": "\n".join(calibration_table(rows, tasks)),
     }
 
@@ -176,6 +175,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--files", type=pathlib.Path, default=HERE / "study_data")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    parser.add_argument("--page", type=pathlib.Path, default=PAGE)
     asked = parser.parse_args()
     rows = read_lines(asked.results)
     until, networks = time.monotonic() + 60 * asked.minutes, NetworkPool(size=2)
@@ -190,7 +190,7 @@ def main() -> None:
                 add_line(asked.results, rows[-1])
                 print(rows[-1], flush=True)
     for name, text in pages(rows).items():
-        write_section(PAGE, name, text)
+        write_section(asked.page, name, text)
 
 
 if __name__ == "__main__":

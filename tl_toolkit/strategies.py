@@ -20,7 +20,8 @@ class FullFineTune:
         bn_mode: Mode of all batch normalisations. None: `"adapt"` if a batch has at least 16 images over all
             replicas together, since their statistics are synchronised; else `"affine"`.
         head_first: Solve for the new head before anything else is trained, as `NewHead` does, so that training
-            begins with features and head in step ("LP-FT", Kumar et al. 2022). False: the head starts at 0.
+            begins with features and head in step ("LP-FT", Kumar et al. 2022); in affine mode at a small default rate.
+            False: the head starts at 0.
 
     Examples:
         >>> recipe = tl.Recipe(data="digits", strategy=tl.FullFineTune(head_first=True), epochs=30)

@@ -89,6 +89,12 @@ def test_what_does_not_fit_is_named(table, query, message):
         open_images(f"csv:{table[0]}?{query}")
 
 
+def test_a_table_without_a_row_names_no_photo(tmp_path):
+    (tmp_path / "empty.csv").write_text("file,round,new\n")
+    with pytest.raises(InputError, match=r"empty\.csv' names no photo"):
+        open_images(f"csv:{tmp_path / 'empty.csv'}?labels=round,new")
+
+
 def test_copies_with_other_labels_are_refused(table):
     path, _ = table
     (path.parent / "1.png").write_bytes((path.parent / "0.png").read_bytes())

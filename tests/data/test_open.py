@@ -279,6 +279,12 @@ def test_a_uri_that_says_nothing_known_is_refused_with_what_it_should_be(uri, me
         open_dataset(uri)
 
 
+def test_a_source_that_takes_an_option_by_itself_is_told_to_take_them_together(monkeypatch):
+    monkeypatch.setitem(SOURCES, "mine", lambda on_bad_image="error": load_digits())
+    with pytest.raises(InputError, match="'mine' takes `on_bad_image`: let it take `opening`"):
+        open_dataset("mine")
+
+
 def test_what_stands_behind_the_first_colon_is_the_sources_own(monkeypatch):
     received = []
 

@@ -102,6 +102,22 @@ def test_the_table_that_is_left_opens_with_the_same_labels(found, planted, tmp_p
     assert opened == left
 
 
+def test_a_label_that_the_features_hardly_show_doubts_no_photo_without_it():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((300, 2), np.uint8)
+    labels[:150, 0] = 1
+    labels[rng.choice(300, 4, replace=False), 1] = 1
+    logits = np.stack([np.where(labels[:, 0] > 0, 3.0, -3.0), rng.normal(-4, 1, 300)], 1)
+    found = issues_of(logits, labels)
+    doubted = found.doubted[found.label[found.doubted] == 1]
+    assert labels[found.photo[doubted], 1].all()
+    alone = label_issues(
+        np.stack([1 - 1 / (1 + np.exp(-logits[:, 1])), 1 / (1 + np.exp(-logits[:, 1]))], 1),
+        labels[:, 1].astype(np.int64),
+    )
+    assert alone.count > 40  # of 300: what would be doubted
+
+
 def test_every_label_is_judged_as_one_of_two_classes():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (60, 2)).astype(np.uint8)

@@ -298,6 +298,16 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
     assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 
+def test_everything_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):
+    folders = []
+    for losses in ([0.4, 0.3, 0.2, 0.1], [0.3, 0.4, 0.2, 0.1]):
+        asked = pretended(monkeypatch, losses)
+        climb(recipe, Context(dataset=dataset, checkpoints=tmp_path))
+        folders.append([context.checkpoints for _, context in asked])
+    assert folders[0][:3] == folders[1][:3]
+    assert folders[0][3] != folders[1][3]
+
+
 @pytest.mark.parametrize(
     ("minutes", "epochs"),
     [
@@ -311,7 +321,7 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
 def test_a_rung_that_does_not_fit_is_shortened_or_left_out(
     recipe, dataset, monkeypatch, minutes, epochs
 ):
-    asked = pretended(monkeypatch, [1, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
+    asked = pretended(monkeypatch, [2, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
     strategy = tl.Auto(minutes=minutes)
     found = climb(recipe.replace(strategy=strategy), Context(dataset=dataset))
     whole = list(rung_recipes(recipe, dataset).values())

@@ -157,6 +157,13 @@ def test_a_solved_head_on_the_weights_own_statistics_is_fine_tuned_gently():
         by_hundreds = choose_hyperparameters(recipe(gentle, batch_size=128), 1000)
         assert by_hundreds.learning_rate == 2 * GENTLE_RATE
     usual = DEFAULTS[FullFineTune].learning_rate
+    head_first = FullFineTune(head_first=True)
+    by_stages = choose_hyperparameters(recipe(head_first, unfreeze_epochs=2), 1000)
+    assert (by_stages.bn_mode, by_stages.learning_rate) == ("affine", GENTLE_RATE)
+    few = choose_hyperparameters(recipe(head_first), 10)
+    assert (few.bn_mode, few.learning_rate) == ("affine", GENTLE_RATE)
+    by_sgd = recipe(FullFineTune(head_first=True, bn_mode="affine"), optimizer="sgd")
+    assert choose_hyperparameters(by_sgd, 1000).learning_rate == usual
     for other in (FullFineTune(bn_mode="affine"), FullFineTune(head_first=True)):
         assert choose_hyperparameters(recipe(other), 1000).learning_rate == usual > 9 * GENTLE_RATE
 

@@ -83,6 +83,15 @@ def test_the_default_range_of_rates_is_about_that_of_the_recipes_own_options():
     make_space(gentle, None, examples=100).declare(hp)
     (rates,) = (p for p in hp.space if p.name == "learning_rate")
     assert (rates.min_value, rates.max_value) == pytest.approx((3e-6, 3e-4))
+    hp = keras_tuner.HyperParameters()
+    axes = {"bn_mode": ["adapt", "affine"]}
+    make_space(gentle, axes, examples=100).declare(hp)
+    (rates,) = (p for p in hp.space if p.name == "learning_rate")
+    assert (rates.min_value, rates.max_value) == pytest.approx((3e-6, 1e-2))
+    axes = {"strategy": ["last_layers", "full_fine_tune"], "bn_mode": ["affine"]}
+    own = HEAD.replace(strategy=tl.LastLayers(head_first=False))
+    space = make_space(own, axes, examples=100)
+    assert not space.recipe_at({"strategy": "full_fine_tune"}).strategy.head_first
 
 
 def test_another_strategys_head_sits_where_the_recipes_does():

@@ -47,7 +47,7 @@ def audit(
         value_range: Of 16-bit or float greys, the values that become black and white, such as 0 4095. Default: all that they hold.
         output: File for everything that was found, such as audit.json.
         write_csv: File for a table without the unreadable photos, all but one of copies, and all of those whose labels
-            differ. Train on it with --data csv:FILE.
+            differ. Train on it with --data csv:FILE, or 'csv:FILE?separator=|' where photos have several labels.
         leave_out: Leave out of that table too: near-duplicates, doubtful, outliers, alone, blank, dark, bright,
             blurred, tiny, ….
         overwrite: Replace an earlier audit of the name of --output.
@@ -102,7 +102,9 @@ def _print(found: Audit, progress: TerminalProgress) -> None:
     progress.message(f"{found.uri}: {values['photos']} photos, {values['readable']} can be read")
     progress.console.print(drawn(Table(("class", *splits), tuple(balance))))
     findings = found.findings()
-    rows = tuple((kind, str(len(some)), some[0][0]) for kind, some in findings.items())
+    rows = tuple(
+        (kind, str(len({path for path, *_ in some})), some[0][0]) for kind, some in findings.items()
+    )
     if rows:
         progress.console.print(drawn(Table(("found", "photos", "such as"), rows)))
     else:

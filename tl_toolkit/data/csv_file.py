@@ -70,6 +70,8 @@ def source_of_rows(
         raise InputError(
             f"{str(table)!r} must hold at least two labels. Found: {', '.join(class_names)}."
         )
+    if not rows.paths:
+        raise InputError(f"{str(table)!r} names no photo.")
     files = LabelledFiles.unread(PathColumn.of(rows.paths), numbers_of(rows.labels))
     checked = check_files(files, opening)
     files = without_contradictions(checked.files)

@@ -41,7 +41,8 @@ SOURCES: dict[str, Callable[..., ImageSource]] = {
     "tfrecord": load_tfrecord,
     "hf": load_hf,
 }
-OF_PHOTO_FILES = ("folder", "csv")
+WITHOUT_RANGE = frozenset(SOURCES) - {"folder", "csv"}  # their photos are no files of grey values
+OF_OPENING = [field.name for field in dataclasses.fields(Opening)]
 DEFAULT_VALIDATION_FRACTION = 0.2
 OF_PHOTOS, USUAL_IMAGE_SIZE = "photo", 224  # of folders and tables, and of most weights
 NO_FEW_SHOT = (
@@ -234,6 +235,11 @@ def open_images(uri: str, opening: Opening = AS_USUAL) -> ImageSource:
     check_takes_range(uri, opening.value_range)
     parameters = inspect.signature(load).parameters
     arguments = [p for p in parameters.values() if p.name != "opening"]
+    for parameter in arguments:
+        if parameter.name in OF_OPENING:
+            raise InputError(
+                f"The source {name!r} takes `{parameter.name}`: let it take `opening`, which holds that."
+            )
     needs_argument = any(p.default is p.empty for p in arguments)
     if (needs_argument and not argument) or (argument and not arguments):
         expected = f"{name}:…" if needs_argument else name
@@ -271,7 +277,7 @@ def _part(
 
 def check_takes_range(uri: str, value_range: ValueRange | None) -> None:
     """Raises `InputError` for a range of values where a source has no photo files to scale by it."""
-    if value_range is None or uri.partition(":")[0] in OF_PHOTO_FILES:
+    if value_range is None or uri.partition(":")[0] not in WITHOUT_RANGE:
         return
     raise InputError(
         f"`value_range` scales photo files of folders and tables, and {uri!r} is none: leave it out. Received: "

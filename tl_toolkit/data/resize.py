@@ -148,9 +148,8 @@ def resize_each_for_evaluation(images: Sequence[Any], preprocessing: Preprocessi
     """
     tensors = [tf.convert_to_tensor(image) for image in images]
     view = functools.partial(_view, preprocessing=preprocessing)
-    first = view(
-        tensors[0]
-    )  # threads that call a function for the first time at once would each optimise it
+    # Threads that call a function for the first time at once would each optimise it.
+    first = view(tensors[0])
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_CALLS) as threads:
         return tf.stack([first, *threads.map(view, tensors[1:])])
 

@@ -67,7 +67,9 @@ def audit(
         notes.append(cut_off)
     seen: FeatureColumns | None = None
     if features and not counts_of(listing.labels[rows], len(listing.class_names)).all():
-        notes.append("a class has no photo that can be read: nothing is said by features")
+        notes.append(
+            "a class or a label has no photo that can be read: nothing is said by features"
+        )
     elif features:
         _, groups = np.unique(_with_given(columns.near, listing.groups)[rows], return_inverse=True)
         context = dataclasses.replace(context or Context(), progress=progress)

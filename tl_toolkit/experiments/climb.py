@@ -10,6 +10,7 @@ from tl_toolkit.catalog import (
     AFFINE,
     ALL_BLOCKS,
     CROP,
+    FEATURES,
     FLIPS,
     LBFGS,
     LETTERBOX,
@@ -88,7 +89,7 @@ def climb(recipe: Recipe, context: Context) -> Climb:
         if epochs != budget.expected[rung.name].epochs:
             of_rung = of_rung.replace(epochs=epochs)
             remarks[0] = f"{epochs} epochs: no time for more"
-        of_this = budget.watched(_own_checkpoints(context, rung.name), selection)
+        of_this = budget.watched(_own_checkpoints(context, rung.name, of_rung), selection)
         context = dataclasses.replace(context, announce_devices=False)  # they are the same for all
         try:
             with budget.spent_on(rung.name):
@@ -189,17 +190,18 @@ def rung_recipes(
         return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
     last = LastLayers(head_first=True)
     rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, last))
-    rungs[EVERYTHING] = trained(FullFineTune(head_first=True, bn_mode=AFFINE))
+    everything = FullFineTune(on=ALL_BLOCKS, head_first=True, bn_mode=AFFINE)
+    rungs[EVERYTHING] = trained(everything)
     return rungs
 
 
 def _from_the_better_head(recipe: Recipe, rungs: list[Rung]) -> Recipe:
-    """Has a training begin with the head that did best: on the features, or on all blocks."""
+    """Has the training of everything, which is timed on all blocks, begin with the head on the features where that did better."""
     losses = {rung.name: math.inf if rung.log_loss is None else rung.log_loss for rung in rungs}
     on_all_blocks = min(losses.get(name, math.inf) for name in (ON_ALL_BLOCKS, LETTERBOXED))
-    if on_all_blocks >= losses.get(HEAD_ALONE, math.inf):
+    if on_all_blocks < losses.get(HEAD_ALONE, math.inf):
         return recipe
-    return recipe.replace(strategy=dataclasses.replace(recipe.strategy, on=ALL_BLOCKS))
+    return recipe.replace(strategy=dataclasses.replace(recipe.strategy, on=FEATURES))
 
 
 def _is_much_cut_off(recipe: Recipe, context: Context, budget: TimeBudget) -> bool:
@@ -225,9 +227,13 @@ def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | No
     return rates or None
 
 
-def _own_checkpoints(context: Context, name: str) -> Context:
+def _own_checkpoints(context: Context, name: str, recipe: Recipe) -> Context:
     if context.checkpoints is None:
         return context
+    if isinstance(
+        recipe.strategy, FullFineTune
+    ):  # resumed, another head may do better: that is another training
+        name = f"{name} on {recipe.strategy.on}"
     folder = context.checkpoints / name.replace(",", "").replace(" ", "_")
     return dataclasses.replace(context, checkpoints=folder)
 

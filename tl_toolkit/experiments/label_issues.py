@@ -4,7 +4,7 @@ Confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estim
 sections 3.1 and 3.2). A photo is confidently of a class that is as probable as it usually is of its own photos. Photos that
 are confidently of none are taken to be mislabelled as often as the others of their label, which estimates how many labels are
 wrong; as many are doubted, those first that are confidently of another class. Of photos with several labels, each label is
-judged on its own, as one of two classes: it is there, or it is not.
+judged on its own, as one of two classes: it is there, or it is not; doubted is what the head says is rather the other way.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def issues_of(logits: np.ndarray, labels: np.ndarray) -> LabelIssues:
     margin = np.concatenate([issues.margin for issues in found])
     is_doubted = np.zeros((columns, photos), bool)
     for of_label, issues in zip(is_doubted, found, strict=True):
-        of_label[issues.doubted] = True
+        # What a head hardly sees, such as a label of few photos, it calls improbable everywhere: that doubts no photo without it.
+        of_label[issues.doubted] = issues.self_confidence[issues.doubted] < 0.5
     return LabelIssues(
         photo=np.tile(np.arange(photos), columns),
         label=np.repeat(np.arange(columns), photos),

@@ -2,7 +2,7 @@
 
 They are fixed for all tasks, like BiT-HyperRule (Kolesnikov et al. 2020, section 3.3), so that nobody has to
 search before the first result. Steps and learning rates were chosen on the UCI digits with five labels a
-class; weight decay, warm-up and the values for larger data are customary, not searched. The number of views
+class, `GENTLE_RATE` on the data of docs/defaults.md; weight decay, warm-up and the values for larger data are customary, not searched. The number of views
 trades the frozen layers' time for variety.
 """
 
@@ -49,8 +49,8 @@ DEFAULTS: dict[type, StrategyDefaults] = {
     FullFineTune: StrategyDefaults("adamw", 1e-3, 1e-4, 32, 150, 20),
     FromScratch: StrategyDefaults("adamw", 3e-3, 1e-2, 32, 300, 30),
 }
-# Of everything, where training begins with a solved head and the weights' own statistics: what the head sees may then move
-# only slowly, or the head is lost. docs/defaults.md has the figures.
+# Of everything, by AdamW, where training begins with a solved head and the weights' own statistics: what the head sees may then
+# move only slowly, or the head is lost. docs/defaults.md has the figures.
 GENTLE_RATE = 3e-5
 WARMUP_SHARE = 0.1
 STATISTICS_ARE_KEPT = (
@@ -126,18 +126,19 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
     """
     if recipe.batch_size is not None:
         check_batch_size(recipe.batch_size, replicas)
-    defaults = defaults_of(recipe.strategy)
+    defaults = DEFAULTS[type(recipe.strategy)]
     asked = recipe.batch_size or defaults.batch_size
     optimizer = recipe.optimizer or defaults.optimizer
-    learning_rate = recipe.learning_rate
-    if learning_rate is None:
-        counted = min(asked, max(examples, REFERENCE_BATCH))
-        learning_rate = scaled_learning_rate(defaults.learning_rate, counted, optimizer)
     batch_size = min(asked, examples)
     steps = steps_per_epoch(examples, batch_size)
     smallest_batch = min(batch_sizes(examples, batch_size))
     epochs = recipe.epochs or max(defaults.fewest_epochs, -(-defaults.fewest_steps // steps))
     bn_mode, notes = _bn_mode(recipe, smallest_batch)
+    learning_rate = recipe.learning_rate
+    if learning_rate is None:
+        counted = min(asked, max(examples, REFERENCE_BATCH))
+        rate = default_learning_rate(recipe.strategy, bn_mode, optimizer)
+        learning_rate = scaled_learning_rate(rate, counted, optimizer)
     return Hyperparameters(
         optimizer=optimizer,
         learning_rate=learning_rate,
@@ -160,12 +161,18 @@ def choose_hyperparameters(recipe: Recipe, examples: int, replicas: int = 1) -> 
     )
 
 
-def defaults_of(strategy: Strategy) -> StrategyDefaults:
-    """Returns a strategy's row of the table, with the learning rate that its options ask for."""
-    row = DEFAULTS[type(strategy)]
-    if isinstance(strategy, FullFineTune) and strategy.head_first and strategy.bn_mode == AFFINE:
-        return dataclasses.replace(row, learning_rate=GENTLE_RATE)
-    return row
+def default_learning_rate(strategy: Strategy, bn_mode: str | None, optimizer: str) -> float:
+    """Returns a strategy's rate for batches of `REFERENCE_BATCH` images.
+
+    Args:
+        strategy: What is trained.
+        bn_mode: Of the batch normalisations in the trained part; None: not decided yet.
+        optimizer: `"adamw"` or `"sgd"`.
+    """
+    keeps_statistics = bn_mode in (AFFINE, FROZEN) and optimizer == "adamw"
+    if isinstance(strategy, FullFineTune) and strategy.head_first and keeps_statistics:
+        return GENTLE_RATE
+    return DEFAULTS[type(strategy)].learning_rate
 
 
 def scaled_learning_rate(rate: float, batch_size: int, optimizer: str) -> float:

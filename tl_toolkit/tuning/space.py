@@ -15,7 +15,7 @@ from tl_toolkit.devices.replicas import check_batch_size
 from tl_toolkit.errors import InputError, unknown_name
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.strategies import Auto, Strategy, strategy_named
-from tl_toolkit.transfer.defaults import defaults_of, scaled_learning_rate
+from tl_toolkit.transfer.defaults import DEFAULTS, default_learning_rate, scaled_learning_rate
 
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 LEARNING_RATE_FACTOR = 10  # default range: the strategy's rate divided and multiplied by this
@@ -74,7 +74,7 @@ class Space:
             elif axis == "learning_rate":
                 for name in self.strategies:
                     with self._for_strategies(hp, [name]):
-                        _declare_range(hp, axis, _default_rates(self._strategy(name)))
+                        _declare_range(hp, axis, self._default_rates(name))
 
     def recipe_at(self, values: Mapping[str, Any]) -> Recipe:
         """Returns the recipe of a point.
@@ -84,24 +84,13 @@ class Space:
                 `REFERENCE_BATCH` images, and scaled to the batch size by `scaled_learning_rate`.
         """
         drawn = {axis: values[axis] for axis in AXES if axis in values}
-        strategy = self.recipe.strategy
-        if drawn.get("strategy", strategy.name) != strategy.name:
-            other = strategy_named(drawn["strategy"])
-            own = {f.name: f.default for f in dataclasses.fields(strategy)}
-            kept = {
-                name: getattr(strategy, name)
-                for name in KEPT
-                if name in own and getattr(strategy, name) != own[name]
-            }
-            strategy = dataclasses.replace(
-                other, **{name: value for name, value in kept.items() if hasattr(other, name)}
-            )
+        strategy = self._strategy(drawn.get("strategy", self.recipe.strategy.name))
         options = {axis: drawn.pop(axis) for axis in OPTION_OF_STRATEGY if axis in drawn}
         options = {option: value for option, value in options.items() if hasattr(strategy, option)}
         drawn["strategy"] = dataclasses.replace(strategy, **options)
         recipe = self.recipe.replace(**drawn)
         if "learning_rate" in drawn:
-            defaults = defaults_of(strategy)
+            defaults = DEFAULTS[type(strategy)]
             rate = scaled_learning_rate(
                 drawn["learning_rate"],
                 recipe.batch_size or defaults.batch_size,
@@ -126,9 +115,25 @@ class Space:
         return [name for name in self.strategies if hasattr(strategy_named(name), option)]
 
     def _strategy(self, name: str) -> Strategy:
-        """Returns the recipe's own strategy, with its options, or another one by its name."""
-        own = self.recipe.strategy
-        return own if name == own.name else strategy_named(name)
+        """Returns the recipe's own strategy, or another one that takes the options in `KEPT` over from it."""
+        own, other = self.recipe.strategy, strategy_named(name)
+        if own.name == other.name:
+            return own
+        usual = {field.name: field.default for field in dataclasses.fields(own)}
+        kept = {
+            option: getattr(own, option)
+            for option in KEPT
+            if option in usual and getattr(own, option) != usual[option] and hasattr(other, option)
+        }
+        return dataclasses.replace(other, **kept)
+
+    def _default_rates(self, name: str) -> tuple[float, float]:
+        """Returns the ends of the range about a strategy's default rates, in all modes that are searched."""
+        strategy = self._strategy(name)
+        modes = self.choices.get("bn_mode", (getattr(strategy, "bn_mode", None),))
+        optimizer = self.recipe.optimizer or DEFAULTS[type(strategy)].optimizer
+        rates = [default_learning_rate(strategy, mode, optimizer) for mode in modes]
+        return min(rates) / LEARNING_RATE_FACTOR, max(rates) * LEARNING_RATE_FACTOR
 
     def _for_strategies(self, hp: keras_tuner.HyperParameters, names: list[str]) -> Any:
         """Returns the scope in which an axis belongs to these strategies only."""
@@ -269,8 +274,3 @@ def _checked_range(axis: str, ends: tuple[Any, Any]) -> tuple[float, float]:
 def _declare_range(hp: keras_tuner.HyperParameters, axis: str, ends: tuple[float, float]) -> None:
     middle = math.sqrt(ends[0] * ends[1])
     hp.Float(axis, ends[0], ends[1], sampling="log", default=middle)
-
-
-def _default_rates(strategy: Strategy) -> tuple[float, float]:
-    rate = defaults_of(strategy).learning_rate
-    return rate / LEARNING_RATE_FACTOR, rate * LEARNING_RATE_FACTOR
