@@ -57,7 +57,7 @@ def means(rows: Sequence[Row], task: str) -> list[Mean]:
 
 
 def task_table(rows: Sequence[Row], task: str) -> list[str]:
-    """Returns a line of Markdown an arm; the arm of the least log loss on selection images is in bold."""
+    """Returns a line of Markdown an arm; in bold is the one of the least log loss on selection images, of those with all seeds."""
     found = means(rows, task)
     lines = [
         f"**{task}**",
@@ -65,7 +65,9 @@ def task_table(rows: Sequence[Row], task: str) -> list[str]:
         "| | selection: accuracy | log loss | test: accuracy | range | log loss | calibration error | seconds | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    chosen = min(found, key=lambda mean: mean.of("selection_log_loss")).arm if found else ""
+    most = max(len(mean.rows) for mean in found)
+    whole = [mean for mean in found if len(mean.rows) == most]
+    chosen = min(whole, key=lambda mean: mean.of("selection_log_loss")).arm
     for mean in found:
         of = {name: mean.of(name) for name in MEASURES}
         tests = [row["test_top1"] for row in mean.rows]

@@ -35,9 +35,12 @@ def test_a_tasks_table_has_means_and_marks_what_selection_images_prefer(page):
         row("all", 0, 0.1, task="other"),
     ]
     lines = page.task_table(rows, "cells")
-    assert lines[4].startswith("| **all** | 0.600 | 0.450 | 0.700 | 0.700–0.700 |")
-    assert lines[5] == "| head | 0.750 | 0.500 | 0.850 | 0.800–0.900 | 0.250 | 0.100 | 12 | 2 |"
+    figures = "0.750 | 0.500 | 0.850 | 0.800–0.900 | 0.250 | 0.100 | 12 | 2"
+    assert lines[4].startswith("| all | 0.600 | 0.450 | 0.700 | 0.700–0.700 |")
+    assert lines[5] == f"| **head** | {figures} |"  # of two seeds, where the other has one
     assert len(lines) == 6
+    rows.append(row("all", 1, 0.7, selection=0.45))
+    assert page.task_table(rows, "cells")[4].startswith("| **all** |")
 
 
 def test_auto_is_compared_with_the_best_arm_that_has_its_seeds(page):
