@@ -69,8 +69,8 @@ def test_labels_that_were_turned_over_are_doubted_by_name(found, planted):
     assert len(said) == issues.count
     for (name, reason), label in zip(said, issues.label[issues.doubted], strict=True):
         is_given = planted["rows"][name][label]
-        given, other = ("", "rather not") if is_given else ("not ", "rather so")
-        assert reason == f"{given}{NAMES[label]}, {other}"
+        name = NAMES[label]
+        assert reason == (f"{name}, rather not" if is_given else f"not {name}, rather {name}")
 
 
 @pytest.mark.slow

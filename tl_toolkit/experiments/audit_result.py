@@ -153,7 +153,7 @@ class Audit:
         if not self.has_several_labels:
             return f"{names[issues.label[k]]}, rather {names[issues.suggested[k]]}"
         name = names[issues.label[k]]
-        return f"not {name}, rather so" if issues.suggested[k] else f"{name}, rather not"
+        return f"not {name}, rather {name}" if issues.suggested[k] else f"{name}, rather not"
 
     def name(self, number: int | np.integer) -> str:
         """A photo's path as text."""
