@@ -1,5 +1,6 @@
 """Charts as SVG: where points stand, what axes say, and that names stay text."""
 
+import math
 import re
 
 import pytest
@@ -35,6 +36,16 @@ def test_ticks_are_round_and_have_no_more_decimals_than_their_step():
         "20",
     ]
     assert "1e-6" in [text for _, text in Scale(1e-6, 1e-1, 0, 1, is_log=True).ticks()]
+
+
+@pytest.mark.parametrize("value", [0.9972222222222221, 1e-15, 3.0, 1234.5])
+@pytest.mark.parametrize("is_log", [False, True])
+def test_values_that_differ_in_their_last_digit_alone_have_ticks(value, is_log):
+    """Such as the share that is right, summed in another order in another epoch: a page failed by it."""
+    low, high = limits([value, math.nextafter(value, 2 * value)], is_log=is_log)
+    ticks = Scale(low, high, 0.0, 100.0, is_log).ticks()
+    assert len(ticks) > 1
+    assert low < value < high
 
 
 @given(st.lists(FINITE, min_size=1), st.booleans())

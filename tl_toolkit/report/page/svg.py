@@ -104,10 +104,11 @@ def limits(
     if not finite:
         return (0.1, 1.0) if is_log else (0.0, 1.0)
     low, high = min(finite), max(finite)
+    is_one = math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12)  # but for how it was rounded
     if is_log:
-        room = (high / low) ** margin if high > low else 2.0
+        room = 2.0 if is_one else (high / low) ** margin
         return low / room, high * room
-    room = margin * (high - low) if high > low else max(abs(high) * 0.1, 0.05)
+    room = max(abs(high) * 0.1, 0.05) if is_one else margin * (high - low)
     return low - room, high + room
 
 
