@@ -7,6 +7,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from tables import markdown_row
+
 AUTO = "auto"
 ENOUGH_TO_CALIBRATE = 200  # images; see `report.calibration`
 MEASURES = (
@@ -83,7 +85,7 @@ def task_table(rows: Sequence[Row], task: str) -> list[str]:
             f"{of['seconds']:.0f}",
             str(len(mean.rows)),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     return lines
 
 
@@ -109,7 +111,7 @@ def auto_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
             f"{best.standard_error:.4f}",
             str(best.images),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     return lines
 
 
@@ -133,5 +135,5 @@ def calibration_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
             f"{statistics.fmean(errors.values()):.3f}",
             f"{errors[worst]:.3f}, {worst}",
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     return lines

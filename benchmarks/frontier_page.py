@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from tables import markdown_row
 
 SECTION = "frontier"  # of the document, between its markers
 MARKERS = "os^Dvp<X>"
@@ -65,7 +66,7 @@ def table(points: Sequence[Point]) -> list[str]:
             f"{p.validation:.3f}",
             str(len(p.seeds)),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     return lines
 
 

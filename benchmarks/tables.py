@@ -35,6 +35,11 @@ def render(benchmark: Benchmark, results: Results) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def markdown_row(cells: Iterable[str]) -> str:
+    """Returns a line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
 def _table(benchmark: Benchmark, results: Results, unit: str) -> list[str]:
     lines = [f"| | median, {unit} | range | wall, s | CPU, s | idle |", "|---|---|---|---|---|---|"]
     for name, by_round in results.rows.items():
@@ -51,7 +56,7 @@ def _table(benchmark: Benchmark, results: Results, unit: str) -> list[str]:
             _number(statistics.median(figure.spent.cpu for figure in figures)),
             f"{idle:.0%}" if not figures[0].is_wait else "–",
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(markdown_row(cells))
     return [*lines, ""]
 
 

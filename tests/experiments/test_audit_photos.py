@@ -6,8 +6,8 @@ import types
 
 import numpy as np
 import pytest
+from digit_photos import digit_photos
 from PIL import Image
-from sklearn.datasets import load_digits
 
 import tl_toolkit as tl
 from tl_toolkit.cli.audit import LISTED, _print
@@ -22,10 +22,7 @@ def planted(made_once):
     """Digits in files, and by name what was done to some of them."""
 
     def make(folder):
-        digits = load_digits()
-        grey = np.rint(digits.images[:PHOTOS] * (255 / 16)).astype(np.uint8)
-        images = [Image.fromarray(image).convert("RGB").resize((64, 64), 3) for image in grey]
-        labels = digits.target[:PHOTOS].copy()
+        images, labels = digit_photos(PHOTOS)
         rng = np.random.default_rng(0)
         wrong = rng.choice(PHOTOS, WRONG, replace=False)
         labels[wrong] = (labels[wrong] + rng.integers(1, 10, WRONG)) % 10

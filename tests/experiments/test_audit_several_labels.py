@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 import pytest
+from digit_photos import digit_photos
 from PIL import Image
-from sklearn.datasets import load_digits
 
 import tl_toolkit as tl
 from tl_toolkit.experiments.cleaned_csv import rows_left
@@ -21,10 +21,8 @@ def planted(made_once):
     """Digits in files with a table of labels beside them, some of which are turned over."""
 
     def make(folder):
-        digits = load_digits()
-        grey = np.rint(digits.images[:PHOTOS] * (255 / 16)).astype(np.uint8)
-        images = [Image.fromarray(image).convert("RGB").resize((64, 64), 3) for image in grey]
-        labels = OF_DIGIT[digits.target[:PHOTOS]]
+        images, shown = digit_photos(PHOTOS)
+        labels = OF_DIGIT[shown]
         rng = np.random.default_rng(1)
         photos = rng.choice(PHOTOS - 20, WRONG, replace=False) + 20
         wrong = [(f"{k}.png", int(rng.integers(3))) for k in photos]

@@ -230,9 +230,8 @@ def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | No
 def _own_checkpoints(context: Context, name: str, recipe: Recipe) -> Context:
     if context.checkpoints is None:
         return context
-    if isinstance(
-        recipe.strategy, FullFineTune
-    ):  # resumed, another head may do better: that is another training
+    # Resumed, another head may do better: what begins with it is another training.
+    if isinstance(recipe.strategy, FullFineTune):
         name = f"{name} on {recipe.strategy.on}"
     folder = context.checkpoints / name.replace(",", "").replace(" ", "_")
     return dataclasses.replace(context, checkpoints=folder)

@@ -2,8 +2,8 @@
 
 They are fixed for all tasks, like BiT-HyperRule (Kolesnikov et al. 2020, section 3.3), so that nobody has to
 search before the first result. Steps and learning rates were chosen on the UCI digits with five labels a
-class, `GENTLE_RATE` on the data of docs/defaults.md; weight decay, warm-up and the values for larger data are customary, not searched. The number of views
-trades the frozen layers' time for variety.
+class, `GENTLE_RATE` on the data of docs/defaults.md; weight decay, warm-up and the values for larger data are
+customary, not searched. The number of views trades the frozen layers' time for variety.
 """
 
 from __future__ import annotations
