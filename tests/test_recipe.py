@@ -21,7 +21,6 @@ from tl_toolkit.catalog import (
     VARIANTS,
     On,
     OnBadImage,
-    OnOneTensor,
 )
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import (
@@ -73,7 +72,7 @@ TRANSFERS = st.one_of(
     st.builds(
         LastLayers,
         trainable_from=st.text(),
-        on=st.sampled_from(get_args(OnOneTensor)),
+        on=st.sampled_from(get_args(On)),
         bn_mode=optional(st.sampled_from(BN_MODES)),
     ),
     st.builds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, ClassVar
 
-from tl_toolkit.catalog import FEATURES, NO_VIEWS, BNMode, On, OnOneTensor, Solver, Tta
+from tl_toolkit.catalog import FEATURES, NO_VIEWS, BNMode, On, Solver, Tta
 from tl_toolkit.errors import unknown_name
 from tl_toolkit.fields import Over, check_fields
 
@@ -45,7 +45,7 @@ class LastLayers:
     Attributes:
         trainable_from: The first block to train, such as `"conv5_block1"`; a stage such as `"conv5"` means
             its first block.
-        on: `"features"` or `"logits"`, as in `FullFineTune`.
+        on: As in `FullFineTune`.
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
         head_first: As in `FullFineTune`; here it is the default, which on digits, solar cells and drawings was better
             in validation.
@@ -57,7 +57,7 @@ class LastLayers:
 
     name: ClassVar[str] = "last_layers"
     trainable_from: str = "conv5_block1"
-    on: OnOneTensor = FEATURES
+    on: On = FEATURES
     bn_mode: BNMode | None = None
     head_first: bool = True
 

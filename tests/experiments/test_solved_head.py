@@ -351,8 +351,6 @@ def test_fine_tuning_can_sit_on_all_blocks(recipe):
         recipe.replace(strategy=tl.FullFineTune(on="all_blocks", head_first=True), epochs=1)
     )
     assert trained.validation["top1"] > 0.9
-    with pytest.raises(tl.InputError, match="all_blocks"):
-        tl.LastLayers(on="all_blocks")
 
 
 @pytest.mark.long

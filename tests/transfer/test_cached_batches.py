@@ -41,11 +41,11 @@ def trained_weights(trained):
     return {path: value for path, value in values(model).items() if path in moved}
 
 
-def assert_close(actual, expected, tolerance):
+def assert_close(actual, expected, tolerance, least=1e-3):
     assert set(actual) == set(expected)
     for name, value in expected.items():
         difference = np.abs(actual[name] - value).max()
-        assert difference <= tolerance * max(np.abs(value).max(), 1e-3), name
+        assert difference <= tolerance * max(np.abs(value).max(), least), name
 
 
 @pytest.mark.long
@@ -67,16 +67,19 @@ def test_a_new_head_ends_with_the_same_weights(photo_recipe, context):
 
 
 @pytest.mark.long
-def test_last_layers_take_the_same_step(photo_recipe, context):
+@pytest.mark.parametrize("on", ["features", "all_blocks"])
+def test_last_layers_take_the_same_step(photo_recipe, context, on):
+    strategy = tl.LastLayers("conv3", on=on)
     recipe = photo_recipe.replace(
-        strategy=tl.LastLayers("conv3"), epochs=1, batch_size=64, views=1, optimizer="sgd"
+        strategy=strategy, epochs=1, batch_size=64, views=1, optimizer="sgd"
     )
     before = trained_weights_of_start(recipe, context)
     cached = trained_weights(train_and_validate(recipe, context))
     uncached = trained_weights(train_and_validate(recipe.replace(cache=False), context))
     steps = {name: uncached[name] - before[name] for name in before}
     assert max(np.abs(step).max() for step in steps.values()) > 1e-3
-    assert_close({n: cached[n] - before[n] for n in before}, steps, 1e-4)
+    # A step of 0.003 on a weight of about 1 is rounded by up to 1e-7 already.
+    assert_close({n: cached[n] - before[n] for n in before}, steps, 1e-4, least=3e-3)
 
 
 def trained_weights_of_start(recipe, context):

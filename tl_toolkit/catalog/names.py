@@ -17,7 +17,6 @@ ADAPT, AFFINE, FROZEN = BN_MODES = get_args(BNMode)
 # block's output.
 On = Literal["features", "logits", "all_blocks"]
 FEATURES, LOGITS, ALL_BLOCKS = HEAD_PLACES = get_args(On)
-OnOneTensor = Literal["features", "logits"]
 
 # What the features of an image are averaged over, in training and wherever the model is used.
 Tta = Literal["none", "flips"]

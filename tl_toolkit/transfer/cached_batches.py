@@ -118,6 +118,8 @@ def cache_features(
     wanted = [SplitViews(dataset.train, augmentation, seed, views)]
     if dataset.validation is not None:
         wanted.append(SplitViews(dataset.validation))
+    if cut.is_joined:
+        storage = "float32"  # as which the head sees averages and maxima in the whole model
     train, *rest = cache.features(
         cut.frozen, wanted, preprocessing, storage=storage, progress=progress
     )
