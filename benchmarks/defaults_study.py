@@ -49,6 +49,7 @@ ARMS: dict[str, tuple[object, dict]] = {
     "new head, all blocks": (tl.NewHead(on="all_blocks"), {}),
     "last layers": (tl.LastLayers(head_first=False), {}),
     "last layers, head first": (tl.LastLayers(head_first=True), {}),
+    "last layers, all blocks, head first": (tl.LastLayers(on="all_blocks"), {}),
     "everything": (NEW, {}),
     "everything, rate 3e-4": (NEW, {"learning_rate": 3e-4}),
     "everything, rate 1e-4": (NEW, {"learning_rate": 1e-4}),

@@ -19,6 +19,7 @@ from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.report import run_facts
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.models.head import blocks_of_features, new_head
+from tl_toolkit.strategies import strategy_label
 from tl_toolkit.transfer import solved_head
 from tl_toolkit.transfer.cut import cut_model
 from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
@@ -346,10 +347,16 @@ def test_fine_tuning_that_only_makes_it_worse_keeps_the_solved_head_and_says_so(
 
 
 @pytest.mark.long
-def test_fine_tuning_can_sit_on_all_blocks(recipe):
-    trained = train_and_validate(
-        recipe.replace(strategy=tl.FullFineTune(on="all_blocks", head_first=True), epochs=1)
-    )
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        tl.FullFineTune(on="all_blocks", head_first=True),
+        tl.LastLayers("conv3", on="all_blocks"),
+    ],
+    ids=strategy_label,
+)
+def test_fine_tuning_can_sit_on_all_blocks(recipe, strategy):
+    trained = train_and_validate(recipe.replace(strategy=strategy, epochs=1))
     assert trained.validation["top1"] > 0.9
 
 

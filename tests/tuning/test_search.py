@@ -128,6 +128,20 @@ def test_the_table_has_the_axes_of_every_strategy(quick_search, trained):
 
 
 @pytest.mark.slow
+def test_heads_that_are_solved_for_are_searched(quick_search):
+    recipe = {"strategy": tl.NewHead(solver="lbfgs"), "epochs": None}
+    axes = {"on": ["features", "all_blocks"]}
+    result = quick_search(recipe=recipe, space=axes, tuner="grid", trials=None)
+    assert [trial.recipe.strategy.on for trial in result.trials] == ["features", "all_blocks"]
+    assert {path.name for path in result.folder.iterdir()} == FILES - {"search_map.png"}
+    losses = [trial.figures["val_loss"] for trial in result.trials]
+    assert result.best.figures["val_loss"] == min(losses) < max(losses)
+    alone = train_and_validate(result.trials[1].recipe)
+    assert figures_of(alone) == result.trials[1].figures
+    assert "search_map.png" not in result._repr_html_()
+
+
+@pytest.mark.slow
 def test_a_search_in_which_every_trial_failed_raises(quick_search, monkeypatch, tmp_path):
     def diverge(recipe, context):
         raise DivergedError("The loss is nan at step 1.")
@@ -173,6 +187,13 @@ def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
         ({"executions": 0}, "`executions` must be at least 1"),
         ({"trials": None}, "never ends by itself"),
         ({"recipe": {"validation_fraction": 0.0}}, "none: set `validation_fraction`"),
+        (
+            {
+                "recipe": {"strategy": tl.NewHead(solver="lbfgs"), "epochs": None},
+                "tuner": "hyperband",
+            },
+            "a head of solver='lbfgs' has none",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(quick_search, arguments, message):

@@ -153,9 +153,46 @@ def test_written_numbers_are_read_as_they_were(values):
     assert parse_axes([f"views={','.join(map(repr, values))}"]) == {"views": values}
 
 
-def test_a_head_that_is_solved_for_has_nothing_to_search():
-    with pytest.raises(tl.InputError, match="has neither"):
-        make_space(HEAD.replace(strategy=tl.NewHead(solver="lbfgs")), None, examples=100)
+SOLVED = HEAD.replace(strategy=tl.NewHead(solver="lbfgs"), batch_size=None, learning_rate=None)
+
+
+def test_heads_that_are_solved_for_are_searched_without_batches_and_rates():
+    axes = {"on": ["features", "all_blocks"], "augmentation": ["none", "light"]}
+    space = make_space(SOLVED, axes, examples=100)
+    assert space.axes == ("on", "augmentation")
+    drawn = space.recipe_at({"on": "all_blocks", "augmentation": "light"})
+    assert drawn.strategy == tl.NewHead(on="all_blocks", solver="lbfgs")
+    assert (drawn.solver, drawn.augmentation, drawn.learning_rate) == ("lbfgs", "light", None)
+    hp = keras_tuner.HyperParameters()
+    space.declare(hp)
+    assert set(hp.values) == {"on", "augmentation"}
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (None, "neither batch size nor learning rate"),
+        ({"on": ["features", "logits"], "strategy": ["new_head", "last_layers"]}, "no `strategy`"),
+        ({"learning_rate": (1e-3, 1e-2)}, "`learning_rate` is for training by steps"),
+        ({"epochs": [2, 3]}, "`epochs` is for training by steps"),
+        (
+            {"trainable_from": ["conv3"]},
+            "No strategy of this search has an option `trainable_from`",
+        ),
+    ],
+)
+def test_what_only_steps_have_is_no_axis_of_heads_that_are_solved_for(axes, message):
+    with pytest.raises(tl.InputError, match=message):
+        make_space(SOLVED, axes, examples=100)
+
+
+def test_where_the_head_sits_is_an_axis_of_every_transfer():
+    names = ["new_head", "last_layers", "full_fine_tune"]
+    space = make_space(HEAD, {"strategy": names, "on": ["all_blocks"]}, examples=100)
+    assert space.strategies_with("on") == names
+    for name in names:
+        drawn = space.recipe_at({"strategy": name, "on": "all_blocks"}).strategy
+        assert (drawn.name, drawn.on) == (name, "all_blocks")
 
 
 @pytest.mark.parametrize("axes", [None, {"strategy": ["new_head", "auto"]}])

@@ -19,13 +19,14 @@ def write_results(trials: list[Trial], best: Trial, objective: str, folder: path
     """Writes everything but the trials' records."""
     best.recipe.save(folder / BEST_RECIPE)
     write_table(trials, folder / "trials.csv")
-    plot_search_map(
-        [trial.recipe.batch_size or 0 for trial in trials],
-        [trial.recipe.learning_rate or 0.0 for trial in trials],
-        [trial.figures.get(objective) for trial in trials],
-        objective,
-        folder / "search_map.png",
-    )
+    if {"batch_size", "learning_rate"} <= set(best.axes):
+        plot_search_map(
+            [trial.recipe.batch_size or 0 for trial in trials],
+            [trial.recipe.learning_rate or 0.0 for trial in trials],
+            [trial.figures.get(objective) for trial in trials],
+            objective,
+            folder / "search_map.png",
+        )
     completed = [trial for trial in trials if trial.status == COMPLETED]
     plot_parallel_coordinates(
         {axis: [trial.value_of(axis) for trial in completed] for axis in best.axes},

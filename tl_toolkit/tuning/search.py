@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from tl_toolkit.catalog import LBFGS
 from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.devices.strategy import describe_devices
@@ -112,10 +113,14 @@ def search(
 ) -> SearchResult | None:
     """Searches batch size, learning rate and more by validation images; test images are never read.
 
+    With `NewHead(solver="lbfgs")` a trial is a head that is solved for, in seconds: axes are `on`, `tta`, `augmentation`,
+    `resize` and the like, and the L2 penalty is each trial's own, by cross-validation.
+
     Frozen layers are computed once for all trials that freeze the same layers. While it runs, the folder is
     called `NAME.partial`, and the same call resumes it, the running trial from its last checkpoint. Finished,
     it holds `best_recipe.json` (to run) and `best_recipe.weights.json` (what its weights stood for),
-    `report.html` (a page to look at in a browser), `trials.csv`, `trials/`, `search_map.png`, `parallel_coordinates.png`, `tensorboard/` (HParams), and
+    `report.html` (a page to look at in a browser), `trials.csv`, `trials/`, `search_map.png` (batch size and learning rate),
+    `parallel_coordinates.png`, `tensorboard/` (HParams), and
     `retrained/` if asked for. The weights' name is resolved once, at the start: all trials start from the
     same weights.
 
@@ -160,6 +165,10 @@ def search(
         4
     """
     _check(tuner, trials, executions, objective, seed, retrain)
+    if tuner == "hyperband" and getattr(recipe.strategy, "solver", None) == LBFGS:
+        raise InputError(
+            "Hyperband gives trials few epochs or many, and a head of solver='lbfgs' has none: use another tuner, such as 'grid'."
+        )
     if tuner == "hyperband" and recipe.unfreeze_epochs is not None:
         raise InputError(
             "Hyperband begins with trials of few epochs, in which `unfreeze_epochs` leaves stages untrained: leave it out, or "

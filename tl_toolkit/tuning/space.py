@@ -20,7 +20,7 @@ from tl_toolkit.transfer.defaults import DEFAULTS, default_learning_rate, scaled
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 LEARNING_RATE_FACTOR = 10  # default range: the strategy's rate divided and multiplied by this
 CONTINUOUS = ("learning_rate", "weight_decay")
-OPTION_OF_STRATEGY = ("trainable_from", "bn_mode")
+OPTION_OF_STRATEGY = ("on", "tta", "trainable_from", "bn_mode")
 KEPT = (
     "on",
     "head_first",
@@ -71,7 +71,7 @@ class Space:
                 hp.Choice(axis, list(self.choices[axis]))
             elif axis in self.ranges:
                 _declare_range(hp, axis, self.ranges[axis])
-            elif axis == "learning_rate":
+            elif axis == "learning_rate" and not self.is_solved:
                 for name in self.strategies:
                     with self._for_strategies(hp, [name]):
                         _declare_range(hp, axis, self._default_rates(name))
@@ -102,8 +102,13 @@ class Space:
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of all axes, including those that only some strategies have."""
-        searched = {*self.choices, *self.ranges, "learning_rate"}
+        searched = {*self.choices, *self.ranges, *(() if self.is_solved else ("learning_rate",))}
         return tuple(axis for axis in AXES if axis in searched)
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether every trial solves for a new head: without batches and rates."""
+        return getattr(self.recipe.strategy, "solver", None) == LBFGS
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -150,18 +155,14 @@ def make_space(
     Args:
         recipe: Gives every value that no axis gives.
         axes: By name, one of `AXES`: a list of values, or for learning rate and weight decay a tuple of the
-            smallest and the largest. `batch_size` and `learning_rate` are always searched.
+            smallest and the largest. `batch_size` and `learning_rate` are always searched, but for heads of
+            `solver="lbfgs"`, which have neither; each trial then finds its own L2 penalty by cross-validation.
         examples: Number of training images.
         replicas: Devices that share a batch.
 
     Raises:
         InputError: An unknown axis, an invalid value, or a batch size that does not suit the data or the replicas.
     """
-    if getattr(recipe.strategy, "solver", None) == LBFGS:
-        raise InputError(
-            "A search varies batch size and learning rate, and a head of solver='lbfgs' has neither: `tl.run` finds "
-            "its one setting by itself. Leave `solver` out to search for a head that is trained by steps."
-        )
     strategies = [recipe.strategy.name, *map(str, (axes or {}).get("strategy", ()))]
     if Auto.name in strategies:
         raise InputError(
@@ -188,14 +189,16 @@ def make_space(
             )
     if "strategy" in choices:
         choices["strategy"] = tuple(strategy_named(name).name for name in choices["strategy"])
-    if "batch_size" not in choices:
-        choices["batch_size"] = default_batch_sizes(examples, replicas)
     space = Space(recipe, choices, ranges)
+    if space.is_solved:
+        _check_of_solved(space)
+    else:
+        choices.setdefault("batch_size", default_batch_sizes(examples, replicas))
+        _check_batch_sizes(choices["batch_size"], examples, replicas)
     _check_options(space)
-    _check_batch_sizes(choices["batch_size"], examples, replicas)
     for name in choices.get("augmentation", ()):
         augmentation_named(name)
-    for axis, values in choices.items():
+    for axis, values in (*choices.items(), *ranges.items()):
         for value in values:
             space.recipe_at({axis: value})
     return space
@@ -240,6 +243,15 @@ def default_batch_sizes(examples: int, replicas: int = 1) -> tuple[int, ...]:
             "give the axis `batch_size` yourself, or more images."
         )
     return tuple(usual or powers[-1:])
+
+
+def _check_of_solved(space: Space) -> None:
+    """A recipe refuses what only training by steps has by itself."""
+    if not space.axes or "strategy" in space.choices:
+        raise InputError(
+            "A head of solver='lbfgs' has neither batch size nor learning rate, and finds its L2 penalty by itself: give other "
+            "axes, such as on=features,all_blocks, and no `strategy`; or leave `solver` out, for a head that is trained by steps."
+        )
 
 
 def _check_options(space: Space) -> None:
