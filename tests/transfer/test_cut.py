@@ -68,7 +68,8 @@ def test_what_goes_around_the_cut_is_joined_to_the_activations():
     activations = keras.Model(model.input, model.get_layer("conv2_block1_out").output)(images)
     pooled = keras.Model(model.input, model.get_layer("block_features").output)(images)
     size = activations.shape[1] * activations.shape[2] * activations.shape[3]
-    assert cut.is_joined and not cut_model(classifier(BOTTLENECK), "conv2_block1_out").is_joined
+    assert cut.is_joined
+    assert not cut_model(classifier(BOTTLENECK), "conv2_block1_out").is_joined
     np.testing.assert_array_equal(joined[:, :size], activations.numpy().reshape(3, size))
     # The first block's average and maximum, which the head sees too, need not be computed again.
     width = activations.shape[3]
