@@ -205,3 +205,9 @@ def test_every_depth_has_its_more_accurate_weights_first():
     for name in BLOCK_COUNTS:
         hub = [spec.top1 for spec in list_weights(name) if spec.source.startswith("hf://")]
         assert hub == sorted(hub, reverse=True), name
+
+
+def test_which_weights_are_known_to_be_of_hard_labels():
+    found = [spec.name for spec in list_weights("resnet50") if spec.hard_labels]
+    assert found == ["resnet50.tv_in1k", "resnet50.keras_in1k", "resnet50.npm_in1k"]
+    assert not catalog.CATALOG["resnet50.tv2_in1k"].hard_labels

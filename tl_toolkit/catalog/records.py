@@ -202,6 +202,9 @@ class WeightSpec:
         source: Where to get it: `"shipped"`, `"hf://…"`, `"keras.applications"`, `"keras-hub:…"` or
             `"npm:…"`; empty for a file.
         filename: Name under which its authors publish the file.
+        hard_labels: Whether it was learned by cross-entropy on one class an image, without label smoothing, MixUp and the
+            like: worse on ImageNet, and better where the layers stay frozen (Kornblith et al. 2021, "Why do better loss
+            functions lead to less transferable features?"). False where the source does not say.
 
     Examples:
         >>> weights = tl.list_weights()[0]
@@ -222,6 +225,7 @@ class WeightSpec:
     sha256: str | None = None
     source: str = ""
     filename: str | None = None
+    hard_labels: bool = False
 
     @property
     def forbids_commercial_use(self) -> bool:

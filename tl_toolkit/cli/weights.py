@@ -38,10 +38,12 @@ def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
         top1 = f"{spec.top1:.3f}" if spec.top1 is not None else "–"
         side = f"{spec.preprocessing.image_size}" if spec.preprocessing else "–"
         licence, place = spec.licence.partition(";")[0], spec.source.partition(":")[0]
-        table.add_row(spec.name, side, top1, licence, place)
+        name = f"{spec.name} *" if spec.hard_labels else spec.name
+        table.add_row(name, side, top1, licence, place)
     console.print(table)
     console.print(
         f"{len(specs)} sets. 'imagenet' means the best one available for a network: cached ones first, "
-        "then in this order; never one whose licence forbids commercial use.",
+        "then in this order, for frozen layers those of hard labels (*) before the others; never one whose licence forbids "
+        "commercial use.",
         soft_wrap=True,
     )

@@ -35,6 +35,7 @@ from tl_toolkit.transfer.network_pool import Network, TracedFunctions
 from tl_toolkit.transfer.plan import FreezePlan, apply_plan, make_plan
 from tl_toolkit.transfer.updates import Update, plan_updates
 from tl_toolkit.weights.pinned import PinnedWeights, pin_weights
+from tl_toolkit.weights.resolve import WeightSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +202,11 @@ def _network(recipe: Recipe, context: Context, classes: int) -> Network:
 
 
 def _build(recipe: Recipe, context: Context, classes: int) -> Network:
-    weights = open_recipe_weights(recipe, context.weights, context.progress)
+    def open_them() -> WeightSource | None:
+        return open_recipe_weights(recipe, context.weights, context.progress)
+
+    networks = context.networks
+    weights = open_them() if networks is None else networks.weights(recipe, open_them)
     spec = choose_network(recipe, weights)
     with (
         context.devices(recipe).scope(),

@@ -22,7 +22,7 @@ from tl_toolkit.models.head import assemble_classifier, new_head
 from tl_toolkit.models.resnet import kernels_follow
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
-from tl_toolkit.strategies import FromScratch
+from tl_toolkit.strategies import Auto, FromScratch, LastLayers, NewHead
 from tl_toolkit.weights.load import assign_tensors, check_architecture
 from tl_toolkit.weights.pinned import PinnedWeights, open_pinned
 from tl_toolkit.weights.resolve import WeightSource, open_weights
@@ -32,6 +32,8 @@ def open_recipe_weights(
     recipe: Recipe, pin: PinnedWeights | None = None, progress: Progress = SILENT
 ) -> WeightSource | None:
     """Opens the weights that the recipe starts from; None when training from scratch.
+
+    What `"imagenet"` stands for depends on the strategy: whether it leaves layers frozen.
 
     Args:
         recipe: Names the weights.
@@ -44,7 +46,8 @@ def open_recipe_weights(
     with progress.stage(f"Loading the weights {recipe.start!r}"):
         if pin is not None and pin.asked == recipe.start:
             return open_pinned(pin, backbone)
-        return open_weights(recipe.start, backbone)
+        frozen = isinstance(recipe.strategy, (NewHead, LastLayers, Auto))
+        return open_weights(recipe.start, backbone, frozen=frozen)
 
 
 def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:

@@ -14,6 +14,7 @@ from tl_toolkit.catalog import FEATURES, NO_VIEWS, WeightSpec
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.strategies import FromScratch
 from tl_toolkit.weights.pinned import PinnedWeights
+from tl_toolkit.weights.resolve import WeightSource
 
 # What decides on the network and on the weights that it starts from; all else is training's. The seed does too
 # where there are no weights: a new head on weights starts at zero.
@@ -88,9 +89,19 @@ class NetworkPool:
 
     def __init__(self, size: int = 1) -> None:
         self._size = size
+        self._weights: dict[Hashable, WeightSource | None] = {}
         self._kept: collections.OrderedDict[Hashable, tuple[Network, int, list[np.ndarray]]] = (
             collections.OrderedDict()
         )
+
+    def weights(
+        self, recipe: Recipe, open_them: Callable[[], WeightSource | None]
+    ) -> WeightSource | None:
+        """Returns what the recipe starts from: what the first training that named it found, whose strategy may prefer others."""
+        key = recipe.start, recipe.backbone
+        if key not in self._weights:
+            self._weights[key] = open_them()
+        return self._weights[key]
 
     def take(self, recipe: Recipe, distribute: object, build: Callable[[], Network]) -> Network:
         """Returns the recipe's network with its first weights.

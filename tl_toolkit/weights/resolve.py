@@ -77,13 +77,16 @@ class WeightSource:
         return self.converter.read_tensors(self.path)
 
 
-def open_weights(source: str | pathlib.Path, architecture: str | None = None) -> WeightSource:
+def open_weights(
+    source: str | pathlib.Path, architecture: str | None = None, *, frozen: bool = False
+) -> WeightSource:
     """Finds weights, and downloads them if necessary.
 
     Args:
         source: `"imagenet"`, a catalogue name, `"hf://OWNER/NAME[@REVISION]"`, `"keras-hub:PRESET"`, a
             file, or a finished run's folder.
         architecture: Such as `"resnet50"`, for `"imagenet"`.
+        frozen: Whether layers stay as they are: `"imagenet"` then stands for weights of hard labels first.
 
     Raises:
         InputError: The name is unknown, the weights are not available, no converter reads them, or the file is
@@ -91,7 +94,7 @@ def open_weights(source: str | pathlib.Path, architecture: str | None = None) ->
     """
     name = str(source)
     if name == IMAGENET:
-        return _open_imagenet(architecture)
+        return _open_imagenet(architecture, frozen)
     if name in CATALOG:
         try:
             return _open_record(CATALOG[name])
@@ -153,8 +156,11 @@ def _fetcher(spec: WeightSpec) -> ModuleType:
     return FETCHERS[spec.source.partition(":")[0]]
 
 
-def _open_imagenet(architecture: str | None) -> WeightSource:
-    """Opens the best ImageNet weights available: those in a cache first, then in the catalogue's order."""
+def _open_imagenet(architecture: str | None, frozen: bool) -> WeightSource:
+    """Opens the best ImageNet weights available: those in a cache first, then in the catalogue's order.
+
+    For layers that stay frozen, those of hard labels come before all others, in the cache and in the catalogue.
+    """
     if architecture is None:
         raise InputError("The weights 'imagenet' need a `backbone`, such as 'resnet50'.")
     candidates = [
@@ -162,6 +168,8 @@ def _open_imagenet(architecture: str | None) -> WeightSource:
         for spec in list_weights(architecture)
         if spec.trained_on == TRAINED_ON and not spec.forbids_commercial_use
     ]
+    if frozen:
+        candidates.sort(key=lambda spec: not spec.hard_labels)
     cached = [spec for spec in candidates if _fetcher(spec).find_cached(spec) is not None]
     tried: dict[str, str] = {}
     unreachable = set()
