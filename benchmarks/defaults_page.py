@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from tables import markdown_row
 
 AUTO = "auto"
+# The strategies as they come, of which `compare` has four.
+STRATEGIES = ("new head", "new head, all blocks", "last layers, head first", "everything")
 ENOUGH_TO_CALIBRATE = 200  # images; see `report.calibration`
 MEASURES = (
     "selection_top1",
@@ -90,10 +92,13 @@ def task_table(rows: Sequence[Row], task: str) -> list[str]:
 
 
 def auto_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
-    """Returns a line of Markdown a task: `auto` against the arm that its test images prefer, over the seeds of `auto`."""
+    """Returns a line of Markdown a task: `auto` against what its test images prefer, over the seeds of `auto`.
+
+    First against the best of `STRATEGIES`, then against the best of all arms.
+    """
     lines = [
-        "| | `auto` | best in hindsight | | behind by | standard error | test images |",
-        "|---|---|---|---|---|---|---|",
+        "| | `auto` | best strategy | | behind by | standard error | best of all arms | | behind by | standard error | test images |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for task in tasks:
         seeds = {row["seed"] for row in rows if (row["task"], row["arm"]) == (task, AUTO)}
@@ -101,25 +106,36 @@ def auto_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
         others = [mean for mean in found if mean.arm != AUTO and len(mean.rows) == len(seeds)]
         if not others:
             continue
-        auto, best = found[-1], max(others, key=lambda mean: mean.of("test_top1"))
-        cells = (
-            task,
-            f"{auto.of('test_top1'):.3f}",
-            f"{best.of('test_top1'):.3f}",
-            best.arm,
-            f"{best.of('test_top1') - auto.of('test_top1'):.4f}",
-            f"{best.standard_error:.4f}",
-            str(best.images),
-        )
-        lines.append(markdown_row(cells))
+        auto = found[-1]
+        cells = [task, f"{auto.of('test_top1'):.3f}"]
+        for some in ([mean for mean in others if mean.arm in STRATEGIES], others):
+            cells += _behind(auto, some)
+        lines.append(markdown_row([*cells, str(auto.images)]))
     return lines
 
 
+def _behind(auto: Mean, others: Sequence[Mean]) -> list[str]:
+    """How far it is behind the best of the others: its accuracy, its name, the difference, the standard error."""
+    if not others:
+        return ["–"] * 4
+    best = max(others, key=lambda mean: mean.of("test_top1"))
+    difference = best.of("test_top1") - auto.of("test_top1")
+    return [
+        f"{best.of('test_top1'):.3f}",
+        best.arm,
+        f"{difference:.4f}",
+        f"{best.standard_error:.4f}",
+    ]
+
+
 def calibration_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
-    """Returns a line of Markdown a task: the calibration error of arms that 200 images or more calibrated."""
+    """Returns a line of Markdown a task: the calibration error of arms that 200 images or more calibrated.
+
+    What chance makes is of the rows that have it, as older ones have not.
+    """
     lines = [
-        "| | arms | test images a seed | mean calibration error | largest mean of an arm |",
-        "|---|---|---|---|---|",
+        "| | arms | test images a seed | mean calibration error | made by chance | largest mean of an arm |",
+        "|---|---|---|---|---|---|",
     ]
     for task in tasks:
         enough = [row for row in rows if row["calibrated_on"] >= ENOUGH_TO_CALIBRATE]
@@ -128,11 +144,14 @@ def calibration_table(rows: Sequence[Row], tasks: Sequence[str]) -> list[str]:
             continue
         errors = {mean.arm: mean.of("test_calibration_error") for mean in found}
         worst = max(errors, key=errors.__getitem__)
+        name = "test_calibration_error_by_chance"
+        by_chance = [row[name] for mean in found for row in mean.rows if name in row]
         cells = (
             task,
             str(len(found)),
             f"{statistics.fmean(row['test_images'] for mean in found for row in mean.rows):.0f}",
             f"{statistics.fmean(errors.values()):.3f}",
+            f"{statistics.fmean(by_chance):.3f}" if by_chance else "–",
             f"{errors[worst]:.3f}, {worst}",
         )
         lines.append(markdown_row(cells))

@@ -29,7 +29,7 @@ from tl_toolkit.experiments.climb import climb
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.train_and_validate import train_and_validate
-from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.calibration import error_by_chance, fit_temperature, reliability
 from tl_toolkit.report.metrics import classification_metrics, log_loss
 from tl_toolkit.transfer.network_pool import NetworkPool
 
@@ -129,7 +129,8 @@ def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, object]:
         logits, labels = trained.validation_logits, dataset.validation.labels
     else:
         logits, labels = predict_logits(experiment, _left_out(recipe, dataset))
-    test = classification_metrics(*predict_logits(experiment, dataset.test), dataset.class_names)
+    tested = predict_logits(experiment, dataset.test)
+    test = classification_metrics(*tested, dataset.class_names)
     return {
         "selection_top1": float((logits.argmax(1) == labels).mean()),
         "selection_log_loss": log_loss(logits / fit_temperature(logits, labels), labels),
@@ -137,6 +138,7 @@ def measure(recipe: tl.Recipe, networks: NetworkPool) -> dict[str, object]:
         "test_top1": test["top1"],
         "test_log_loss": test["log_loss"],
         "test_calibration_error": test["calibration_error"],
+        "test_calibration_error_by_chance": error_by_chance(reliability(*tested)),
         "test_images": test["examples"],
         "calibrated_on": trained.calibration.images,
         "seconds": seconds,

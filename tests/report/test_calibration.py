@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from tl_toolkit.report.calibration import brier_score, fit_temperature, reliability
+from tl_toolkit.report.calibration import brier_score, error_by_chance, fit_temperature, reliability
 
 
 def labels_drawn(logits, seed=0):
@@ -41,6 +41,19 @@ def test_bins_are_those_counted_by_hand():
     np.testing.assert_allclose(found.confidences[[7, 13, 14]], [0.515, 0.92, 1.0])
     np.testing.assert_allclose(found.accuracies[[7, 13, 14]], [0.5, 2 / 3, 1.0])
     assert found.calibration_error == pytest.approx((2 * 0.015 + 3 * (0.92 - 2 / 3)) / 6)
+
+
+@pytest.mark.parametrize("images", [60, 600])
+def test_the_error_that_chance_makes_is_that_of_labels_drawn_as_the_probabilities_say(images):
+    logits = np.random.default_rng(2).normal(0, 2, (images, 4))
+    drawn = [reliability(logits, labels_drawn(logits, seed)) for seed in range(400)]
+    mean = np.mean([found.calibration_error for found in drawn])
+    assert error_by_chance(drawn[0]) == pytest.approx(mean, rel=0.04)
+
+
+def test_chance_makes_no_error_of_answers_that_are_sure():
+    found = reliability(np.array([[0.0, -np.inf]] * 3), np.zeros(3, np.int64))
+    assert error_by_chance(found) == 0
 
 
 def test_the_brier_score_is_that_counted_by_hand():

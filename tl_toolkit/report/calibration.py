@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.optimize
 from scipy.special import log_softmax, softmax
+from scipy.stats import binom
 
 from tl_toolkit.report.curves import Reliability
 
@@ -30,6 +31,19 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> Reliability:
         np.bincount(of_bin, confidence, BINS) / divisor,
         np.bincount(of_bin, is_right, BINS) / divisor,
     )
+
+
+def error_by_chance(found: Reliability) -> float:
+    """Returns the mean calibration error of such probabilities if each were as right as it says.
+
+    So few answers never come out as expected: it falls with the square root of their number. The right answers of a bin are
+    binomial with its mean probability, and their mean distance from what is expected is De Moivre's.
+    """
+    some = found.counts > 0
+    counts, shares = found.counts[some], found.confidences[some]
+    distances = 2 * counts * shares * (1 - shares)
+    distances *= binom.pmf(np.floor(counts * shares), counts - 1, shares)
+    return float(distances.sum() / counts.sum())
 
 
 def brier_score(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tl_toolkit.report.answer_table import AnswerTable
-from tl_toolkit.report.calibration import reliability
+from tl_toolkit.report.calibration import error_by_chance, reliability
 from tl_toolkit.report.held_back import MARKS, held_back, held_back_curve
 from tl_toolkit.report.page.shell import percent, shortened
 from tl_toolkit.report.page.xy_chart import Axis, Series, xy_chart
@@ -30,7 +30,8 @@ def reliability_chart(table: AnswerTable) -> Markup:
         found.accuracies[some].tolist(),
     )
     return xy_chart(
-        f"Reliability diagram; the calibration error is {found.calibration_error:.3f}",
+        f"Reliability diagram; the calibration error is {found.calibration_error:.3f}, where chance alone makes "
+        f"{error_by_chance(found):.3f} of so few answers",
         Axis("probability of the answer", WHOLE, is_percent=True),
         Axis("right answers", WHOLE, is_percent=True),
         [served, Series("as many as it says", [0, 1], [0, 1], "reference")],
