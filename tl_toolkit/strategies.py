@@ -112,7 +112,7 @@ class Auto:
     """Climb from the cheapest of the other strategies to the dearest, and keep what is best in validation.
 
     The rungs are new heads that are solved for, on the features and on all blocks, on letterboxed photos where `resize` is left
-    open and many lose much to the crop, with mirror images where the images have no up; the last layers; and everything, from the
+    open and many lose much to the crop, with mirror images where the images have no up; the last layers, and everything, both from the
     better of the heads on features and on all blocks, with fixed batch statistics. What counts is the log loss on the
     validation images, or out of fold where there are none; test images are looked at once, by what was kept.
 

@@ -29,14 +29,25 @@ from tl_toolkit.transfer.defaults import GENTLE_RATE, choose_hyperparameters
 from tl_toolkit.transfer.feature_cache import FeatureCache, NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool, weights_of
 
-NAMES = ["new head", "new head on all blocks", "last layers", "everything"]
+NAMES = [
+    "new head",
+    "new head on all blocks",
+    "last layers",
+    "everything",
+    "everything, adapting",
+]
 FEW_RUNGS = ["new head", "everything"]
 
 
 @pytest.fixture(scope="module")
 def recipe(photo_recipe):
     return photo_recipe.replace(
-        strategy="auto", epochs=2, learning_rate=None, augmentation="none", resize="crop"
+        strategy="auto",
+        epochs=2,
+        batch_size=None,  # large enough for statistics of their own
+        learning_rate=None,
+        augmentation="none",
+        resize="crop",
     )
 
 
@@ -69,13 +80,13 @@ def train_alone(recipe, dataset):
 
 
 def pretended(monkeypatch, losses, seconds=None):
-    """Trainings that take no time and give these log losses in turn; returns what they were asked to train."""
+    """Trainings that take no time and give these log losses in turn, and 9 after them; returns what was asked to be trained."""
     asked, losses = [], iter(losses)
     of_steps = seconds or ExpectedTime(1.0, 1.0, 2)
 
     def try_out(self, recipe, context):
         asked.append((recipe, context))
-        return Candidate(recipe, 0.5, next(losses), 7.0, None, None)
+        return Candidate(recipe, 0.5, next(losses, 9.0), 7.0, None, None)
 
     monkeypatch.setattr(Selection, "try_out", try_out)
     monkeypatch.setattr(
@@ -107,7 +118,7 @@ def _trained(recipe, context):
     [
         (1, ["new head"]),
         (2, ["new head", "new head on all blocks"]),
-        (None, ["new head", "new head on all blocks", "last layers", "everything"]),
+        (None, NAMES),
     ],
 )
 def test_timing_rungs_takes_a_share_of_the_budget_and_what_is_not_timed_is_left_out(
@@ -183,9 +194,12 @@ def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_as
 ):
     rungs = rung_recipes(recipe, dataset)
     assert list(rungs) == NAMES
-    assert [rungs[name].solver for name in NAMES] == ["lbfgs", "lbfgs", "gradient", "gradient"]
-    assert [rungs[name].epochs for name in NAMES] == [None, None, 2, 2]
+    assert [rungs[name].solver for name in NAMES] == ["lbfgs"] * 2 + ["gradient"] * 3
+    assert [rungs[name].epochs for name in NAMES] == [None, None, 2, 2, 2]
     assert all(rungs[name].strategy.head_first for name in NAMES[2:])
+    few = dataclasses.replace(dataset, train=dataset.train.take(np.arange(15)))
+    assert list(rung_recipes(recipe, few)) == NAMES[:4]
+    assert list(rung_recipes(recipe.replace(batch_size=8), dataset)) == NAMES[:4]
     mirrored = rung_recipes(recipe.replace(augmentation="surface"), dataset)
     assert mirrored["new head on all blocks, mirrored"].strategy.tta == "flips"
 
@@ -198,15 +212,18 @@ def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_as
         ([0.3, 0.3, 0.5, 0.2], "features"),
     ],
 )
-def test_everything_is_trained_slowly_from_the_head_that_did_better(
+def test_fine_tuning_begins_with_the_head_that_did_better_and_everything_is_trained_slowly(
     losses, on, recipe, dataset, monkeypatch
 ):
     asked = pretended(monkeypatch, losses)
     found = climb(recipe, Context(dataset=dataset))
-    last, _ = asked[-1]
-    assert last.strategy == tl.FullFineTune(on=on, head_first=True, bn_mode="affine")
-    assert found.rungs[-1].strategy["on"] == on
-    of_32 = last.replace(batch_size=32)
+    assert [one.strategy for one, _ in asked[2:]] == [
+        tl.LastLayers(on=on),
+        tl.FullFineTune(on=on, head_first=True, bn_mode="affine"),
+        tl.FullFineTune(on=on, head_first=True),
+    ]
+    assert [rung.strategy["on"] for rung in found.rungs[2:]] == [on] * 3
+    of_32 = asked[3][0].replace(batch_size=32)
     assert choose_hyperparameters(of_32, 320).learning_rate == GENTLE_RATE
     assert choose_hyperparameters(of_32.replace(learning_rate=0.5), 320).learning_rate == 0.5
 
@@ -226,8 +243,8 @@ def test_photos_that_are_much_cut_off_are_letterboxed_where_that_is_better(
     asked = pretended(monkeypatch, losses)
     found = climb(recipe.replace(resize=None), Context(dataset=dataset))
     assert [rung.name for rung in found.rungs] == [*NAMES[:2], LETTERBOXED, *NAMES[2:]]
-    assert [r.resize for r, _ in asked] == ["crop", "crop", "letterbox", later, later]
-    assert [rung.note for rung in found.rungs] == ["", "", "", remark, remark]
+    assert [r.resize for r, _ in asked] == ["crop", "crop", "letterbox", *[later] * 3]
+    assert [rung.note for rung in found.rungs] == ["", "", "", *[remark] * 3]
     kept = int(np.argmin(losses))
     assert found.trained.experiment.recipe == asked[kept][0]
     cut, whole = losses[1:3]
@@ -242,7 +259,7 @@ def test_without_time_for_letterboxed_photos_a_note_says_what_cutting_loses(
     pretended(monkeypatch, [0.4])
     asked = recipe.replace(resize=None, strategy=tl.Auto(minutes=0.01))
     found = climb(asked, Context(dataset=dataset))
-    assert [rung.seconds is not None for rung in found.rungs] == [True] + [False] * 4
+    assert [rung.seconds is not None for rung in found.rungs] == [True] + [False] * 5
     assert found.trained.experiment.notes[-1] == "many lose much"
 
 
@@ -283,37 +300,37 @@ def test_the_letterboxed_rung_is_not_timed_but_expected_to_take_what_the_cut_one
     monkeypatch.setattr(time_budget, "time_rung", time_rung)
     found = climb(recipe.replace(resize=None), Context(dataset=dataset))
     assert timed == ["crop"] * 4
-    assert [rung.expected_seconds for rung in found.rungs] == [1, 2, 2, 3, 4]
+    assert [rung.expected_seconds for rung in found.rungs] == [1, 2, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize(
-    ("losses", "kept"), [([0.4, 0.3, 0.2, 0.1], 3), ([0.1, 0.2, 0.3, 0.4], 0), ([3, 1, 2, 1], 1)]
+    ("losses", "kept"), [([0.4, 0.3, 0.2, 0.1], 3), ([0.2, 0.1, 0.3, 0.4], 1), ([3, 1, 2, 1], 1)]
 )
 def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch, losses, kept):
     asked = pretended(monkeypatch, losses)
     found = climb(recipe, Context(dataset=dataset))
-    assert [rung.kept for rung in found.rungs] == [n == kept for n in range(4)]
+    assert [rung.kept for rung in found.rungs] == [n == kept for n in range(5)]
     assert found.trained.experiment.recipe == asked[kept][0]
-    assert [of for of, _ in asked[:3]] == list(rung_recipes(recipe, dataset).values())[:3]
+    assert [of for of, _ in asked[:2]] == list(rung_recipes(recipe, dataset).values())[:2]
     assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 
-def test_everything_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):
+def test_fine_tuning_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):
     folders = []
     for losses in ([0.4, 0.3, 0.2, 0.1], [0.3, 0.4, 0.2, 0.1]):
         asked = pretended(monkeypatch, losses)
         climb(recipe, Context(dataset=dataset, checkpoints=tmp_path))
         folders.append([context.checkpoints for _, context in asked])
-    assert folders[0][:3] == folders[1][:3]
-    assert folders[0][3] != folders[1][3]
+    assert folders[0][:2] == folders[1][:2]
+    assert not set(folders[0][2:]) & set(folders[1][2:])
 
 
 @pytest.mark.parametrize(
     ("minutes", "epochs"),
     [
-        (None, [None, None, 50, 50]),
-        (100, [None, None, 50, 50]),
-        (0.5, [None, None, 28, 28]),
+        (None, [None, None, 50, 50, 50]),
+        (100, [None, None, 50, 50, 50]),
+        (0.5, [None, None, 28, 28, 28]),
         (0.05, [None, None]),
         (0.01, [None]),
     ],
@@ -321,14 +338,15 @@ def test_everything_from_another_head_is_another_training(recipe, dataset, monke
 def test_a_rung_that_does_not_fit_is_shortened_or_left_out(
     recipe, dataset, monkeypatch, minutes, epochs
 ):
-    asked = pretended(monkeypatch, [2, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
+    # From the head on all blocks, as their recipes say.
+    asked = pretended(monkeypatch, [2, 1, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
     strategy = tl.Auto(minutes=minutes)
     found = climb(recipe.replace(strategy=strategy), Context(dataset=dataset))
     whole = list(rung_recipes(recipe, dataset).values())
     expected = [r.replace(epochs=e) if e == 28 else r for r, e in zip(whole, epochs, strict=False)]
     assert [recipe for recipe, _ in asked] == expected
     notes = [rung.note for rung in found.rungs]
-    assert notes.count("left out: no time") == 4 - len(epochs)
+    assert notes.count("left out: no time") == 5 - len(epochs)
     assert notes.count("28 epochs: no time for more") == epochs.count(28)
 
 
@@ -345,7 +363,7 @@ def test_a_climb_that_is_resumed_neither_times_nor_decides_anew(
     climb(recipe, context)
     assert [r for r, _ in second] == [r for r, _ in first]
     assert [c.checkpoints for _, c in second] == [c.checkpoints for _, c in first]
-    assert len({c.checkpoints for _, c in first}) == 4
+    assert len({c.checkpoints for _, c in first}) == 5
     (tmp_path / time_budget.FILE).write_text("{")  # damaged: timed anew
     with pytest.raises(TypeError, match="NoneType"):
         climb(recipe, context)
@@ -362,7 +380,7 @@ def test_a_training_that_diverges_is_left_out(recipe, dataset, monkeypatch):
 
     monkeypatch.setattr(Selection, "try_out", try_out)
     found = climb(recipe, Context(dataset=dataset))
-    assert [rung.kept for rung in found.rungs] == [False, True, False, False]
+    assert [rung.kept for rung in found.rungs] == [False, True, False, False, False]
     assert found.rungs[3].note == "left out: The loss is nan"
 
 
@@ -389,7 +407,7 @@ def test_rungs_without_room_are_left_out_and_the_others_climbed(recipe, dataset,
 
     monkeypatch.setattr(Selection, "try_out", try_out)
     found = climb(recipe, Context(dataset=dataset))
-    assert [rung.kept for rung in found.rungs] == [False, False, True, False]
+    assert [rung.kept for rung in found.rungs] == [False, False, True, False, False]
     assert found.rungs[0].note == "left out: no room"
     monkeypatch.setattr(
         Selection, "try_out", lambda *_: (_ for _ in ()).throw(NoRoomError("no room"))
@@ -428,7 +446,7 @@ def test_a_training_that_ran_out_of_time_says_so_and_steps_are_said_to_be_flatte
     planned = dataclasses.make_dataclass("Planned", ["epochs"])(9)
     experiment = dataclasses.make_dataclass("Experiment", ["recipe", "hyperparameters", "notes"])
     made = dataclasses.make_dataclass("Trained", ["experiment", "progress"])
-    losses = iter([3.0, 2.0, 1.0, 4.0])
+    losses = iter([3.0, 2.0, 1.0, 4.0, 5.0])
 
     def try_out(self, recipe, context):
         trained = made(experiment(recipe, planned, ()), progress)

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from tl_toolkit.catalog import (
+    ADAPT,
     AFFINE,
     ALL_BLOCKS,
     CROP,
@@ -28,15 +29,21 @@ from tl_toolkit.recipe import OF_STEPS, Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
 from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.network import choose_network, open_recipe_weights
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.transfer.updates import HEAD
 
-# What is climbed; the last two are fine-tuned.
+# What is climbed.
 HEAD_ALONE, ON_ALL_BLOCKS = "new head", "new head on all blocks"
 LETTERBOXED, MIRRORED = f"{ON_ALL_BLOCKS}, letterboxed", f"{ON_ALL_BLOCKS}, mirrored"
-LAST_LAYERS, EVERYTHING = "last layers", "everything"
+LAST_LAYERS, EVERYTHING, ADAPTING = FINE_TUNED = (
+    "last layers",
+    "everything",
+    "everything, adapting",
+)
+ALIKE = {LETTERBOXED: ON_ALL_BLOCKS, ADAPTING: EVERYTHING}  # what takes as long as another
 NETWORKS = 4  # with the head on the features, on all blocks, letterboxed, and with mirror images
 TOO = "letterboxed too"
 NO_TIME = "left out: no time"
@@ -79,7 +86,7 @@ def climb(recipe: Recipe, context: Context) -> Climb:
         if best is not None and rung.name != LETTERBOXED:
             of_rung = of_rung.replace(resize=best[1].recipe.resize)
             remarks += [TOO] if of_rung.resize != start.recipes[rung.name].resize else []
-        if rung.name == EVERYTHING:
+        if rung.name in FINE_TUNED:
             of_rung = _from_the_better_head(of_rung, rungs)
             rungs[number] = rung = dataclasses.replace(rung, strategy=of_rung.to_json()["strategy"])
         epochs = budget.epochs(rung.name, selection, is_first=number == 0)
@@ -147,8 +154,8 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     if not selection.is_possible:
         recipes = dict(list(recipes.items())[:1])
     for name, of_rung in recipes.items():
-        if name == LETTERBOXED:
-            budget.expect_alike(name, ON_ALL_BLOCKS)
+        if name in ALIKE:
+            budget.expect_alike(name, ALIKE[name])
         else:
             budget.time(name, of_rung, context)
     measure = LABELS_RIGHT if dataset.has_several_labels else ACCURACY
@@ -188,15 +195,18 @@ def rung_recipes(
         rungs[MIRRORED] = probe(on=ALL_BLOCKS, tta=FLIPS)
     if recipe.find is not None and dataset.validation is None:
         return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
-    last = LastLayers(head_first=True)
+    last = LastLayers(on=ALL_BLOCKS, head_first=True)
     rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, last))
     everything = FullFineTune(on=ALL_BLOCKS, head_first=True, bn_mode=AFFINE)
     rungs[EVERYTHING] = trained(everything)
+    adapting = trained(FullFineTune(on=ALL_BLOCKS, head_first=True))
+    if choose_hyperparameters(adapting, len(dataset.train)).bn_mode == ADAPT:
+        rungs[ADAPTING] = adapting
     return rungs
 
 
 def _from_the_better_head(recipe: Recipe, rungs: list[Rung]) -> Recipe:
-    """Has the training of everything, which is timed on all blocks, begin with the head on the features where that did better."""
+    """Has a fine-tuning, which is timed on all blocks, begin with the head on the features where that did better."""
     losses = {rung.name: math.inf if rung.log_loss is None else rung.log_loss for rung in rungs}
     on_all_blocks = min(losses.get(name, math.inf) for name in (ON_ALL_BLOCKS, LETTERBOXED))
     if on_all_blocks < losses.get(HEAD_ALONE, math.inf):
@@ -231,7 +241,7 @@ def _own_checkpoints(context: Context, name: str, recipe: Recipe) -> Context:
     if context.checkpoints is None:
         return context
     # Resumed, another head may do better: what begins with it is another training.
-    if isinstance(recipe.strategy, FullFineTune):
+    if isinstance(recipe.strategy, (FullFineTune, LastLayers)):
         name = f"{name} on {recipe.strategy.on}"
     folder = context.checkpoints / name.replace(",", "").replace(" ", "_")
     return dataclasses.replace(context, checkpoints=folder)
