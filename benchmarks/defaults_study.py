@@ -94,6 +94,7 @@ class Task:
 TASKS: dict[str, Task] = {
     "digits, 5 labels": Task("digits", {"labels_per_class": 5, "test_fraction": 0.5}),
     "digits, 20 labels": Task("digits", {"labels_per_class": 20, "test_fraction": 0.5}),
+    "digits, all labels": Task("digits", {"test_fraction": 0.5}),
     "stamps": Task(stamps, {"image_size": 128, "crop_fraction": 1.0, "test_fraction": 0.3}),
     "faces, 5 labels": Task(
         faces,
