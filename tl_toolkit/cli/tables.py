@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tl_toolkit.experiments.export_run import Exports
     from tl_toolkit.experiments.k_fold import CrossValidation
     from tl_toolkit.experiments.resolved_fields import ResolvedField
+    from tl_toolkit.experiments.run import RunResult
     from tl_toolkit.export.predictions import Prediction
     from tl_toolkit.report.paired_test import PairedTest
     from tl_toolkit.transfer.plan import FreezePlan
@@ -124,6 +125,23 @@ def paired_table(found: PairedTest) -> Table:
         ("A wrong", str(found.only_b), str(found.both_wrong)),
     )
     return Table(("test images", "B right", "B wrong"), rows)
+
+
+def print_run(result: RunResult, progress: TerminalProgress) -> None:
+    """Prints a finished run."""
+    from tl_toolkit.report.ladder import ladder_table
+
+    if result.rungs:
+        progress.console.print(drawn(ladder_table(result.rungs)))
+    figures = {"test": result.test, "validation": result.validation}
+    progress.console.print(drawn(metrics_table(figures)))
+    for note in result.notes:
+        progress.message(f"note: {note}")
+    progress.message(
+        f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
+        f"The page to look at: {result.page}\n"
+        f"tl-toolkit predict {result.folder} PHOTO.jpg"
+    )
 
 
 def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None:

@@ -12,11 +12,10 @@ from tl_toolkit.catalog import LBFGS
 from tl_toolkit.cli.maybe import Maybe
 from tl_toolkit.cli.open_page import open_page
 from tl_toolkit.cli.recipe_flags import RecipeFlags, recipe_from
-from tl_toolkit.cli.tables import defaults_table, plan_table
+from tl_toolkit.cli.tables import defaults_table, plan_table, print_run
 from tl_toolkit.cli.terminal import TerminalProgress, drawn, terminal
 from tl_toolkit.cli.training_context import training_context
 from tl_toolkit.recipe import Recipe
-from tl_toolkit.report.metrics_table import metrics_table
 from tl_toolkit.strategies import Auto
 
 if TYPE_CHECKING:
@@ -81,19 +80,7 @@ def train(
         result = run(chosen, output, overwrite=overwrite, context=context)
         if result is None:  # another process of the cluster prints it
             return
-        console = progress.console
-        if result.rungs:
-            from tl_toolkit.report.ladder import ladder_table
-
-            console.print(drawn(ladder_table(result.rungs)))
-        console.print(drawn(metrics_table({"test": result.test, "validation": result.validation})))
-        for note in result.notes:
-            progress.message(f"note: {note}")
-        progress.message(
-            f"{result.seconds:.1f} s of training. Everything is in {result.folder}\n"
-            f"The page to look at: {result.page}\n"
-            f"tl-toolkit predict {result.folder} PHOTO.jpg"
-        )
+        print_run(result, progress)
         if open:
             open_page(result.page, progress)
 
