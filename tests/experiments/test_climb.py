@@ -496,8 +496,8 @@ def test_figures_weigh_classes_alike_where_the_recipe_does(recipe, dataset):
     )
     logits = np.tile([1.0, 0.0], (10, 1))  # it always says "a"
     alike = Selection.of(recipe.replace(class_balance="weights"), few)
-    assert alike._figures(logits, labels)[0] == pytest.approx(0.5)
-    assert Selection.of(recipe, few)._figures(logits, labels)[0] == pytest.approx(0.9)
+    assert alike.figures(logits, labels)[0] == pytest.approx(0.5)
+    assert Selection.of(recipe, few).figures(logits, labels)[0] == pytest.approx(0.9)
 
 
 def test_a_training_stops_after_the_last_epoch_that_leaves_time_for_another(monkeypatch):

@@ -184,13 +184,6 @@ def test_what_is_left_to_read_has_every_label(labels_run):
 
 
 @pytest.mark.slow
-def test_a_comparison_is_refused_before_anything_is_trained(tiny_weights, tmp_path):
-    recipes = [recipe(tiny_weights, tl.NewHead()), recipe(tiny_weights, tl.LastLayers())]
-    with pytest.raises(tl.InputError, match="comparison of strategies is for photos of one class"):
-        tl.compare(recipes, seeds=1, output=tmp_path / "compared")
-
-
-@pytest.mark.slow
 def test_a_run_can_start_from_a_run_with_several_labels(labels_run, tiny_weights):
     trained = train_and_validate(recipe(labels_run, tl.NewHead()), Context())
     assert trained.solved.path.log_losses.min() < 0.69
@@ -205,7 +198,7 @@ def test_trainings_are_compared_by_the_loss_of_all_answers(class_balance, tiny_w
     )
     labels = dataset.train.labels
     logits = np.random.default_rng(0).normal(0, 3, labels.shape)
-    right, loss = selection._figures(logits, labels)
+    right, loss = selection.figures(logits, labels)
     weights = np.ones(labels.shape)
     if class_balance == "weights":  # having a label counts as much as not having it
         of_each = [compute_sample_weight("balanced", column) for column in labels.T]

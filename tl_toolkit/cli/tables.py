@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tl_toolkit.cli.terminal import TerminalProgress, drawn
 from tl_toolkit.progress import Table
-from tl_toolkit.report.ladder import ACCURACY
+from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT
 from tl_toolkit.report.metrics_table import metrics_table
 
 if TYPE_CHECKING:
@@ -151,6 +151,12 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
     best = comparison.best.strategy
     in_words = differences_in_words(comparison.results, best, comparison.test_images)
     true_class, predicted, score = comparison.example
+    example = f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}."
+    if comparison.best.measure == LABELS_RIGHT:
+        example = (
+            f"The first test image has {true_class!r}, and is given {predicted!r}; its most probable label has probability "
+            f"{score:.3f}."
+        )
     progress.message(comparison.title)
     progress.console.print(drawn(strategies_table(comparison.results)))
     if in_words:
@@ -158,7 +164,7 @@ def print_comparison(comparison: Comparison, progress: TerminalProgress) -> None
     progress.message(
         f"Best strategy (chosen without the test set): {best}. Its SavedModel: "
         f"{comparison.saved_model}\n"
-        f"For the first test image, a {true_class!r}, it predicts {predicted!r} with probability {score:.3f}.\n"
+        f"{example}\n"
         f"The page to look at: {comparison.page}"
     )
 

@@ -97,23 +97,6 @@ def names_of(row: np.ndarray | np.integer, class_names: Sequence[str]) -> tuple[
     return tuple(name for name, has in zip(class_names, np.asarray(row), strict=True) if has)
 
 
-def refuse_several(labels: np.ndarray, what: str, instead: str) -> None:
-    """Refuses something that only photos of one class have.
-
-    Args:
-        labels: In either form.
-        what: It, as a sentence begins.
-        instead: What can be done.
-
-    Raises:
-        InputError: A photo may have several of these labels.
-    """
-    if are_several(labels):
-        raise InputError(
-            f"{what} is for photos of one class, and these have several labels: {instead}."
-        )
-
-
 def check_recipe_of_several(recipe: Recipe) -> None:
     """Refuses what only photos of one class have.
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tl_toolkit.data.labels import refuse_several
+from tl_toolkit.catalog.names import NO_LABEL
+from tl_toolkit.data.labels import names_of
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
-from tl_toolkit.experiments.recipes_to_compare import check_recipes
+from tl_toolkit.experiments.prepare import Experiment
+from tl_toolkit.experiments.recipes_to_compare import check_can_choose, check_recipes
 from tl_toolkit.experiments.run import (
     OtherProcesses,
     other_processes,
@@ -40,6 +42,7 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_va
 from tl_toolkit.experiments.write_pages import write_comparison_page
 from tl_toolkit.experiments.written_files import CHECKPOINTS, COMPARISON, PAGE
 from tl_toolkit.export.classifier import load_classifier
+from tl_toolkit.export.predictions import answer_in_words
 from tl_toolkit.export.saved_model_layout import SAVED_MODEL
 from tl_toolkit.files.atomic import write_json
 from tl_toolkit.progress import SILENT, Progress
@@ -64,7 +67,8 @@ class Comparison:
         best: The strategy that was chosen without the test set.
         test_images: How many there are.
         example: What the best one's SavedModel says of the first test image: its true class, the class that
-            it names, and the probability of that.
+            it names, and the probability of that. Of several labels an image, those that it has, those that it is
+            given, and the probability of the most probable label.
 
     Examples:
         Of the comparison that is the example of `tl.compare`:
@@ -117,7 +121,8 @@ def compare(
 
     The best is chosen without the test set: by the validation images, or with `labels_per_class` by the
     images that the other seeds learned from. Whether another strategy differs from it on the test images is said by
-    a paired test (see `StrategyResult.p_value`). Until it ends, the folder is called `NAME.partial`, and the
+    a paired test (see `StrategyResult.p_value`). Where an image may have several labels, the share of labels that is right
+    takes the place of accuracy, and the least log loss over all answers to the validation images chooses. Until it ends, the folder is called `NAME.partial`, and the
     same call resumes what is in it.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
@@ -170,12 +175,7 @@ def _train_all(
     datasets = [
         open_recipe_data(recipes[0].replace(seed=seed), context.progress) for seed in range(seeds)
     ]
-    refuse_several(
-        datasets[0].train.labels,
-        "A comparison of strategies",
-        "search over the strategy, or train each and compare the runs with tl.paired_test (tl-toolkit compare takes only "
-        "photos of one class)",
-    )
+    check_can_choose(datasets[0])
     first_models: dict[str, TrainedModel] = {}
     first_weights: dict[str, list[np.ndarray]] = {}
     context = dataclasses.replace(context, networks=context.networks or NetworkPool(size=2))
@@ -227,19 +227,23 @@ def _write(
 ) -> Comparison:
     partial, test = partial_folder(folder), model.experiment.dataset.test
     write_run(model, partial / BEST, others, context.progress, photos=context.photos)
-    title = _title(model.experiment.recipe, weights)
-    write_json(partial / "comparison.json", [dataclasses.asdict(result) for result in results])
+    title = _title(model.experiment, weights)
+    write_json(partial / "comparison.json", [result.to_json() for result in results])
     accuracies = {result.strategy: result.test_top1 for result in results}
-    plot_comparison(accuracies, title, partial / "comparison.png")
+    plot_comparison(accuracies, title, partial / "comparison.png", best.measure)
     write_comparison_page(partial, str(folder))
     classifier = load_classifier(partial / BEST)
     prediction = classifier.predict(test.images.encoded(0))[0]
-    example = (classifier.class_names[test.labels[0]], prediction.class_name, prediction.score)
+    truth = ", ".join(names_of(test.labels[0], classifier.class_names)) or NO_LABEL
+    example = (truth, answer_in_words(prediction), prediction.score)
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)  # a worker has none
     finish_output(folder, COMPARISON)
     return Comparison(folder, title, tuple(results), best, len(test), example)
 
 
-def _title(recipe: Recipe, weights: str) -> str:
-    labels = recipe.labels_per_class or "all"
-    return f"{recipe.data}, {labels} labels a class, weights {weights}"
+def _title(experiment: Experiment, weights: str) -> str:
+    recipe = experiment.recipe
+    labels = f"{recipe.labels_per_class or 'all'} labels a class"
+    if experiment.dataset.has_several_labels:
+        labels = "several labels a photo"
+    return f"{recipe.data}, {labels}, weights {weights}"

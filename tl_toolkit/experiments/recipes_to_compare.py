@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tl_toolkit.catalog import ALL_BLOCKS
+from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.errors import InputError
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
 from tl_toolkit.strategies import (
@@ -100,6 +101,15 @@ def check_recipes(recipes: Sequence[Recipe], seeds: int) -> None:
             raise InputError(
                 f"The recipes must be on the same images, but differ in `{field}`: {sorted(map(str, values))}"
             )
+
+
+def check_can_choose(dataset: ImageDataset) -> None:
+    """Raises `InputError` where a photo may have several labels and there are no validation images."""
+    if dataset.has_several_labels and dataset.validation is None:
+        raise InputError(
+            "The best strategy for photos with several labels is chosen by validation images, and there are no validation images: "
+            "set validation_fraction to more than 0, or leave it out."
+        )
 
 
 def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -110,9 +110,9 @@ class Selection:
         validation, solved = self.dataset.validation, trained.solved
         figures: tuple[float | None, float | None] = (None, None)
         if validation is not None and trained.validation_logits is not None:
-            figures = self._figures(trained.validation_logits, validation.labels)
+            figures = self.figures(trained.validation_logits, validation.labels)
         elif solved is not None and solved.path is not None:
-            figures = self._figures(solved.path.logits, self.dataset.train.labels)
+            figures = self.figures(solved.path.logits, self.dataset.train.labels)
         return Candidate(
             recipe, *figures, trained.progress.seconds, trained, weights_of(trained.model)
         )
@@ -133,9 +133,15 @@ class Selection:
             left_out = train.take(np.flatnonzero(is_left_out))
             logits[is_left_out] = predict_logits(trained.experiment, left_out)[0]
             seconds += trained.progress.seconds
-        return Candidate(recipe, *self._figures(logits, train.labels), seconds, None, None)
+        return Candidate(recipe, *self.figures(logits, train.labels), seconds, None, None)
 
-    def _figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    def figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Returns a candidate's `top1` and `log_loss`.
+
+        Args:
+            logits: float[n, classes] of the images that select.
+            labels: int64[n], or uint8[n, labels].
+        """
         if are_several(labels):
             return self._figures_of_labels(logits, labels)
         weights = None if self.class_weights is None else self.class_weights[labels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -111,6 +112,18 @@ def names_in_words(names: Sequence[str], most: int = 6) -> str:
     """Returns some names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more
+
+
+def commoner_answers(test: Mapping[str, Any]) -> float:
+    """Returns the share of labels that is right where each is given to all photos or to none, whichever is right more often."""
+    shares = [of["prevalence"] for of in test["labels"].values()]
+    return statistics.fmean(max(share, 1 - share) for share in shares)
+
+
+def mean_figure(values: Sequence[float | None]) -> str:
+    """Returns the mean of a figure over several runs, as it is read; `–` where they have none."""
+    known = [value for value in values if value is not None]
+    return _figure(statistics.fmean(known) if known else None)
 
 
 def _figure(value: float | None) -> str:

@@ -39,6 +39,11 @@ class Rung:
     measure: str = ACCURACY
 
 
+def on_test(measure: str) -> str:
+    """Returns what a measure is called where it is of the test images."""
+    return "test accuracy" if measure == ACCURACY else f"{measure} in the test"
+
+
 def ladder_table(rungs: Sequence[Rung], caption: str = "") -> Table:
     """Returns a row a rung; a gain is over the best accuracy before it, in points."""
     rows, best = [], None

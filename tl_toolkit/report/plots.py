@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tl_toolkit.report.curves import Reliability
-from tl_toolkit.report.ladder import Rung, measured
+from tl_toolkit.report.ladder import ACCURACY, Rung, measured, on_test
 
 DOTS_PER_INCH = 120
 LARGEST_LABELLED_MATRIX = 20  # classes; with more, numbers in the cells cannot be read
@@ -129,8 +129,10 @@ def plot_reliability(answers: Mapping[str, Reliability], path: pathlib.Path) -> 
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path) -> None:
-    """Draws the accuracies of each strategy's runs, and their mean, one line a strategy."""
+def plot_comparison(
+    rows: Mapping[str, Sequence[float]], title: str, path: pathlib.Path, measure: str = ACCURACY
+) -> None:
+    """Draws the accuracies of each strategy's runs, or what `measure` says, and their mean, one line a strategy."""
     figure = Figure(figsize=(7, 1 + 0.6 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for position, (_, accuracies) in enumerate(reversed(list(rows.items()))):
@@ -140,7 +142,7 @@ def plot_comparison(rows: Mapping[str, Sequence[float]], title: str, path: pathl
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_title(title, parse_math=False)
-    axes.set(xlabel="test accuracy; each dot is a run, the bar their mean")
+    axes.set(xlabel=f"{on_test(measure)}; each dot is a run, the bar their mean")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
 

@@ -1,10 +1,13 @@
 """Pages of comparisons, cross-validations and searches: what they say, and that they fit on a phone."""
 
+import dataclasses
 import re
 
+import numpy as np
 import pytest
 from synthetic import answers, noise_thumbnails, run_files
 
+from tl_toolkit.report.label_metrics import label_metrics
 from tl_toolkit.report.metrics import classification_metrics
 from tl_toolkit.report.page.comparison_page import comparison_page
 from tl_toolkit.report.page.folds_page import folds_page
@@ -62,6 +65,19 @@ def comparison():
     return comparison_page(RESULTS, run_files(answers()), "my comparison")
 
 
+def label_comparison():
+    """Of 20 photos: a quarter have the one label, and three quarters the other."""
+    of_labels = {"measure": "labels right", "test_macro_f1": [0.25, 0.35]}
+    results = [
+        {**result, **of_labels, "test_mean_average_precision": precisions}
+        for result, precisions in zip(RESULTS, ([0.5, 0.6], [0.7, 0.7], [None, None]), strict=True)
+    ]
+    has = np.arange(20)[:, None] % 4 < (1, 3)
+    test = label_metrics(np.zeros((20, 2)), has.astype(np.uint8), ("dent", "rust"), (0.5, 0.5))
+    best = dataclasses.replace(run_files(answers()), metrics={"test": test})
+    return comparison_page(results, best, "my comparison")
+
+
 def search(retrained=()):
     return search_page(TRIALS, SEARCH, RECIPE, retrained, "my_search")
 
@@ -95,6 +111,22 @@ def test_a_comparison_names_the_best_and_what_differs_from_it():
     assert "tl-toolkit report &#39;my comparison&#39;" in html
 
 
+def test_a_comparison_of_several_labels_a_photo_speaks_of_labels():
+    html = label_comparison()
+    assert '<span class="number">0.550</span>' in html
+    assert "mean average precision on 20 test photos, on average over 2 seeds" in html
+    assert "90.0% of the labels are right, 89.0% to 91.0% by the seed" in html
+    assert "macro F1 is 0.300" in html
+    assert "Fewer labels right than “new_head” beyond chance: “from_scratch”." in html
+    assert "whichever is right more often, would have 75.0% of the labels right." in html
+    assert "The best is 15.0 points above that." in html
+    assert re.search(r'scope="row"><bdi>from_scratch.*70\.0%.*0\.001.*–.*0\.300', html)
+    assert "since labels of one photo are not independent" in html
+    shown = html.partition("<main")[2].partition("<script")[0]
+    for words in ("accuracy", "photos right", "often right"):
+        assert words not in shown
+
+
 def test_a_search_ranks_its_trials_and_points_beyond_its_edge():
     assert [t["trial"] for t in ranked_trials(TRIALS, "val_loss")] == ["2", "1", "0"]
     html = search()
@@ -115,7 +147,7 @@ def test_folds_are_listed_beside_all_photos_out_of_fold():
 
 
 @pytest.mark.slow  # a browser is started
-@pytest.mark.parametrize("make", [comparison, search, folds])
+@pytest.mark.parametrize("make", [comparison, label_comparison, search, folds])
 def test_each_fits_on_a_phone(open_page, make):
     shown = open_page(make(), width=390, height=844)
     assert shown.evaluate(OVERFLOW) == 0

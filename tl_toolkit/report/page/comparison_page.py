@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tl_toolkit.report.ladder import duration
+from tl_toolkit.report.label_metrics import are_of_labels
+from tl_toolkit.report.label_words import commoner_answers, mean_figure
+from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, duration, on_test
 from tl_toolkit.report.page.advice import commonest
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
 from tl_toolkit.report.page.run_files import RunFiles
@@ -15,7 +18,24 @@ from tl_toolkit.report.page.shell import percent, render_page, shortened
 from tl_toolkit.report.page.xy_chart import Axis, Series, xy_chart
 from tl_toolkit.report.paired_test import LEVEL, p_text
 
+FIGURES_OF_LABELS = "test_mean_average_precision", "test_macro_f1"
+
 Result = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """An answer that looks at no photo.
+
+    Attributes:
+        name: Beside its line in the chart.
+        share: What it has right: photos, or labels.
+        sentence: How often it is right.
+    """
+
+    name: str
+    share: float
+    sentence: str
 
 
 def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str:
@@ -28,35 +48,40 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
     """
     chosen = next(result for result in results if result["p_value"] is None)
     recipe, test = best.recipe, best.metrics["test"]
-    commonest_name, share = commonest(test)
+    reference, measure = _reference(test), chosen.get("measure", ACCURACY)
+    several = measure == LABELS_RIGHT
     accuracies = {result["strategy"]: statistics.fmean(result["test_top1"]) for result in results}
     seeds = len(chosen["test_top1"])
-    reference = f"always “{shortened(commonest_name)}”"
     # Only where it is near enough to say something: it would press all others to one side.
-    near = share > min(min(result["test_top1"]) for result in results) - 0.25
+    near = reference.share > min(min(result["test_top1"]) for result in results) - 0.25
     return render_page(
-        "comparison.html.j2",
+        "label_comparison.html.j2" if several else "comparison.html.j2",
         f"{len(results)} strategies on {recipe['data']}",
+        measured=measure.capitalize(),
         asked=_asked(results, best),
         best=chosen["strategy"],
         accuracy=accuracies[chosen["strategy"]],
         lowest=min(chosen["test_top1"]),
         highest=max(chosen["test_top1"]),
         seeds=seeds,
-        sentences=_sentences(results, chosen, accuracies, commonest_name, share),
+        precision=mean_figure(chosen.get("test_mean_average_precision", ())),
+        macro_f1=mean_figure(chosen.get("test_macro_f1", ())),
+        test=test,
+        sentences=_sentences(results, chosen, accuracies, reference),
         chart=interval_chart(
-            "Test accuracy of each strategy",
-            "test accuracy",
+            f"{on_test(measure).capitalize()} of each strategy",
+            on_test(measure),
             [_row(result) for result in sorted(results, key=lambda r: -accuracies[r["strategy"]])],
-            [(reference, share)] if near else [],
+            [(reference.name, reference.share)] if near else [],
         ),
-        price=_price(results, accuracies),
+        price=_price(results, accuracies, on_test(measure)),
         columns=(
             "strategy",
-            "test accuracy",
+            measure if several else on_test(measure),
             "range",
             "against the best",
             "p",
+            *(("mean AP", "macro F1") if several else ()),
             "seconds",
             "trained parameters",
         ),
@@ -72,14 +97,27 @@ def comparison_page(results: Sequence[Result], best: RunFiles, name: str) -> str
     )
 
 
+def _reference(test: Mapping[str, Any]) -> Reference:
+    if are_of_labels(test):
+        share = commoner_answers(test)
+        sentence = f"Giving each label to all photos or to none, whichever is right more often, would have {percent(share)} of the labels right."
+        return Reference("the same for all photos", share, sentence)
+    name, share = commonest(test)
+    sentence = f"Always saying “{name}” would be right on {percent(share)}."
+    return Reference(f"always “{shortened(name)}”", share, sentence)
+
+
 def _asked(results: Sequence[Result], best: RunFiles) -> list[tuple[str, str]]:
     recipe, metrics = best.recipe, best.metrics
-    seeds = len(results[0]["test_top1"])
+    seeds, test = len(results[0]["test_top1"]), metrics["test"]
+    labels = f"{recipe.get('labels_per_class') or 'all'} a class"
+    if are_of_labels(test):
+        labels = ""  # said of the images
     asked = [
         ("images", metrics.get("images") or recipe["data"]),
-        ("labels", f"{recipe.get('labels_per_class') or 'all'} a class"),
+        ("labels", labels),
         ("trainings", f"{len(results)} strategies, {seeds} seed{'s' * (seeds > 1)} each"),
-        ("tested on", f"the same {metrics['test']['examples']:,} photos"),
+        ("tested on", f"the same {test['examples']:,} photos"),
         ("start", metrics.get("facts", {}).get("started from", "").partition(" (")[0]),
     ]
     return [(what, value) for what, value in asked if value]
@@ -108,18 +146,19 @@ def _cells(result: Result, accuracies: Mapping[str, float]) -> tuple[str, ...]:
         if p_value is None
         else f"{100 * result['difference']:+.1f} points".replace("-", "−"),
         "–" if p_value is None else p_text(p_value),
+        *(mean_figure(result[name]) for name in FIGURES_OF_LABELS if name in result),
         duration(statistics.median(result["seconds"])),
         f"{result['trained_parameters']:,}",
     )
 
 
-def _price(results: Sequence[Result], accuracies: Mapping[str, float]) -> Any:
-    """Draws accuracy by the seconds of a training."""
+def _price(results: Sequence[Result], accuracies: Mapping[str, float], measured: str) -> Any:
+    """Draws accuracy, or what `measured` says, by the seconds of a training."""
     seconds = [statistics.median(result["seconds"]) for result in results]
     return xy_chart(
-        "Mean test accuracy by the seconds of a training",
+        f"Mean {measured} by the seconds of a training",
         Axis("median seconds of a training", is_log=max(seconds) > 5 * min(seconds)),
-        Axis("mean test accuracy", is_percent=True),
+        Axis(f"mean {measured}", is_percent=True),
         [
             Series(result["strategy"], [took], [accuracies[result["strategy"]]], "points")
             for result, took in zip(results, seconds, strict=True)
@@ -131,8 +170,7 @@ def _sentences(
     results: Sequence[Result],
     chosen: Result,
     accuracies: Mapping[str, float],
-    name: str,
-    share: float,
+    reference: Reference,
 ) -> list[tuple[str, str]]:
     """What the figures say, as (finding, what to do)."""
     others = [result for result in results if result["p_value"] is not None]
@@ -141,12 +179,15 @@ def _sentences(
     better = [r["strategy"] for r in others if r["p_value"] < LEVEL and r["difference"] > 0]
     said = []
     name_of = f"“{chosen['strategy']}”"
+    less, more = f"Less often right than {name_of}", "More often right on the test photos"
+    if chosen.get("measure") == LABELS_RIGHT:
+        less, more = f"Fewer labels right than {name_of}", "More labels right on the test photos"
     if worse:
-        said.append((f"Less often right than {name_of} beyond chance: {_listed(worse)}.", ""))
+        said.append((f"{less} beyond chance: {_listed(worse)}.", ""))
     if better:
         said.append(
             (
-                f"More often right on the test photos beyond chance: {_listed(better)}.",
+                f"{more} beyond chance: {_listed(better)}.",
                 "The best was chosen without the test photos, so another may turn out better on them: with more photos to "
                 "choose by this happens less.",
             )
@@ -161,13 +202,8 @@ def _sentences(
                 f"{duration(took[chosen['strategy']])}."
             )
         said.append((f"These test photos cannot tell from it: {_listed(same)}.", action))
-    gain = 100 * (accuracies[chosen["strategy"]] - share)
-    said.append(
-        (
-            f"Always saying “{name}” would be right on {percent(share)}.",
-            f"The best is {gain:.1f} points above that.",
-        )
-    )
+    gain = 100 * (accuracies[chosen["strategy"]] - reference.share)
+    said.append((reference.sentence, f"The best is {gain:.1f} points above that."))
     return said
 
 
