@@ -141,6 +141,11 @@ STRATEGIES: dict[str, type[Strategy]] = {
 }
 
 
+def keeps_layers_frozen(strategy: Strategy) -> bool:
+    """Whether a strategy leaves layers as their weights have them, or, as `Auto`, may."""
+    return isinstance(strategy, (NewHead, LastLayers, Auto))
+
+
 def strategy_label(strategy: Strategy) -> str:
     """Returns a strategy's name, and the options that are not its defaults: `"new_head, on=all_blocks"`."""
     options = [

@@ -126,7 +126,7 @@ def test_from_scratch_has_the_network_of_the_weights():
 
 def test_a_network_of_any_name_can_be_compared_from_imagenet(monkeypatch):
     source = types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
-    monkeypatch.setattr(recipes_to_compare, "open_weights", lambda name, backbone: source)
+    monkeypatch.setattr(recipes_to_compare, "open_weights", lambda name, backbone, frozen: source)
     scratch = comparison_recipes("digits", "imagenet", backbone="resnet50", image_size=64)[-1]
     assert (scratch.backbone, scratch.variant, scratch.image_size) == ("resnet50", "v1", 64)
 
@@ -218,15 +218,17 @@ def test_five_labels_a_class_are_enough_with_the_weights_that_ship(strategy):
 def test_defaults_follow_the_data(monkeypatch, photos):
     asked = []
 
-    def open_weights(name, backbone):
-        asked.append((name, backbone))
+    def open_weights(name, backbone, frozen):
+        asked.append((name, backbone, frozen))
         return types.SimpleNamespace(spec=tl.list_weights("resnet50")[-1])
 
     monkeypatch.setattr(recipes_to_compare, "open_weights", open_weights)
     for data, weights in ((f"folder:{photos}", "imagenet"), ("digits", "digits")):
         recipes = comparison_recipes(data)
         assert [recipe.start for recipe in recipes] == [weights] * 4 + [None]
-        assert asked.pop() == (weights, "resnet50")
+        assert asked.pop() == (weights, "resnet50", True)  # as the first strategy, a new head
+    comparison_recipes("digits", strategies=[tl.FullFineTune(), tl.FromScratch()])
+    assert asked.pop() == ("digits", "resnet50", False)
 
 
 def test_an_output_that_is_refused_is_refused_before_any_work(photo_recipe, photos, tmp_path):

@@ -16,6 +16,7 @@ from tl_toolkit.strategies import (
     LastLayers,
     NewHead,
     Strategy,
+    keeps_layers_frozen,
     strategy_label,
 )
 from tl_toolkit.weights.resolve import open_weights
@@ -69,8 +70,9 @@ def comparison_recipes(
         if not isinstance(strategy, FromScratch)
     ]
     start = str(transfers[0].start) if transfers else str(weights)
+    frozen = bool(transfers) and keeps_layers_frozen(transfers[0].strategy)  # who opens them first
     return [
-        Recipe(data=data, strategy=strategy, **{**_same_network(start, fields), **fields})
+        Recipe(data=data, strategy=strategy, **{**_same_network(start, frozen, fields), **fields})
         if isinstance(strategy, FromScratch)
         else transfers.pop(0)
         for strategy in strategies
@@ -112,8 +114,8 @@ def check_can_choose(dataset: ImageDataset) -> None:
         )
 
 
-def _same_network(weights: str, fields: dict[str, Any]) -> dict[str, Any]:
-    spec = open_weights(weights, fields.get("backbone") or DEFAULT_BACKBONE).spec
+def _same_network(weights: str, frozen: bool, fields: dict[str, Any]) -> dict[str, Any]:
+    spec = open_weights(weights, fields.get("backbone") or DEFAULT_BACKBONE, frozen=frozen).spec
     if spec is None:
         raise InputError(
             f"The weights {weights!r} do not say which network they are for, so there is nothing to train "

@@ -22,7 +22,7 @@ from tl_toolkit.models.head import assemble_classifier, new_head
 from tl_toolkit.models.resnet import kernels_follow
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import DEFAULT_BACKBONE, Recipe
-from tl_toolkit.strategies import Auto, FromScratch, LastLayers, NewHead
+from tl_toolkit.strategies import FromScratch, keeps_layers_frozen
 from tl_toolkit.weights.load import assign_tensors, check_architecture
 from tl_toolkit.weights.pinned import PinnedWeights, open_pinned
 from tl_toolkit.weights.resolve import WeightSource, open_weights
@@ -46,7 +46,7 @@ def open_recipe_weights(
     with progress.stage(f"Loading the weights {recipe.start!r}"):
         if pin is not None and pin.asked == recipe.start:
             return open_pinned(pin, backbone)
-        frozen = isinstance(recipe.strategy, (NewHead, LastLayers, Auto))
+        frozen = keeps_layers_frozen(recipe.strategy)
         return open_weights(recipe.start, backbone, frozen=frozen)
 
 
