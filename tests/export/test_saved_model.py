@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -232,6 +233,19 @@ def fresh_processes(python, monkeypatch):
     yield fresh_process
     for process in fresh_process._waiting:
         process.close()
+
+
+@pytest.mark.slow
+def test_the_process_that_checks_imports_neither_this_package_nor_keras():
+    program = (
+        f"import runpy, sys; runpy.run_path({str(RELOAD_SCRIPT)!r}, run_name='__main__')\n"
+        "print(*sorted({'tensorflow', 'sklearn', 'matplotlib', 'tl_toolkit'} & set(sys.modules)))\n"
+        "import keras"
+    )
+    command = [sys.executable, "-I", "-c", program]
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert ran.stdout.split() == ["tensorflow"]
+    assert "import of keras halted" in ran.stderr
 
 
 @pytest.mark.long

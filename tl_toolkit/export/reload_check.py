@@ -6,14 +6,20 @@ It imports TensorFlow, and then waits for lines of JSON on standard input: the f
 images, and the file for the answers. It repeats a line when that file is written. It ends with the input, or
 ten minutes after its last answer.
 
-It must not import this package: that the SavedModel needs nothing of it is what is checked.
+It must not import this package, nor Keras: that the SavedModel needs nothing of them is what is checked.
 """
 
 import concurrent.futures
+import gc
 import json
 import os
 import sys
 import threading
+
+if __name__ == "__main__":
+    # TensorFlow imports Keras where it is, and with it scikit-learn and matplotlib, which takes as long as all else.
+    sys.modules["keras"] = None  # type: ignore[assignment]
+    gc.disable()  # nothing that is imported is garbage, and looking for it takes a quarter of the time
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +29,8 @@ PATIENCE = 600.0  # seconds; it holds memory
 
 def main() -> None:
     """Answers line by line."""
+    gc.freeze()
+    gc.enable()
     # As the model that it is compared with was computed.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     line = sys.stdin.readline()  # a training may come first, however long
