@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from tl_toolkit.data.dataset import FileImages
 from tl_toolkit.data.decode import check_image, decode_image
-from tl_toolkit.data.exif import exif_orientation, png_orientation, webp_orientation
+from tl_toolkit.data.exif import chunk_orientation, exif_orientation
 
 ORIENTATIONS = range(1, 9)
 BYTE_ORDERS = {"II": "<", "MM": ">"}
@@ -332,8 +332,7 @@ def test_exif_of_other_formats_is_read_as_pil_reads_it(photo, encoded, decode, o
     lossless = {"lossless": True} if kind == "WEBP" else {}
     contents = encoded(photo(1), kind, exif=exif.tobytes(), **lossless)
     np.testing.assert_array_equal(decode(contents), pil_pixels(contents))
-    find = png_orientation if kind == "PNG" else webp_orientation
-    assert find(tf.constant(contents)).numpy() == orientation
+    assert chunk_orientation(tf.constant(contents), kind == "PNG").numpy() == orientation
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -341,12 +340,12 @@ def test_a_file_cut_short_before_its_exif_has_orientation_one(photo, encoded, ki
     exif = Image.Exif()
     exif[0x0112] = 6
     contents = encoded(photo(1), kind, exif=exif.tobytes())
-    find = png_orientation if kind == "PNG" else webp_orientation
-    name = b"eXIf" if kind == "PNG" else b"EXIF"
-    assert find(tf.constant(contents)).numpy() == 6
+    is_png = kind == "PNG"
+    name = b"eXIf" if is_png else b"EXIF"
+    assert chunk_orientation(tf.constant(contents), is_png).numpy() == 6
     for length in (0, 3, 8, 12, 20, 40, contents.index(name), contents.index(name) + 8):
-        assert find(tf.constant(contents[:length])).numpy() == 1, length
+        assert chunk_orientation(tf.constant(contents[:length]), is_png).numpy() == 1, length
     # A chunk that claims to be longer than the file ends the walk.
-    place = 8 if kind == "PNG" else 16
+    place = 8 if is_png else 16
     longer = contents[:place] + b"\x7f\xff\xff\xf0" + contents[place + 4 :]
-    assert find(tf.constant(longer)).numpy() == 1
+    assert chunk_orientation(tf.constant(longer), is_png).numpy() == 1

@@ -117,7 +117,7 @@ def test_sides_are_those_of_the_upright_picture(orientation):
 @hypothesis.given(st.data())
 def test_a_window_is_found_in_the_stored_picture(data):
     orientation = tf.constant(data.draw(st.integers(1, 8)))
-    stored = tf.reshape(tf.range(7 * 5), (7, 5, 1))
+    stored = tf.cast(tf.reshape(tf.range(7 * 5 * 3), (7, 5, 3)), tf.uint8)
     upright = apply_orientation(stored, orientation)
     height, width = upright.shape[:2]
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))

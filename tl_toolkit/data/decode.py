@@ -8,12 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tl_toolkit.data.exif import (
-    exif_orientation,
-    once_traced,
-    png_orientation,
-    webp_orientation,
-)
+from tl_toolkit.data.exif import chunk_orientation, exif_orientation, once_traced
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG"
@@ -79,13 +74,18 @@ def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     def starts_with(magic: bytes) -> tf.Tensor:
         return tf.equal(tf.strings.substr(header, 0, len(magic)), magic)
 
+    is_png = starts_with(PNG_MAGIC)
     is_webp = starts_with(b"RIFF") & tf.equal(tf.strings.substr(header, 8, 4), b"WEBP")
+
+    def png_or_webp() -> tf.Tensor:
+        decoders = (lambda: tf.io.decode_png(encoded), lambda: _decode_webp(encoded))
+        return _upright_rgb(tf.cond(is_png, *decoders), encoded, is_png)
+
     image = tf.case(
         [
-            (starts_with(PNG_MAGIC), lambda: decode_png(encoded)),
+            (is_png | is_webp, png_or_webp),
             (starts_with(GIF_MAGIC), lambda: tf.io.decode_gif(encoded)[0]),
             (starts_with(BMP_MAGIC), lambda: _decode_bmp(encoded)),
-            (is_webp, lambda: _webp(encoded)),
         ],
         # No known format: this operation's error says so.
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
@@ -97,14 +97,17 @@ def decode_non_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 @once_traced
 def decode_png(encoded: tf.Tensor) -> tf.Tensor:
     """As `decode_image`, for a file that is known to be a PNG."""
-    image = _to_rgb(tf.io.decode_png(encoded))
-    image = apply_orientation(image, png_orientation(encoded))
+    image = _upright_rgb(tf.io.decode_png(encoded), encoded, tf.constant(True))
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def _webp(encoded: tf.Tensor) -> tf.Tensor:
-    image = _to_rgb(tf.io.decode_webp(_with_alpha_if_animated(encoded))[0])
-    return apply_orientation(image, webp_orientation(encoded))
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_webp(_with_alpha_if_animated(encoded))[0]
+
+
+def _upright_rgb(image: tf.Tensor, encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+    """Returns what a PNG or WebP file was decoded to in RGB, turned as the file says."""
+    return apply_orientation(_to_rgb(image), chunk_orientation(encoded, is_png))
 
 
 def decode_jpeg_window(jpeg: tf.Tensor, window: tf.Tensor, scale: int) -> tf.Tensor:
@@ -182,11 +185,15 @@ def _on_white(colour: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
+@tf.function(
+    input_signature=[tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int32)],
+    autograph=False,
+)
 def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns an image upright.
 
     Args:
-        image: [height, width, channels].
+        image: uint8[height, width, 3].
         orientation: int32[], 1 to 8, as EXIF has it.
 
     Returns:

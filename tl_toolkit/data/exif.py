@@ -6,8 +6,6 @@ RFC 9649 for WebP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +16,14 @@ EXIF_SEGMENT = np.array([-1, APP1, -1, -1, *EXIF_LETTERS], np.int32)  # its firs
 # The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
 EXIF_SEARCH_BYTES = 1 << 17
 MOST_EXIF_BYTES = 1 << 16  # of a PNG or a WebP file's, as a JPEG's could have
-PNG_FIRST, WEBP_FIRST = 8, 12  # where the first chunk is
+# Of PNG and WebP: by what the eight bytes of a chunk's head are multiplied to give its length and its name, as numbers;
+# where the first chunk is; the names of that with EXIF data and of one that it is not behind (-1: there is none), as those
+# numbers; to a multiple of how many bytes the contents are filled up, and how many follow on them.
+BIG_ENDIAN = [1 << 24, 1 << 16, 1 << 8, 1]
+PNG_HEAD = np.array([[*BIG_ENDIAN, 0, 0, 0, 0], [0, 0, 0, 0, *BIG_ENDIAN]])
+WEBP_HEAD = np.array([[0, 0, 0, 0, *BIG_ENDIAN[::-1]], [*BIG_ENDIAN, 0, 0, 0, 0]])
+PNG = np.array([8, int.from_bytes(b"eXIf"), int.from_bytes(b"IDAT"), 1, 4])
+WEBP = np.array([12, int.from_bytes(b"EXIF"), -1, 2, 0])
 
 # Traced once a process, whatever calls them from graphs of their own.
 once_traced = tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
@@ -66,63 +71,36 @@ def exif_orientation(jpeg: tf.Tensor) -> tf.Tensor:
     return tf.where(holds_exif(segment), orientation, 1)
 
 
-@once_traced
-def png_orientation(png: tf.Tensor) -> tf.Tensor:
-    """As `exif_orientation`, of a PNG file whose EXIF data stand before its pixels."""
+@tf.function(
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)], autograph=False
+)
+def chunk_orientation(contents: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+    """As `exif_orientation`, of a PNG file whose EXIF data stand before its pixels, or of a WebP file.
 
-    def chunk_at(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = tf.io.decode_raw(_part(png, start, 4), tf.uint8)
-        places = tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
-        return _part(png, start + 4, 4), tf.reduce_sum(tf.cast(size, tf.int64) * places)
-
-    return _orientation_in_chunk(png, PNG_FIRST, chunk_at, b"eXIf", b"IDAT", after=4)
-
-
-@once_traced
-def webp_orientation(webp: tf.Tensor) -> tf.Tensor:
-    """As `exif_orientation`, of a WebP file."""
-
-    def chunk_at(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = tf.io.decode_raw(_part(webp, start + 4, 4), tf.uint8)
-        places = tf.constant([1, 1 << 8, 1 << 16, 1 << 24], tf.int64)
-        size = tf.reduce_sum(tf.cast(size, tf.int64) * places)
-        return _part(webp, start, 4), size + size % 2  # what is odd is filled up
-
-    return _orientation_in_chunk(webp, WEBP_FIRST, chunk_at, b"EXIF", b"", after=0)
-
-
-def _orientation_in_chunk(
-    contents: tf.Tensor,
-    first: int,
-    chunk_at: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-    wanted: bytes,
-    last: bytes,
-    after: int,
-) -> tf.Tensor:
-    """Walks the chunks of a file, each with a head of eight bytes, as far as the wanted one.
+    Both are made of chunks, so that one walk, and one graph, reads both as far as the chunk that is wanted.
 
     Args:
         contents: string[], of the file.
-        first: Where the first chunk starts.
-        chunk_at: From where a chunk starts to its name, string[], and how long its contents are, int64[].
-        wanted: Its name.
-        last: Of a chunk that it is not behind; empty: there is none.
-        after: Bytes behind the contents.
+        is_png: bool[]; if not, it is a WebP file.
     """
     size = tf.cast(tf.strings.length(contents), tf.int64)
+    places = tf.where(is_png, PNG_HEAD, WEBP_HEAD)
+    first, wanted, last, multiple, behind = tf.unstack(tf.where(is_png, PNG, WEBP))
+
+    def chunk_at(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        head = tf.cast(tf.io.decode_raw(_part(contents, start, 8), tf.uint8), tf.int64)
+        length, name = tf.unstack(tf.reduce_sum(head * places, axis=1))
+        return start, name, length + length % multiple
 
     def is_another(start: tf.Tensor, name: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        goes_on = (start + 8 < size) & tf.not_equal(name, wanted)
-        return goes_on & tf.not_equal(name, last) if last else goes_on
+        return (start + 8 < size) & tf.not_equal(name, wanted) & tf.not_equal(name, last)
 
-    def step(
+    def next_chunk(
         start: tf.Tensor, name: tf.Tensor, length: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        start += 8 + length + after
-        return start, *chunk_at(start)
+        return chunk_at(start + 8 + length + behind)
 
-    begin = tf.constant(first, tf.int64)
-    start, name, length = tf.while_loop(is_another, step, (begin, *chunk_at(begin)))
+    start, name, length = tf.while_loop(is_another, next_chunk, chunk_at(first))
     exif = _part(contents, start + 8, tf.minimum(length, MOST_EXIF_BYTES))
     # Some writers put a JPEG's letters before it.
     has_letters = tf.equal(tf.strings.substr(exif, 0, len(EXIF_LETTERS)), EXIF_LETTERS)
@@ -132,7 +110,7 @@ def _orientation_in_chunk(
 
 
 def _part(contents: tf.Tensor, start: tf.Tensor, length: tf.Tensor | int) -> tf.Tensor:
-    """Returns a part of a file; behind its end zeros, as many as are missing of four, or nothing."""
+    """Returns a part of a file; behind its end zeros, as many as are missing of a number, or nothing."""
     size = tf.strings.length(contents)
     start = tf.cast(tf.minimum(start, tf.cast(size, tf.int64)), tf.int32)
     part = tf.strings.substr(contents, start, tf.cast(length, tf.int32))
@@ -141,6 +119,9 @@ def _part(contents: tf.Tensor, start: tf.Tensor, length: tf.Tensor | int) -> tf.
     return part
 
 
+@tf.function(
+    input_signature=[tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int32)], autograph=False
+)
 def _orientation_in(header: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
     """Reads the orientation from a TIFF directory.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tl_toolkit.catalog import ValueRange
 from tl_toolkit.data.decode import apply_orientation
-from tl_toolkit.data.exif import png_orientation
+from tl_toolkit.data.exif import chunk_orientation
 from tl_toolkit.data.other_formats import QUICK
 from tl_toolkit.data.value_range import (
     BITS_AT,
@@ -46,7 +46,8 @@ def png_in_range(value_range: ValueRange) -> Callable[[tf.Tensor], tf.Tensor]:
         def scaled() -> tf.Tensor:
             values = tf.io.decode_png(contents, channels=1, dtype=tf.uint16)
             grey = tf.gather(tf.constant(levels), tf.cast(values, tf.int32))
-            upright = apply_orientation(tf.tile(grey, (1, 1, 3)), png_orientation(contents))
+            orientation = chunk_orientation(contents, tf.constant(True))
+            upright = apply_orientation(tf.tile(grey, (1, 1, 3)), orientation)
             return tf.io.encode_png(tf.ensure_shape(upright, (None, None, 3)), compression=QUICK)
 
         return tf.cond(is_deep_grey_png_tensor(contents), scaled, lambda: contents)
