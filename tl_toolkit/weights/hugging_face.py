@@ -14,12 +14,6 @@ from collections.abc import Iterator
 
 import huggingface_hub
 from huggingface_hub import constants
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
     disable_progress_bars,
@@ -61,6 +55,14 @@ def fetch_uri(uri: str) -> pathlib.Path:
         InputError: The URI does not have that form.
         UnavailableError: The repository, revision or file does not exist, or there is no network.
     """
+    # With them comes its HTTP client, which nobody else shall wait for.
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     repository, revision = _parsed(uri)
     *read_only, cache = _caches()
     if found := next(filter(None, (_look_up(uri, place) for place in read_only)), None):
