@@ -9,7 +9,12 @@ from families import long_after
 from tiny import assert_same_bits, batches, classifier, labelled_pixels, values
 
 from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead
-from tl_toolkit.training.step import TrainingStep, cross_entropy, make_predictor
+from tl_toolkit.training.step import (
+    TrainingStep,
+    _distributed_signature,
+    cross_entropy,
+    make_predictor,
+)
 from tl_toolkit.transfer.plan import apply_plan, make_plan
 
 
@@ -17,6 +22,20 @@ def make_step(model, learning_rate=0.1, label_smoothing=0.0):
     optimizer = keras.optimizers.SGD(learning_rate)
     optimizer.build(model.trainable_variables)
     return TrainingStep(model, optimizer, label_smoothing, tf.distribute.get_strategy())
+
+
+@pytest.mark.parametrize(
+    "strategy", [tf.distribute.get_strategy, lambda: tf.distribute.MirroredStrategy(["CPU:0"])]
+)
+def test_a_batch_of_one_replica_is_as_its_strategy_hands_it_out(strategy):
+    signature = (
+        tf.TensorSpec((None, 8, 8, 3), tf.float32),
+        tf.TensorSpec((None,), tf.int64),
+        tf.TensorSpec((None,), tf.float32),
+    )
+    none = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=signature)
+    handed_out = strategy().distribute_datasets_from_function(lambda _: none).element_spec
+    assert _distributed_signature(signature, strategy()) == tuple(handed_out)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])

@@ -171,7 +171,9 @@ def _main_labels(labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 def _distributed_signature(
     signature: Sequence[tf.TensorSpec], distribute: tf.distribute.Strategy
 ) -> tuple[tf.TypeSpec, ...]:
-    """The signature of a batch that is spread over replicas."""
+    """The signature of a batch that is spread over replicas; over one it is its own."""
+    if distribute.num_replicas_in_sync == 1:  # to ask takes as long as to build the optimizer
+        return tuple(signature)
     none = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=tuple(signature))
     return tuple(distribute.distribute_datasets_from_function(lambda _: none).element_spec)
 
