@@ -3,50 +3,32 @@
     pip install '.[elpv]'
     python recipes/solar_cells.py
 
-Accuracy on 656 test cells (95% interval: about 2.5 points either way) and on 295 validation cells, with one seed;
-seconds of training on two cores with AVX-512 and bfloat16 (from scratch: without; last layers: other work beside it):
-
-    strategy        test   validation
-    new_head        0.877  0.851          44 s
-    last_layers     0.849  0.834         180 s
-    full_fine_tune  0.878  0.858         827 s
-    from_scratch    0.770  0.756         822 s
-
-With `head_first=False` the last layers come to 0.838 and 0.827. The new head at 300 px, where the photos are as large
-as they come, comes to 0.892 and 0.881 in 115 s.
+Three quarters of 2,624 photos to learn from, a fifth of them set aside to choose by, and 656 to test on, in three splits.
 """
 
 import tl_toolkit as tl
-from tl_toolkit.cli.tables import print_comparison
+from tl_toolkit.cli.tables import print_run
 
-BASE = tl.Recipe(
+SPLITS = (42, 43, 44)
+RECIPE = tl.Recipe(
     data="elpv",
-    strategy=tl.NewHead(on="all_blocks"),
+    strategy=tl.Auto(minutes=60),
     weights="imagenet",
     backbone="resnet50",
-    image_size=160,
+    image_size=300,
     crop_fraction=1.0,
     test_fraction=0.25,
-    validation_fraction=0.15,
+    epochs=5,  # of what is trained by steps
 )
-RECIPES = [
-    BASE,
-    BASE.replace(strategy=tl.LastLayers(), epochs=5),
-    # The experts call one label in seven uncertain, hence the smoothing.
-    BASE.replace(
-        strategy=tl.FullFineTune(),
-        learning_rate=2e-4,
-        batch_size=20,
-        epochs=9,
-        label_smoothing=0.1,
-    ),
-    BASE.replace(strategy=tl.FromScratch(), weights=None, learning_rate=1e-3, epochs=2),
-]
 
 if __name__ == "__main__":
     with tl.terminal() as progress:
-        comparison = tl.compare(
-            RECIPES, seeds=1, output="saved_models/solar_cells", overwrite=True, progress=progress
-        )
-        if comparison is not None:  # None in a cluster's other processes
-            print_comparison(comparison, progress)
+        for split in SPLITS:
+            result = tl.run(
+                RECIPE.replace(split_seed=split),
+                f"saved_models/solar_cells_{split}",
+                overwrite=True,
+                progress=progress,
+            )
+            if result is not None:  # None in a cluster's other processes
+                print_run(result, progress)

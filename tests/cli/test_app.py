@@ -86,6 +86,13 @@ def test_the_help_names_defaults_and_not_that_there_are_none(command, name):
             assert f"(default: {default})" in words
 
 
+def test_weights_of_hard_labels_have_a_star(command):
+    code, out, _ = command("weights", "resnet50")
+    starred = {line.split("│")[1].strip() for line in out.splitlines() if " * " in line}
+    assert code == 0
+    assert starred == {f"resnet50.{name}_in1k *" for name in ("tv", "keras", "npm")}
+
+
 @pytest.mark.parametrize("words", ["train --data digits --strategy new-head", "compare"])
 def test_a_cache_limit_that_is_none_is_refused(command, words):
     code, _, err = command(*words.split(), "--cache-limit", "-1")

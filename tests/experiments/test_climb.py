@@ -461,6 +461,20 @@ def test_a_training_that_ran_out_of_time_says_so_and_steps_are_said_to_be_flatte
     assert notes[2] == "last layers: stopped after 3 of 9 epochs: no time for more"
 
 
+def test_whether_statistics_can_adapt_is_decided_by_the_smallest_training(recipe, dataset):
+    # All 20 images are a batch that is large enough; without one of five folds of 4 images it is, and of two it is not.
+    def names(each):
+        chosen = np.concatenate(
+            [np.flatnonzero(dataset.train.labels == k)[:each] for k in range(3)]
+        )
+        few = dataclasses.replace(dataset, train=dataset.train.take(chosen), validation=None)
+        return list(rung_recipes(recipe, few))
+
+    assert len(np.unique(dataset.train.labels)) == 3
+    assert names(7) == NAMES  # 21 images, of which folds leave 5 out
+    assert names(6) == NAMES[:4]  # 18, of which they leave 4 out
+
+
 def test_without_validation_images_a_recipe_is_measured_on_the_folds_it_did_not_see(
     recipe, dataset, monkeypatch
 ):

@@ -139,6 +139,24 @@ def test_bfloat16_is_stored_as_such_and_learned_from(photo_recipe, context, tmp_
         assert is_switched == (manifest["storage"] == "bfloat16")
 
 
+@pytest.mark.slow
+def test_what_a_head_on_all_blocks_sees_is_stored_in_float32(
+    photo_recipe, context, tmp_path, monkeypatch
+):
+    (tmp_path / "cpuinfo").write_text("flags\t: avx512_bf16\n")
+    monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
+    stopped = dataclasses.replace(context, callbacks=(EndAtOnce(),))
+    storage = {}
+    for on in ("features", "all_blocks"):
+        strategy = tl.LastLayers("conv3", on=on, head_first=False)
+        recipe = photo_recipe.replace(strategy=strategy, precision="auto", epochs=1, views=1)
+        with pytest.raises(KeyboardInterrupt):
+            train_and_validate(recipe, stopped)
+        found = {json.loads(p.read_text())["storage"] for p in tmp_path.rglob("manifest.json")}
+        storage[on] = found - storage.get("features", set())
+    assert storage == {"features": {"bfloat16"}, "all_blocks": {"float32"}}
+
+
 @pytest.mark.long
 def test_without_room_it_streams_and_says_so(photo_recipe, context):
     tight = dataclasses.replace(

@@ -6,14 +6,17 @@ import keras
 import numpy as np
 import pytest
 from tensorflow.python.framework.func_graph import FuncGraph
-from tiny import assert_same_bits, values
+from tiny import PIXELS, assert_same_bits, network, spec_of, values, write_safetensors
 
 import tl_toolkit as tl
 from tl_toolkit.experiments import prepare as preparation
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.training import step as step_module
+from tl_toolkit.transfer import network as network_module
 from tl_toolkit.transfer.network_pool import NetworkPool, TracedFunctions
+from tl_toolkit.weights.pinned import PinnedWeights
+from tl_toolkit.weights.resolve import open_weights
 
 
 def from_scratch(recipe):
@@ -70,9 +73,53 @@ def test_the_graphs_of_earlier_trainings_are_let_go(photo_recipe):
 def test_weights_mean_the_same_to_all_trainings_of_a_pool_whatever_each_prefers(photo_recipe):
     pool, named = NetworkPool(), photo_recipe.replace(weights="imagenet", backbone="resnet18")
     recipes = [named, named.replace(strategy=tl.FullFineTune(on="all_blocks"))]
-    found = [pool.weights(recipe, lambda r=recipe: r.strategy.name) for recipe in recipes]
+    found = [pool.weights(recipe, None, lambda r=recipe: r.strategy.name) for recipe in recipes]
     assert found == ["new_head", "new_head"]
-    assert pool.weights(named.replace(backbone="resnet34"), lambda: "another") == "another"
+    pin = PinnedWeights("imagenet", "resnet18.tv_in1k", "0" * 64)
+    for other in (named.replace(backbone="resnet34"), None), (named, pin):
+        assert pool.weights(*other, lambda: "another") == "another"
+
+
+def test_a_pools_trainings_start_from_what_the_first_of_them_opened(
+    photo_recipe, tmp_path, monkeypatch
+):
+    files = {}
+    for frozen, seed in ((True, 0), (False, 1)):
+        path = tmp_path / f"{frozen}.safetensors"
+        files[frozen] = write_safetensors(path, network(seed=seed), spec_of(preprocessing=PIXELS))
+
+    def open_imagenet(name, backbone, frozen):
+        return open_weights(files[frozen])
+
+    monkeypatch.setattr(network_module, "open_weights", open_imagenet)
+    recipe = photo_recipe.replace(weights="imagenet")
+    everything = recipe.replace(strategy=tl.FullFineTune(on="all_blocks"))
+
+    def started_from(recipe, context):
+        return preparation.prepare(recipe, context).weights.sha256
+
+    assert started_from(recipe, Context()) != started_from(everything, Context())
+    shared = Context(networks=NetworkPool(2))
+    assert started_from(recipe, shared) == started_from(everything, shared)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "frozen"),
+    [
+        (tl.NewHead(), True),
+        (tl.LastLayers(), True),
+        (tl.Auto(), True),
+        (tl.FullFineTune(), False),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_who_leaves_layers_frozen_asks_for_weights_that_suit_it(
+    photo_recipe, monkeypatch, strategy, frozen
+):
+    asked = {}
+    monkeypatch.setattr(network_module, "open_weights", lambda *_, **options: asked.update(options))
+    network_module.open_recipe_weights(photo_recipe.replace(strategy=strategy))
+    assert asked == {"frozen": frozen}
 
 
 def test_weights_are_read_once_whatever_the_seed(photo_recipe, monkeypatch):

@@ -142,6 +142,22 @@ def test_heads_that_are_solved_for_are_searched(quick_search):
 
 
 @pytest.mark.slow
+def test_a_head_whose_features_have_no_room_fails_its_trial_alone(quick_search, tmp_path):
+    recipe = {"strategy": tl.NewHead(solver="lbfgs"), "epochs": None}
+    cache = FeatureCache(tmp_path / "cache", limit=4_000)  # of which all blocks take more
+    result = quick_search(
+        recipe=recipe,
+        space={"on": ["features", "all_blocks"]},
+        tuner="grid",
+        trials=None,
+        context=Context(feature_cache=cache),
+    )
+    assert [trial.status for trial in result.trials] == [COMPLETED, INFEASIBLE]
+    assert "no room" in result.trials[1].message
+    assert result.best.recipe.strategy.on == "features"
+
+
+@pytest.mark.slow
 def test_a_search_in_which_every_trial_failed_raises(quick_search, monkeypatch, tmp_path):
     def diverge(recipe, context):
         raise DivergedError("The loss is nan at step 1.")
@@ -176,6 +192,19 @@ def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
             space={"trainable_from": ["conv3", "conv9"]},
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_the_weights_have_logits_is_asked_before_the_first_trial(quick_search, monkeypatch):
+    prepared = []
+
+    def refuse(recipe, context):
+        prepared.append(recipe.strategy)
+        raise tl.InputError("the weights have no last layer")
+
+    monkeypatch.setattr(hypermodel, "prepare", refuse)
+    with pytest.raises(tl.InputError, match="the weights have no last layer"):
+        quick_search(space={"on": ["features", "logits"]})
+    assert prepared == [tl.NewHead(on="logits")]
 
 
 @pytest.mark.parametrize(

@@ -221,3 +221,18 @@ def test_each_strategy_keeps_its_own_default_of_solving_for_the_head_first(own):
     assert not asked.recipe_at({"strategy": "full_fine_tune", **drawn}).strategy.head_first
     chosen = make_space(HEAD.replace(strategy=tl.FullFineTune(head_first=True)), axes, examples=100)
     assert chosen.recipe_at({"strategy": "last_layers", **drawn}).strategy.head_first
+
+
+@pytest.mark.parametrize(
+    ("strategy", "names", "axis", "values", "message"),
+    [
+        (tl.LastLayers(), ["last_layers", "new_head"], "tta", ["flip", "none"], "tta 'flip'"),
+        (tl.LastLayers(), ["last_layers", "new_head"], "on", ["all_block"], "on 'all_block'"),
+        (tl.NewHead(), ["new_head", "full_fine_tune"], "bn_mode", ["adaptt"], "bn_mode 'adaptt'"),
+    ],
+)
+def test_an_option_is_checked_for_the_strategies_that_have_it(
+    strategy, names, axis, values, message
+):
+    with pytest.raises(tl.InputError, match=message):
+        make_space(HEAD.replace(strategy=strategy), {"strategy": names, axis: values}, examples=100)

@@ -46,8 +46,8 @@ def compare(
             digits.
         test_fraction: Share of the images used for testing, if the data has no test split. Default: 0.2; 0.5
             for the digits.
-        validation_fraction: Share of the remaining images used for validation. Default: see
-            `tl-toolkit train --help`.
+        validation_fraction: Share of the remaining images used for validation, which photos with several labels need.
+            Default: see `tl-toolkit train --help`.
         value_range: Of 16-bit and float greys, what becomes black and white, such as 0 4095. Default: all that they hold.
         epochs: Passes over the training images, for every strategy. Default: by strategy and data size.
         cache_limit: See `tl-toolkit train --help`.

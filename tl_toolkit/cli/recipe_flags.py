@@ -19,7 +19,7 @@ STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, ful
             head to full fine-tuning and keeps what is best in validation.
         trainable_from: For last-layers: the first block to train, such as conv5_block1.
         on: What the new head sits on: features (pooled), logits (the original last layer's output), or all_blocks
-            (averages and maxima of every block; not for last-layers).
+            (averages and maxima of every block).
         solver: For new-head: lbfgs solves for it exactly, gradient trains it by steps. Default: lbfgs, unless flags
             such as --epochs ask for steps.
         tta: For new-head: flips averages the features over four mirror images, in training and use; or none.

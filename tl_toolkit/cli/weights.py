@@ -42,8 +42,8 @@ def print_weights(specs: Sequence[WeightSpec], console: Console) -> None:
         table.add_row(name, side, top1, licence, place)
     console.print(table)
     console.print(
-        f"{len(specs)} sets. 'imagenet' means the best one available for a network: cached ones first, "
-        "then in this order, for frozen layers those of hard labels (*) before the others; never one whose licence forbids "
-        "commercial use.",
+        f"{len(specs)} sets. 'imagenet' means the best one available for a network, and never one whose licence forbids "
+        "commercial use. Cached ones come first, then this order. Where layers stay frozen, sets with a star (learned from "
+        "hard labels) come before the others.",
         soft_wrap=True,
     )

@@ -16,12 +16,12 @@ EXIF_SEGMENT = np.array([-1, APP1, -1, -1, *EXIF_LETTERS], np.int32)  # its firs
 # The standard puts EXIF first, at most behind JFIF: two segments, of under 64 KiB each.
 EXIF_SEARCH_BYTES = 1 << 17
 MOST_EXIF_BYTES = 1 << 16  # of a PNG or a WebP file's, as a JPEG's could have
-# Of PNG and WebP: by what the eight bytes of a chunk's head are multiplied to give its length and its name, as numbers;
-# where the first chunk is; the names of that with EXIF data and of one that it is not behind (-1: there is none), as those
-# numbers; to a multiple of how many bytes the contents are filled up, and how many follow on them.
+# By these the eight bytes of a chunk's head are multiplied to give its length and its name, as numbers.
 BIG_ENDIAN = [1 << 24, 1 << 16, 1 << 8, 1]
 PNG_HEAD = np.array([[*BIG_ENDIAN, 0, 0, 0, 0], [0, 0, 0, 0, *BIG_ENDIAN]])
 WEBP_HEAD = np.array([[0, 0, 0, 0, *BIG_ENDIAN[::-1]], [*BIG_ENDIAN, 0, 0, 0, 0]])
+# Where the first chunk is; the name of the one with EXIF data; the name of one that it never stands behind (-1: none); to a
+# multiple of how many bytes contents are filled up; how many bytes follow on them.
 PNG = np.array([8, int.from_bytes(b"eXIf"), int.from_bytes(b"IDAT"), 1, 4])
 WEBP = np.array([12, int.from_bytes(b"EXIF"), -1, 2, 0])
 
@@ -110,7 +110,7 @@ def chunk_orientation(contents: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
 
 
 def _part(contents: tf.Tensor, start: tf.Tensor, length: tf.Tensor | int) -> tf.Tensor:
-    """Returns a part of a file; behind its end zeros, as many as are missing of a number, or nothing."""
+    """Returns a part of a file; behind its end zeros that fill it up to a `length` that is a number, or nothing."""
     size = tf.strings.length(contents)
     start = tf.cast(tf.minimum(start, tf.cast(size, tf.int64)), tf.int32)
     part = tf.strings.substr(contents, start, tf.cast(length, tf.int32))

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
 from tl_toolkit.catalog import (
     ADAPT,
     AFFINE,
@@ -43,7 +45,7 @@ LAST_LAYERS, EVERYTHING, ADAPTING = FINE_TUNED = (
     "everything",
     "everything, adapting",
 )
-ALIKE = {LETTERBOXED: ON_ALL_BLOCKS, ADAPTING: EVERYTHING}  # what takes as long as another
+ALIKE = {LETTERBOXED: ON_ALL_BLOCKS, ADAPTING: EVERYTHING}  # what takes about as long as another
 NETWORKS = 4  # with the head on the features, on all blocks, letterboxed, and with mirror images
 TOO = "letterboxed too"
 NO_TIME = "left out: no time"
@@ -200,9 +202,16 @@ def rung_recipes(
     everything = FullFineTune(on=ALL_BLOCKS, head_first=True, bn_mode=AFFINE)
     rungs[EVERYTHING] = trained(everything)
     adapting = trained(FullFineTune(on=ALL_BLOCKS, head_first=True))
-    if choose_hyperparameters(adapting, len(dataset.train)).bn_mode == ADAPT:
+    if choose_hyperparameters(adapting, _fewest_images(recipe, dataset)).bn_mode == ADAPT:
         rungs[ADAPTING] = adapting
     return rungs
+
+
+def _fewest_images(recipe: Recipe, dataset: ImageDataset) -> int:
+    """Of the trainings that compare rungs, how many images the smallest learns from."""
+    folds = Selection.of(recipe, dataset).folds
+    left_out = 0 if folds is None else int(np.bincount(folds).max())
+    return len(dataset.train) - left_out
 
 
 def _from_the_better_head(recipe: Recipe, rungs: list[Rung]) -> Recipe:

@@ -122,8 +122,8 @@ def compare(
     The best is chosen without the test set: by the validation images, or with `labels_per_class` by the
     images that the other seeds learned from. Whether another strategy differs from it on the test images is said by
     a paired test (see `StrategyResult.p_value`). Where an image may have several labels, the share of labels that is right
-    takes the place of accuracy, and the least log loss over all answers to the validation images chooses. Until it ends, the folder is called `NAME.partial`, and the
-    same call resumes what is in it.
+    takes the place of accuracy, and the least log loss over all answers to the validation images chooses. Until it ends, the
+    folder is called `NAME.partial`, and the same call resumes what is in it.
 
     On a cluster every process makes the same call. The chief writes the folder; the others return None.
 

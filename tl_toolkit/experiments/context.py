@@ -1,4 +1,4 @@
-"""What trainings may share, and where one writes; nothing in it changes the result."""
+"""What trainings may share, and where one writes; nothing in it changes the result but which weights a name stands for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tl_toolkit.weights.pinned import PinnedWeights
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What trainings may share, and where one writes; nothing in it changes the result.
+    """What trainings may share, and where one writes; nothing in it changes the result but which weights a name stands for.
 
     Attributes:
         dataset: The opened data, as the recipe would open it; None: the training opens it.
@@ -30,7 +30,8 @@ class Context:
         callbacks: Keras callbacks.
         distribute: A `tf.distribute` strategy; None: that of the recipe's `devices`.
         feature_cache: Where the frozen layers' features are kept.
-        networks: Networks that trainings hand on to the next one; None: each training builds its own.
+        networks: Networks that trainings hand on to the next one; None: each training builds its own. A name such as
+            `"imagenet"` stands for the same weights in all of them: what the first one found.
         weights: What the recipe's weights stood for in the run that is resumed or repeated; None: the name
             is resolved now.
         progress: Where the training reports what it does.

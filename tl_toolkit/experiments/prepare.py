@@ -198,7 +198,7 @@ def _network(recipe: Recipe, context: Context, classes: int) -> Network:
 
     if context.networks is None:
         return build()
-    return context.networks.take(recipe, context.devices(recipe), build)
+    return context.networks.take(recipe, context.weights, context.devices(recipe), build)
 
 
 def _build(recipe: Recipe, context: Context, classes: int) -> Network:
@@ -206,7 +206,9 @@ def _build(recipe: Recipe, context: Context, classes: int) -> Network:
         return open_recipe_weights(recipe, context.weights, context.progress)
 
     networks = context.networks
-    weights = open_them() if networks is None else networks.weights(recipe, open_them)
+    weights = (
+        open_them() if networks is None else networks.weights(recipe, context.weights, open_them)
+    )
     spec = choose_network(recipe, weights)
     with (
         context.devices(recipe).scope(),

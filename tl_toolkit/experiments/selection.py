@@ -154,6 +154,6 @@ class Selection:
         # Of class weights, the first row is of not having a label, and the second of having it.
         if self.class_weights is not None:
             weights = self.class_weights[labels, np.arange(labels.shape[1])]
-        is_right = (logits > 0) == (labels > 0)
+        is_right = (logits >= 0) == (labels > 0)
         calm = logits / fit_temperature(logits, labels)
         return float(np.average(is_right, weights=weights)), label_log_loss(calm, labels, weights)

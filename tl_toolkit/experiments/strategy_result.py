@@ -34,7 +34,7 @@ class StrategyResult:
         selection_top1: Likewise, on images that may choose between strategies.
         selection_log_loss: The log loss on them, which decides between strategies of equal accuracy. Of several labels it
             alone decides, since the share that is right hardly sees the rare ones, and it is that of logits which are
-            divided by the temperature that suits them best.
+            divided by the temperature that suits them best; where classes are made to weigh the same, so do both figures.
         seconds: Training time of each run.
         trained_parameters: Parameters that the strategy trains.
         difference: Mean `test_top1` less that of the best strategy.
@@ -114,7 +114,7 @@ def _measure_labels(trained: TrainedModel) -> SeedFigures:
     assert dataset.validation is not None  # `check_can_choose`
     assert trained.validation_logits is not None
     # Not at the thresholds, which are chosen for F1: for a rare label that gives it to too many photos.
-    is_right = (tested.logits > 0) == (tested.labels > 0)
+    is_right = (tested.logits >= 0) == (tested.labels > 0)
     selection = Selection.of(trained.experiment.recipe, dataset)
     return SeedFigures(
         is_right,

@@ -36,7 +36,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> Reliability:
 def error_by_chance(found: Reliability) -> float:
     """Returns the mean calibration error of such probabilities if each were as right as it says.
 
-    So few answers never come out as expected: it falls with the square root of their number. The right answers of a bin are
+    Even such answers do not come out exactly as expected: it falls with the square root of their number. The right answers of a bin are
     binomial with its mean probability, and their mean distance from what is expected is De Moivre's.
     """
     some = found.counts > 0

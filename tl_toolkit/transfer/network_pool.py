@@ -95,23 +95,33 @@ class NetworkPool:
         )
 
     def weights(
-        self, recipe: Recipe, open_them: Callable[[], WeightSource | None]
+        self,
+        recipe: Recipe,
+        pin: PinnedWeights | None,
+        open_them: Callable[[], WeightSource | None],
     ) -> WeightSource | None:
         """Returns what the recipe starts from: what the first training that named it found, whose strategy may prefer others."""
-        key = recipe.start, recipe.backbone
+        key = recipe.start, recipe.backbone, pin
         if key not in self._weights:
             self._weights[key] = open_them()
         return self._weights[key]
 
-    def take(self, recipe: Recipe, distribute: object, build: Callable[[], Network]) -> Network:
+    def take(
+        self,
+        recipe: Recipe,
+        pin: PinnedWeights | None,
+        distribute: object,
+        build: Callable[[], Network],
+    ) -> Network:
         """Returns the recipe's network with its first weights.
 
         Args:
             recipe: Of the training.
+            pin: What its weights have to be; None: whatever they stand for.
             distribute: The `tf.distribute` strategy that it was built under.
             build: Builds it; called if it is not kept, or for another seed's random weights.
         """
-        key = _key(recipe, distribute)
+        key = _key(recipe, pin, distribute)
         if key not in self._kept:
             network = build()
             self._kept[key] = network, recipe.seed, weights_of(network.model)
@@ -137,8 +147,8 @@ def assign_weights(model: keras.Model, values: list[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def _key(recipe: Recipe, distribute: object) -> Hashable:
+def _key(recipe: Recipe, pin: PinnedWeights | None, distribute: object) -> Hashable:
     # The strategies that start from weights differ in what they train, not in the network.
     options = getattr(recipe.strategy, "on", FEATURES), getattr(recipe.strategy, "tta", NO_VIEWS)
     head = *options, isinstance(recipe.strategy, FromScratch)
-    return *(getattr(recipe, field) for field in FIELDS), *head, distribute
+    return *(getattr(recipe, field) for field in FIELDS), *head, pin, distribute

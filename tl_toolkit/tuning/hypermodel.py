@@ -11,6 +11,7 @@ import keras_tuner
 import tensorflow as tf
 from keras_tuner.errors import FailedTrialError, FatalError
 
+from tl_toolkit.catalog import LOGITS
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.data.pipeline import examples_per_epoch
 from tl_toolkit.devices.process_group import ProcessGroup
@@ -22,6 +23,7 @@ from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_va
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.precision import precision_scope
+from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool
 from tl_toolkit.tuning.space import Axis, make_space
 from tl_toolkit.weights.pinned import PinnedWeights
@@ -95,12 +97,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.context = dataclasses.replace(self.context, weights=pin)
 
     def check_blocks(self) -> None:
-        """Raises `InputError` if an axis names a block that the network does not have.
+        """Raises `InputError` if an axis names a block that the network does not have, or `logits` and the weights have none.
 
         This builds the network, and keeps it for the first trial.
         """
-        for block in self.space.choices.get("trainable_from", ()):
-            recipe = self.space.recipe_at({"strategy": "last_layers", "trainable_from": block})
+        drawn = [
+            {"strategy": "last_layers", "trainable_from": block}
+            for block in self.space.choices.get("trainable_from", ())
+        ]
+        if LOGITS in self.space.choices.get("on", ()):
+            drawn.append({"strategy": self.space.strategies_with("on")[0], "on": LOGITS})
+        for values in drawn:
+            recipe = self.space.recipe_at(values)
             with precision_scope(recipe.precision):
                 prepare(recipe, self._context())
 
@@ -150,7 +158,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             context: Fields of `Context`, such as `callbacks` and `checkpoints`.
 
         Raises:
-            FailedTrialError: Out of memory, or the loss diverged: the search continues.
+            FailedTrialError: Out of memory, no room for features, or the loss diverged: the search continues.
             SearchError: The recipe, the data or the weights are invalid: the search ends.
         """
         known = [field.name for field in dataclasses.fields(Context)]
@@ -166,7 +174,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             if self.spans_processes or is_disk_full(error):
                 raise
             raise FailedTrialError(str(error)) from error
-        except DivergedError as error:
+        except (DivergedError, NoRoomError) as error:
             raise FailedTrialError(str(error)) from error
         except InputError as error:
             raise SearchError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ from tl_toolkit.tuning.tuner import TRIALS, TUNER, RecipeTuner, resumed
 from tl_toolkit.tuning.workers import ORACLE_IP, is_one_of_several, is_worker
 
 RETRAINED = "retrained"
+MOST_NETWORKS = 4  # that are kept in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _search_in(
         space,
         dataclasses.replace(
             context,
-            networks=context.networks or NetworkPool(executions),
+            networks=context.networks or NetworkPool(max(executions, _networks_of(space))),
             progress=StagesOnly(context.progress),
         ),
     )
@@ -276,6 +278,12 @@ def _search_in(
     if is_worker():
         return None
     return _finish(folder, recipe, objective, retrain, context)
+
+
+def _networks_of(axes: Mapping[str, Axis] | None) -> int:
+    """How many networks trials take in turn, one for each place and view of the head, as far as they are all kept."""
+    of_axes = (len((axes or {}).get(name, (None,))) for name in ("on", "tta"))
+    return min(math.prod(of_axes), MOST_NETWORKS)
 
 
 def _finish(

@@ -199,8 +199,10 @@ def make_space(
     for name in choices.get("augmentation", ()):
         augmentation_named(name)
     for axis, values in (*choices.items(), *ranges.items()):
-        for value in values:
-            space.recipe_at({axis: value})
+        of_strategies = axis in OPTION_OF_STRATEGY
+        for name in space.strategies_with(axis) if of_strategies else [recipe.strategy.name]:
+            for value in values:
+                space.recipe_at({"strategy": name, axis: value})
     return space
 
 

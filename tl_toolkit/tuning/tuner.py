@@ -20,6 +20,7 @@ from tl_toolkit.experiments.written_files import CHECKPOINTS
 from tl_toolkit.progress import SILENT, Progress
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.training.loop import DivergedError
+from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.tuning.hypermodel import OUT_OF_MEMORY, RecipeHyperModel, figures_of
 from tl_toolkit.tuning.oracles import DamagedStateError
 from tl_toolkit.tuning.trials import (
@@ -158,6 +159,8 @@ class RecipeTuner(keras_tuner.Tuner):
                 raise
             message = f"not enough memory for batches of {recipe.batch_size} images: {error}"
             ended = dataclasses.replace(ended, status=INFEASIBLE, message=message)
+        except NoRoomError as error:
+            ended = dataclasses.replace(ended, status=INFEASIBLE, message=str(error))
         except DivergedError as error:
             ended = dataclasses.replace(ended, status=DIVERGED, message=str(error))
         else:

@@ -30,8 +30,8 @@ def reliability_chart(table: AnswerTable) -> Markup:
         found.accuracies[some].tolist(),
     )
     return xy_chart(
-        f"Reliability diagram; the calibration error is {found.calibration_error:.3f}, where chance alone makes "
-        f"{error_by_chance(found):.3f} of so few answers",
+        f"Reliability diagram; the calibration error is {found.calibration_error:.3f}, and perfectly calibrated "
+        f"probabilities would show {error_by_chance(found):.3f} on as many answers",
         Axis("probability of the answer", WHOLE, is_percent=True),
         Axis("right answers", WHOLE, is_percent=True),
         [served, Series("as many as it says", [0, 1], [0, 1], "reference")],
