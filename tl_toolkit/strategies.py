@@ -115,7 +115,8 @@ class Auto:
     open and many lose much to the crop, with mirror images where the images have no up; the last layers, and everything, both from the
     better of the heads on features and on all blocks, with fixed batch statistics; and everything with adapting ones, where
     batches have 16 images or more. What counts is the log loss on the validation images, or out of fold where there are none;
-    test images are looked at once, by what was kept.
+    test images are looked at once, by what was kept. A training by steps takes the place of a head that is solved for only where
+    it is better by more than a standard error of the difference.
 
     Attributes:
         minutes: Time for all trainings. Each rung is timed on a few batches beforehand; one that does not fit in

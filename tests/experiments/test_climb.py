@@ -315,6 +315,55 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
     assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("gains", "kept", "remark"),
+    [
+        ([0.1, 0.1, 0.1, 0.2], "last layers", ""),
+        (
+            [0.4, -0.2, 0.3, -0.2],
+            "new head",
+            "better by less than a standard error (0.160): not kept",
+        ),
+        ([-0.1, -0.1, -0.1, -0.1], "new head", ""),
+    ],
+)
+def test_steps_take_the_place_of_a_solved_head_where_they_gain_more_than_a_standard_error(
+    gains, kept, remark, recipe, dataset, monkeypatch
+):
+    pretended(monkeypatch, [])
+    of_head = np.array([0.5, 0.6, 0.7, 0.4])
+
+    def try_out(self, recipe, context):
+        losses = of_head if recipe.solver == "lbfgs" else of_head - gains
+        if recipe.strategy.name == "full_fine_tune":
+            losses = of_head + 1
+        return Candidate(recipe, 0.5, float(losses.mean()), 1.0, None, None, losses)
+
+    monkeypatch.setattr(Selection, "try_out", try_out)
+    found = climb(recipe, Context(dataset=dataset))
+    assert [rung.name for rung in found.rungs if rung.kept] == [kept]
+    assert found.rungs[2].note == remark
+    assert ("but for what was trained by steps" in found.trained.experiment.notes[0]) == bool(
+        remark
+    )
+
+
+@pytest.mark.parametrize("balance", ["none", "weights"])
+@pytest.mark.parametrize("several", [False, True])
+def test_what_images_add_to_the_log_loss_is_it_on_average(recipe, dataset, balance, several):
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (40, 3)).astype(np.float32)
+    labels = (logits + random.normal(0, 2, logits.shape)).argmax(axis=1)
+    if several:
+        labels = np.eye(3, dtype=np.uint8)[labels]
+    validation = Split(ArrayImages(np.zeros((40, 8, 8, 3), np.uint8)), labels, np.arange(40))
+    one = dataclasses.replace(dataset, validation=validation)
+    selection = Selection.of(recipe.replace(class_balance=balance), one)
+    losses = selection.image_losses(logits, labels)
+    assert losses.shape == (40,)
+    assert losses.mean() == pytest.approx(selection.figures(logits, labels)[1], rel=1e-6)
+
+
 def test_fine_tuning_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):
     folders = []
     for losses in ([0.4, 0.3, 0.2, 0.1], [0.3, 0.4, 0.2, 0.1]):

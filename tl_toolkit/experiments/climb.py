@@ -49,6 +49,7 @@ ALIKE = {LETTERBOXED: ON_ALL_BLOCKS, ADAPTING: EVERYTHING}  # what takes about a
 NETWORKS = 4  # with the head on the features, on all blocks, letterboxed, and with mirror images
 TOO = "letterboxed too"
 NO_TIME = "left out: no time"
+WITHIN_AN_ERROR = "better by less than a standard error"
 FLATTERED = "the epochs of trainings by steps were chosen on the images that rungs are compared by, which flatters them a little"
 NO_STEPS = "without validation images `find` chooses a threshold only for a head that is solved for: nothing else was climbed"
 
@@ -108,11 +109,13 @@ def climb(recipe: Recipe, context: Context) -> Climb:
             continue
         found = budget.agreed(found)
         remarks[0] = _stopped_in_time(found) or remarks[0]
+        is_better, doubt = _is_better(found, None if best is None else best[1])
+        remarks.append(doubt)
         figures = {name: getattr(found, name) for name in ("seconds", "top1", "log_loss")}
         note = "; ".join(filter(None, remarks))
         rungs[number] = dataclasses.replace(rung, note=note, **figures)
         context.progress.message(_line(rungs[number], selection))
-        if best is None or _loss(found) < _loss(best[1]):
+        if is_better:
             best = number, found, of_this
     if best is None:
         raise InputError(f"No training came to an end: {rungs[0].note}")
@@ -271,6 +274,24 @@ def _line(rung: Rung, selection: Selection) -> str:
     return f"{rung.name}: {rung.measure} {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; {took}"
 
 
+def _is_better(found: Candidate, best: Candidate | None) -> tuple[bool, str]:
+    """Returns whether a rung takes the place of the best one so far, and why it does not though its log loss is lower.
+
+    A training by steps takes longer than a head that is solved for, and where there are validation images its epochs were
+    chosen on them: it has to gain more than a standard error of the gain (Breiman et al. 1984, section 3.4.3).
+    """
+    if best is None or _loss(found) >= _loss(best):
+        return best is None, ""
+    is_chosen_here = found.recipe.solver != LBFGS and best.recipe.solver == LBFGS
+    if not is_chosen_here or found.losses is None or best.losses is None or len(found.losses) < 2:
+        return True, ""
+    gains = best.losses - found.losses
+    error = float(gains.std(ddof=1) / math.sqrt(len(gains)))
+    if gains.mean() > error:
+        return True, ""
+    return False, f"{WITHIN_AN_ERROR} ({error:.3f}): not kept"
+
+
 def _loss(found: Candidate) -> float:
     return math.inf if found.log_loss is None else found.log_loss
 
@@ -297,6 +318,10 @@ def _notes(
         notes = [
             f"'auto' kept {name!r}, of {len(climbed)} rungs the one of the least log loss on {selection.images}"
         ]
+        if any(WITHIN_AN_ERROR in rung.note for rung in climbed):
+            notes[0] += (
+                ", but for what was trained by steps and is better by less than a standard error"
+            )
         if selection.folds is None and any(recipes[r.name].solver != LBFGS for r in climbed):
             notes.append(FLATTERED)
     if not any(of_rung.solver != LBFGS for of_rung in recipes.values()):

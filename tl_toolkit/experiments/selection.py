@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy.special import log_softmax
 
 from tl_toolkit.catalog import LBFGS
 from tl_toolkit.data.dataset import ImageDataset
@@ -36,6 +37,7 @@ class Candidate:
         seconds: Of all trainings that it took.
         trained: The model, in a network that later trainings take; None where only folds were trained.
         weights: Its own; None likewise.
+        losses: float64[n], what each image that selects adds to `log_loss`, which is their mean; None where none selects.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class Candidate:
     seconds: float
     trained: TrainedModel | None
     weights: list[np.ndarray] | None
+    losses: np.ndarray | None = None
 
     def model(self, context: Context) -> TrainedModel:
         """Returns the model with its weights; where only folds were trained, trains it on all images."""
@@ -108,14 +111,15 @@ class Selection:
             return self._cross_validated(recipe, context, self.folds)
         trained = train_and_validate(recipe, context)
         validation, solved = self.dataset.validation, trained.solved
-        figures: tuple[float | None, float | None] = (None, None)
+        seconds, weights = trained.progress.seconds, weights_of(trained.model)
         if validation is not None and trained.validation_logits is not None:
-            figures = self.figures(trained.validation_logits, validation.labels)
+            answers = trained.validation_logits, validation.labels
         elif solved is not None and solved.path is not None:
-            figures = self.figures(solved.path.logits, self.dataset.train.labels)
-        return Candidate(
-            recipe, *figures, trained.progress.seconds, trained, weights_of(trained.model)
-        )
+            answers = solved.path.logits, self.dataset.train.labels
+        else:
+            return Candidate(recipe, None, None, seconds, trained, weights)
+        figures, losses = self.figures(*answers), self.image_losses(*answers)
+        return Candidate(recipe, *figures, seconds, trained, weights, losses)
 
     def _cross_validated(self, recipe: Recipe, context: Context, folds: np.ndarray) -> Candidate:
         """Trains on all folds but one, as often as there are folds."""
@@ -133,7 +137,11 @@ class Selection:
             left_out = train.take(np.flatnonzero(is_left_out))
             logits[is_left_out] = predict_logits(trained.experiment, left_out)[0]
             seconds += trained.progress.seconds
-        return Candidate(recipe, *self.figures(logits, train.labels), seconds, None, None)
+        figures, losses = (
+            self.figures(logits, train.labels),
+            self.image_losses(logits, train.labels),
+        )
+        return Candidate(recipe, *figures, seconds, None, None, losses)
 
     def figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Returns a candidate's `top1` and `log_loss`.
@@ -142,18 +150,37 @@ class Selection:
             logits: float[n, classes] of the images that select.
             labels: int64[n], or uint8[n, labels].
         """
+        weights = self._weights(labels)
         if are_several(labels):
-            return self._figures_of_labels(logits, labels)
-        weights = None if self.class_weights is None else self.class_weights[labels]
+            return self._figures_of_labels(logits, labels, weights)
         is_right = logits.argmax(axis=-1) == labels
         calm = logits / fit_temperature(logits, labels)
         return float(np.average(is_right, weights=weights)), log_loss(calm, labels, weights)
 
-    def _figures_of_labels(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-        weights = None
-        # Of class weights, the first row is of not having a label, and the second of having it.
-        if self.class_weights is not None:
-            weights = self.class_weights[labels, np.arange(labels.shape[1])]
+    def image_losses(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Returns float64[n], what each image adds to the `log_loss` of `figures`, which is their mean."""
+        calm = (logits / fit_temperature(logits, labels)).astype(np.float64)
+        if are_several(labels):
+            losses = np.logaddexp(0, calm) - labels * calm
+        else:
+            losses = -log_softmax(calm, axis=-1)[np.arange(len(labels)), labels]
+        weights = self._weights(labels)
+        if weights is not None:
+            losses = losses * weights / weights.mean()
+        return losses.reshape(len(labels), -1).mean(axis=1)
+
+    def _weights(self, labels: np.ndarray) -> np.ndarray | None:
+        """How much each image counts, or each answer; None where all count the same."""
+        if self.class_weights is None:
+            return None
+        if are_several(labels):
+            # The first row is of not having a label, and the second of having it.
+            return self.class_weights[labels, np.arange(labels.shape[1])]
+        return self.class_weights[labels]
+
+    def _figures_of_labels(
+        self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
+    ) -> tuple[float, float]:
         is_right = (logits >= 0) == (labels > 0)
         calm = logits / fit_temperature(logits, labels)
         return float(np.average(is_right, weights=weights)), label_log_loss(calm, labels, weights)
