@@ -301,7 +301,8 @@ def _stopped_in_time(found: Candidate) -> str:
     if found.trained is None or not found.trained.progress.stopped:
         return ""
     done = len(found.trained.progress.history)
-    return f"stopped after {done} of {found.trained.experiment.hyperparameters.epochs} epochs: no time for more"
+    epochs = found.trained.experiment.hyperparameters.epochs
+    return f"stopped after {done} of {epochs} epochs: no time for more" if done < epochs else ""
 
 
 def _notes(
