@@ -213,7 +213,7 @@ def test_trainings_are_compared_by_the_loss_of_all_answers(class_balance, tiny_w
 
 @pytest.mark.long
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.25])
-def test_auto_keeps_the_rung_of_the_least_loss(
+def test_auto_keeps_the_rung_of_the_least_loss_but_for_steps_that_gain_less_than_a_standard_error(
     validation_fraction, tiny_weights, tmp_path, monkeypatch
 ):
     asked = recipe(tiny_weights, "auto", epochs=2, validation_fraction=validation_fraction)
@@ -223,6 +223,9 @@ def test_auto_keeps_the_rung_of_the_least_loss(
     result = tl.run(asked, tmp_path / "run")
     rows = {row["name"]: row for row in json.loads((tmp_path / "run/ladder.json").read_text())}
     kept = min(rows, key=lambda name: rows[name]["log_loss"])
+    if "better by less than a standard error" in rows["everything"]["note"]:
+        assert kept == "everything"
+        kept = "new head"
     assert [name for name, row in rows.items() if row["kept"]] == [kept]
     assert {row["measure"] for row in rows.values()} == {"labels right"}
     assert all(0.5 < row["top1"] <= 1 for row in rows.values())
