@@ -22,7 +22,9 @@ from tl_toolkit.experiments.time_budget import StopInTime
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.report.calibration import fit_temperature
+from tl_toolkit.report.label_metrics import label_log_loss
 from tl_toolkit.report.ladder import ladder_table, measured
+from tl_toolkit.report.metrics import log_loss
 from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.training.run_state import TrainingProgress
 from tl_toolkit.transfer.defaults import GENTLE_RATE, choose_hyperparameters
@@ -359,9 +361,14 @@ def test_what_images_add_to_the_log_loss_is_it_on_average(recipe, dataset, balan
     validation = Split(ArrayImages(np.zeros((40, 8, 8, 3), np.uint8)), labels, np.arange(40))
     one = dataclasses.replace(dataset, validation=validation)
     selection = Selection.of(recipe.replace(class_balance=balance), one)
-    losses = selection.image_losses(logits, labels)
+    weights, measure = None, label_log_loss if several else log_loss
+    if balance == "weights":
+        each = labels if not several else (labels, np.arange(3))
+        weights = selection.class_weights[each]
+    _, losses = selection.figures(logits, labels)
     assert losses.shape == (40,)
-    assert losses.mean() == pytest.approx(selection.figures(logits, labels)[1], rel=1e-6)
+    expected = measure(logits / fit_temperature(logits, labels), labels, weights)
+    assert losses.mean() == pytest.approx(expected, rel=1e-6)
 
 
 def test_fine_tuning_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):

@@ -203,8 +203,8 @@ class WeightSpec:
             `"npm:…"`; empty for a file.
         filename: Name under which its authors publish the file.
         hard_labels: Whether it was learned by cross-entropy on one class an image, without label smoothing, MixUp and the
-            like: worse on ImageNet, and better where the layers stay frozen (Kornblith et al. 2021, "Why do better loss
-            functions lead to less transferable features?"). False where the source does not say.
+            like. Smoothed labels are better on ImageNet, and worse where layers stay frozen (Kornblith et al. 2021, "Why do
+            better loss functions lead to less transferable features?"). False where the source does not say.
 
     Examples:
         >>> weights = tl.list_weights()[0]

@@ -17,8 +17,6 @@ from tl_toolkit.experiments.evaluate import predict_logits
 from tl_toolkit.experiments.train_and_validate import TrainedModel, train_and_validate
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.calibration import fit_temperature
-from tl_toolkit.report.label_metrics import label_log_loss
-from tl_toolkit.report.metrics import log_loss
 from tl_toolkit.transfer.network_pool import assign_weights, weights_of
 from tl_toolkit.transfer.plan import apply_plan
 from tl_toolkit.transfer.solved_head import deal_folds
@@ -118,8 +116,8 @@ class Selection:
             answers = solved.path.logits, self.dataset.train.labels
         else:
             return Candidate(recipe, None, None, seconds, trained, weights)
-        figures, losses = self.figures(*answers), self.image_losses(*answers)
-        return Candidate(recipe, *figures, seconds, trained, weights, losses)
+        top1, losses = self.figures(*answers)
+        return Candidate(recipe, top1, float(losses.mean()), seconds, trained, weights, losses)
 
     def _cross_validated(self, recipe: Recipe, context: Context, folds: np.ndarray) -> Candidate:
         """Trains on all folds but one, as often as there are folds."""
@@ -137,37 +135,28 @@ class Selection:
             left_out = train.take(np.flatnonzero(is_left_out))
             logits[is_left_out] = predict_logits(trained.experiment, left_out)[0]
             seconds += trained.progress.seconds
-        figures, losses = (
-            self.figures(logits, train.labels),
-            self.image_losses(logits, train.labels),
-        )
-        return Candidate(recipe, *figures, seconds, None, None, losses)
+        top1, losses = self.figures(logits, train.labels)
+        return Candidate(recipe, top1, float(losses.mean()), seconds, None, None, losses)
 
-    def figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-        """Returns a candidate's `top1` and `log_loss`.
+    def figures(self, logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+        """Returns a candidate's `top1` and `losses`, whose mean is its `log_loss`.
 
         Args:
             logits: float[n, classes] of the images that select.
             labels: int64[n], or uint8[n, labels].
         """
-        weights = self._weights(labels)
-        if are_several(labels):
-            return self._figures_of_labels(logits, labels, weights)
-        is_right = logits.argmax(axis=-1) == labels
-        calm = logits / fit_temperature(logits, labels)
-        return float(np.average(is_right, weights=weights)), log_loss(calm, labels, weights)
-
-    def image_losses(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Returns float64[n], what each image adds to the `log_loss` of `figures`, which is their mean."""
         calm = (logits / fit_temperature(logits, labels)).astype(np.float64)
         if are_several(labels):
+            is_right = (logits >= 0) == (labels > 0)
             losses = np.logaddexp(0, calm) - labels * calm
         else:
+            is_right = logits.argmax(axis=-1) == labels
             losses = -log_softmax(calm, axis=-1)[np.arange(len(labels)), labels]
         weights = self._weights(labels)
         if weights is not None:
             losses = losses * weights / weights.mean()
-        return losses.reshape(len(labels), -1).mean(axis=1)
+        top1 = float(np.average(is_right, weights=weights))
+        return top1, losses.reshape(len(labels), -1).mean(axis=1)
 
     def _weights(self, labels: np.ndarray) -> np.ndarray | None:
         """How much each image counts, or each answer; None where all count the same."""
@@ -177,10 +166,3 @@ class Selection:
             # The first row is of not having a label, and the second of having it.
             return self.class_weights[labels, np.arange(labels.shape[1])]
         return self.class_weights[labels]
-
-    def _figures_of_labels(
-        self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
-    ) -> tuple[float, float]:
-        is_right = (logits >= 0) == (labels > 0)
-        calm = logits / fit_temperature(logits, labels)
-        return float(np.average(is_right, weights=weights)), label_log_loss(calm, labels, weights)

@@ -116,9 +116,11 @@ def _measure_labels(trained: TrainedModel) -> SeedFigures:
     # Not at the thresholds, which are chosen for F1: for a rare label that gives it to too many photos.
     is_right = (tested.logits >= 0) == (tested.labels > 0)
     selection = Selection.of(trained.experiment.recipe, dataset)
+    top1, losses = selection.figures(trained.validation_logits, dataset.validation.labels)
     return SeedFigures(
         is_right,
-        *selection.figures(trained.validation_logits, dataset.validation.labels),
+        top1,
+        float(losses.mean()),
         trained.progress.seconds,
         tested.metrics["mean_average_precision"],
         tested.metrics["macro_f1"],
