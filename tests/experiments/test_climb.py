@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 
 import tl_toolkit as tl
 from tl_toolkit.catalog import Preprocessing
@@ -22,7 +22,6 @@ from tl_toolkit.experiments.time_budget import StopInTime
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
 from tl_toolkit.experiments.train_and_validate import train_and_validate
 from tl_toolkit.report.calibration import fit_temperature
-from tl_toolkit.report.label_metrics import label_log_loss
 from tl_toolkit.report.ladder import ladder_table, measured
 from tl_toolkit.report.metrics import log_loss
 from tl_toolkit.training.loop import DivergedError
@@ -361,14 +360,18 @@ def test_what_images_add_to_the_log_loss_is_it_on_average(recipe, dataset, balan
     validation = Split(ArrayImages(np.zeros((40, 8, 8, 3), np.uint8)), labels, np.arange(40))
     one = dataclasses.replace(dataset, validation=validation)
     selection = Selection.of(recipe.replace(class_balance=balance), one)
-    weights, measure = None, label_log_loss if several else log_loss
-    if balance == "weights":
-        each = labels if not several else (labels, np.arange(3))
-        weights = selection.class_weights[each]
     _, losses = selection.figures(logits, labels)
     assert losses.shape == (40,)
-    expected = measure(logits / fit_temperature(logits, labels), labels, weights)
-    assert losses.mean() == pytest.approx(expected, rel=1e-6)
+    calm, weights = logits / fit_temperature(logits, labels), np.ones(labels.shape)
+    if balance == "weights":
+        weights = selection.class_weights[(labels, np.arange(3)) if several else labels]
+    if several:
+        probabilities = expit(calm)
+        of_each = -np.log(np.where(labels, probabilities, 1 - probabilities))
+    else:
+        of_each = -log_softmax(calm, axis=1)[np.arange(40), labels]
+        assert balance == "weights" or of_each.mean() == pytest.approx(log_loss(calm, labels))
+    assert losses.mean() == pytest.approx((of_each * weights).sum() / weights.sum(), rel=1e-5)
 
 
 def test_fine_tuning_from_another_head_is_another_training(recipe, dataset, monkeypatch, tmp_path):

@@ -76,12 +76,10 @@ def label_metrics(
     }
 
 
-def label_log_loss(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Mean binary cross-entropy of all answers, in nats; the arguments are those of `label_metrics`, and `weights` of answers."""
+def label_log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean binary cross-entropy of all answers, in nats; the arguments are those of `label_metrics`."""
     logits = logits.astype(np.float64)
-    return float(np.average(np.logaddexp(0, logits) - labels * logits, weights=weights))
+    return float(np.mean(np.logaddexp(0, logits) - labels * logits))
 
 
 def are_of_labels(metrics: Mapping[str, Any]) -> bool:
