@@ -47,6 +47,10 @@ BLOCKS_AFFINE = tl.FullFineTune(on="all_blocks", head_first=True, bn_mode="affin
 ARMS: dict[str, tuple[object, dict]] = {
     "new head": (tl.NewHead(), {}),
     "new head, all blocks": (tl.NewHead(on="all_blocks"), {}),
+    "new head, all blocks, without the last stage": (
+        tl.NewHead(on="all_blocks"),
+        {"last_stage": "conv4"},
+    ),
     "last layers": (tl.LastLayers(head_first=False), {}),
     "last layers, head first": (tl.LastLayers(head_first=True), {}),
     "last layers, all blocks, head first": (tl.LastLayers(on="all_blocks"), {}),

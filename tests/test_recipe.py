@@ -89,6 +89,7 @@ OTHER_FIELDS = {
     "width": COUNTS,
     "stem": optional(st.sampled_from(STEMS)),
     "bn_epsilon": optional(over_0()),
+    "last_stage": optional(st.text()),
     "preprocessing": optional(st.sampled_from(sorted(PREPROCESSING))),
     "image_size": optional(st.integers(8)),
     "crop_fraction": st.none() | st.floats(0.1, 1.0),

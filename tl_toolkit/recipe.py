@@ -79,6 +79,9 @@ class Recipe:
         width: Filters of the first stage. None: that of the weights, else 64.
         stem: `"imagenet"` or `"cifar"`. None: that of the weights, else imagenet.
         bn_epsilon: ε of batch normalisation. None: that of the weights, else 1e-5.
+        last_stage: Where the network ends, such as `"conv4"`: the stages behind it are neither loaded nor served, and the new
+            head sits on what is left. Earlier layers know less of the photos that the weights were trained on: for images
+            unlike these they can be better. None: after its last stage.
         preprocessing: `"rescale"`, `"imagenet"` or `"caffe"`. None: that of the weights; `"rescale"` when
             training from scratch.
         image_size: Side of the square input image in pixels, at least 8. None: that of the weights.
@@ -161,6 +164,7 @@ class Recipe:
     width: Count | None = None
     stem: Annotated[str, OneOf(STEMS)] | None = None
     bn_epsilon: Positive | None = None
+    last_stage: str | None = None
     preprocessing: Annotated[str, OneOf(tuple(PREPROCESSING))] | None = None
     image_size: Annotated[int, AtLeast(8)] | None = None
     crop_fraction: Annotated[float, Between(0, 1, low_is_open=True)] | None = None

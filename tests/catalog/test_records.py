@@ -124,6 +124,18 @@ def test_feature_channels_are_those_of_the_built_network(name, channels):
     assert narrow.feature_channels == channels
 
 
+def test_a_network_ends_with_the_stage_that_is_asked_for():
+    whole = Architecture.named("resnet50", width=32)
+    assert whole.stages == ("conv2", "conv3", "conv4", "conv5")
+    shorter = whole.up_to("conv4")
+    assert shorter == Architecture("bottleneck", (3, 4, 6), width=32)
+    assert shorter.block_names == whole.block_names[:13]
+    assert (shorter.feature_channels, whole.up_to("conv2").feature_channels) == (512, 128)
+    assert whole.up_to("conv5") == whole
+    with pytest.raises(InputError, match=r"conv6.*conv2, conv3, conv4, conv5"):
+        whole.up_to("conv6")
+
+
 def test_named_replaces_fields_and_refuses_unknown_names():
     wide = Architecture.named("resnet34", width=128, variant="v1", stem="cifar", bn_epsilon=1e-3)
     assert wide == Architecture("basic", (3, 4, 6, 3), "v1", 128, "cifar", 1e-3)

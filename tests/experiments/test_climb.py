@@ -2,21 +2,22 @@
 
 import dataclasses
 import json
-import types
 
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
+from tiny import PIXELS, classifier, write_safetensors
 
 import tl_toolkit as tl
-from tl_toolkit.catalog import Preprocessing
+from tl_toolkit.catalog import Architecture, Preprocessing, WeightSpec
 from tl_toolkit.data.dataset import ArrayImages, Split
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.experiments import climb as climb_module
 from tl_toolkit.experiments import selection as selection_module
 from tl_toolkit.experiments import time_budget
-from tl_toolkit.experiments.climb import LETTERBOXED, climb, rung_recipes
+from tl_toolkit.experiments.climb import climb
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.rungs import LETTERBOXED, SHORTER, rung_recipes
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import StopInTime
 from tl_toolkit.experiments.time_rung import ExpectedTime, time_rung
@@ -38,6 +39,8 @@ NAMES = [
     "everything, adapting",
 ]
 FEW_RUNGS = ["new head", "everything"]
+STAGES = "conv2", "conv3"  # of the tiny network
+OF_RESNET = "conv2", "conv3", "conv4", "conv5"
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +69,16 @@ def dataset(recipe):
     return open_recipe_data(recipe)
 
 
+def four_stages(path):
+    """Writes weights of a network of four stages."""
+    architecture = Architecture("basic", (1, 1, 1, 1), width=4, stem="cifar")
+    spec = WeightSpec("four", architecture, PIXELS, classes=5, licence="MIT")
+    return write_safetensors(path, classifier(architecture, classes=5), spec)
+
+
 @pytest.fixture(scope="module")
 def climbed(recipe, dataset):
-    rungs = rung_recipes(recipe, dataset)
+    rungs = rung_recipes(recipe, dataset, STAGES)
     rungs = {name: rungs[name] for name in FEW_RUNGS}  # the tiny network has no conv5 to train
     test = Split(NoImages(np.zeros((4, 8, 8, 3), np.uint8)), np.zeros(4, int), np.arange(4))
     with pytest.MonkeyPatch.context() as patch:
@@ -176,7 +186,7 @@ def test_the_kept_rungs_recipe_alone_trains_the_same_weights(climbed, dataset):
 def test_a_run_leaves_the_ladder_and_a_recipe_that_repeats_it(
     recipe, tmp_path, monkeypatch, no_saved_model, plots
 ):
-    one = {"new head": rung_recipes(recipe, open_recipe_data(recipe))["new head"]}
+    one = {"new head": rung_recipes(recipe, open_recipe_data(recipe), STAGES)["new head"]}
     monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: one)
     result = tl.run(recipe, tmp_path / "run", context=Context(photos=False))
     (row,) = json.loads((tmp_path / "run" / "ladder.json").read_text())
@@ -193,15 +203,15 @@ def test_a_run_leaves_the_ladder_and_a_recipe_that_repeats_it(
 def test_rungs_that_are_solved_for_take_no_steps_and_the_others_keep_what_was_asked(
     recipe, dataset
 ):
-    rungs = rung_recipes(recipe, dataset)
+    rungs = rung_recipes(recipe, dataset, STAGES)
     assert list(rungs) == NAMES
     assert [rungs[name].solver for name in NAMES] == ["lbfgs"] * 2 + ["gradient"] * 3
     assert [rungs[name].epochs for name in NAMES] == [None, None, 2, 2, 2]
     assert all(rungs[name].strategy.head_first for name in NAMES[2:])
     few = dataclasses.replace(dataset, train=dataset.train.take(np.arange(15)))
-    assert list(rung_recipes(recipe, few)) == NAMES[:4]
-    assert list(rung_recipes(recipe.replace(batch_size=8), dataset)) == NAMES[:4]
-    mirrored = rung_recipes(recipe.replace(augmentation="surface"), dataset)
+    assert list(rung_recipes(recipe, few, STAGES)) == NAMES[:4]
+    assert list(rung_recipes(recipe.replace(batch_size=8), dataset, STAGES)) == NAMES[:4]
+    mirrored = rung_recipes(recipe.replace(augmentation="surface"), dataset, STAGES)
     assert mirrored["new head on all blocks, mirrored"].strategy.tta == "flips"
 
 
@@ -219,7 +229,7 @@ def test_fine_tuning_begins_with_the_head_that_did_better_and_everything_is_trai
     asked = pretended(monkeypatch, losses)
     found = climb(recipe, Context(dataset=dataset))
     assert [one.strategy for one, _ in asked[2:]] == [
-        tl.LastLayers(on=on),
+        tl.LastLayers("conv3_block1", on=on),
         tl.FullFineTune(on=on, head_first=True, bn_mode="affine"),
         tl.FullFineTune(on=on, head_first=True),
     ]
@@ -227,6 +237,59 @@ def test_fine_tuning_begins_with_the_head_that_did_better_and_everything_is_trai
     of_32 = asked[3][0].replace(batch_size=32)
     assert choose_hyperparameters(of_32, 320).learning_rate == GENTLE_RATE
     assert choose_hyperparameters(of_32.replace(learning_rate=0.5), 320).learning_rate == 0.5
+
+
+def test_a_rung_leaves_out_the_last_stage_where_there_are_three_and_nobody_named_it(
+    recipe, dataset
+):
+    def stage(recipe, stages):
+        rung = rung_recipes(recipe, dataset, stages).get(SHORTER)
+        assert rung is None or rung.strategy == tl.NewHead(on="all_blocks", solver="lbfgs")
+        return rung and rung.last_stage
+
+    assert stage(recipe, OF_RESNET) == "conv4"
+    assert stage(recipe, OF_RESNET[:3]) == "conv3"
+    assert stage(recipe, STAGES) is None
+    assert stage(recipe.replace(last_stage="conv4"), OF_RESNET[:3]) is None
+    assert stage(recipe.replace(layer_rates={"conv5_block2": 0.1}), OF_RESNET) is None
+    assert stage(recipe.replace(layer_rates={"conv4": 0.1}), OF_RESNET) == "conv4"
+
+
+@pytest.mark.parametrize(
+    ("losses", "stages", "on"),
+    [
+        ([0.4, 0.3, 0.2, 0.3, 0.1], ["conv4", None, "conv4", "conv4"], ["all_blocks"] * 3),
+        ([0.4, 0.2, 0.3, 0.3], ["conv4", None, None, None], ["all_blocks"] * 3),
+        # The last layers do best, which are of the whole network.
+        ([0.4, 0.3, 0.2, 0.1, 0.3], ["conv4", None, None, None], ["all_blocks"] * 3),
+        ([0.1, 0.3, 0.2, 0.3], ["conv4", None, None, None], ["features"] * 3),
+    ],
+)
+def test_what_is_trained_later_ends_where_the_best_network_before_it_does(
+    losses, stages, on, recipe, dataset, monkeypatch
+):
+    network = WeightSpec("r", Architecture("basic", (1, 1, 1, 1)), Preprocessing(image_size=32))
+    monkeypatch.setattr(climb_module, "network_of", lambda recipe, context: (network, None))
+    asked = pretended(monkeypatch, losses)
+    found = climb(recipe, Context(dataset=dataset))
+    names = [*NAMES[:2], SHORTER, *NAMES[2:]]
+    assert [rung.name for rung in found.rungs] == names
+    assert [r.last_stage for r, _ in asked] == [None, None, *stages]
+    assert [r.strategy.on for r, _ in asked[3:]] == on
+    assert [bool(rung.note) for rung in found.rungs[3:]] == [s is not None for s in stages[1:]]
+    assert {rung.note for rung in found.rungs} <= {"", "without the last stage too"}
+
+
+@pytest.mark.long
+def test_a_climb_on_a_network_of_four_stages_reaches_its_end(dataset, recipe, tmp_path):
+    weights = four_stages(tmp_path / "four.safetensors")
+    found = climb(recipe.replace(weights=str(weights)), Context(dataset=dataset))
+    assert all(rung.log_loss is not None for rung in found.rungs)
+    assert [rung.name for rung in found.rungs] == [*NAMES[:2], SHORTER, *NAMES[2:]]
+    assert found.rungs[2].seconds > 0
+    everything = found.rungs[NAMES.index("everything") + 1]
+    best = min(found.rungs[:3], key=lambda rung: rung.log_loss)
+    assert ("without the last stage" in everything.note) == (best.name == SHORTER)
 
 
 @pytest.mark.parametrize(
@@ -280,8 +343,9 @@ def test_who_chose_how_photos_become_square_or_loses_little_has_no_rung_for_it(
 
 def test_weights_that_letterbox_have_no_rung_for_it(recipe, dataset, monkeypatch):
     monkeypatch.setattr(climb_module, "note_on_images", lambda images: "many lose much")
-    own = types.SimpleNamespace(preprocessing=Preprocessing(image_size=32, resize="letterbox"))
-    monkeypatch.setattr(climb_module, "choose_network", lambda recipe, weights: own)
+    letterboxing = Preprocessing(image_size=32, resize="letterbox")
+    own = WeightSpec("own", Architecture("basic", (1, 1)), letterboxing)
+    monkeypatch.setattr(climb_module, "network_of", lambda recipe, context: (own, None))
     pretended(monkeypatch, [0.4, 0.3, 0.2, 0.1])
     found = climb(recipe.replace(resize=None), Context(dataset=dataset))
     assert [rung.name for rung in found.rungs] == NAMES
@@ -312,7 +376,7 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
     found = climb(recipe, Context(dataset=dataset))
     assert [rung.kept for rung in found.rungs] == [n == kept for n in range(5)]
     assert found.trained.experiment.recipe == asked[kept][0]
-    assert [of for of, _ in asked[:2]] == list(rung_recipes(recipe, dataset).values())[:2]
+    assert [of for of, _ in asked[:2]] == list(rung_recipes(recipe, dataset, STAGES).values())[:2]
     assert f"'auto' kept {NAMES[kept]!r}" in found.trained.experiment.notes[0]
 
 
@@ -320,33 +384,72 @@ def test_the_first_of_the_least_log_losses_is_kept(recipe, dataset, monkeypatch,
     ("gains", "kept", "remark"),
     [
         ([0.1, 0.1, 0.1, 0.2], "last layers", ""),
+        # A gain of 0.16: over one standard error, and not over 1.645.
         (
-            [0.4, -0.2, 0.3, -0.2],
+            [0.4, -0.1, 0.36, -0.02],
             "new head",
-            "better by less than a standard error (0.160): not kept",
+            "better by less than 1.645 standard errors (of 0.128)",
         ),
         ([-0.1, -0.1, -0.1, -0.1], "new head", ""),
     ],
 )
-def test_steps_take_the_place_of_a_solved_head_where_they_gain_more_than_a_standard_error(
+def test_steps_take_the_place_of_a_solved_head_where_they_gain_more_than_chance_gives(
     gains, kept, remark, recipe, dataset, monkeypatch
 ):
+    losses = {
+        "last_layers": -np.array(gains),
+        "full_fine_tune": np.ones(4),
+        "all blocks": np.ones(4),
+    }
+    found = _climbed_by_losses(losses, recipe, dataset, monkeypatch)
+    assert [rung.name for rung in found.rungs if rung.kept] == [kept]
+    assert found.rungs[2].note == remark
+    assert ("these images do not settle" in found.trained.experiment.notes[0]) == bool(remark)
+
+
+@pytest.mark.parametrize(
+    ("worse", "kept", "remark"),
+    [
+        # Worse by 0.05.
+        (
+            [0.3, -0.2, 0.1, 0.0],
+            "new head on all blocks",
+            "worse by less than a standard error, and better on most data sets (of 0.104)",
+        ),
+        ([0.1, 0.1, 0.1, 0.2], "new head", ""),
+        ([-0.1, -0.1, -0.1, -0.2], "new head on all blocks", ""),
+    ],
+)
+def test_the_head_on_all_blocks_is_kept_unless_the_one_on_the_features_is_clearly_better(
+    worse, kept, remark, recipe, dataset, monkeypatch
+):
+    losses = {
+        "all blocks": np.array(worse),
+        "last_layers": np.ones(4),
+        "full_fine_tune": np.ones(4),
+    }
+    found = _climbed_by_losses(losses, recipe, dataset, monkeypatch)
+    assert [rung.name for rung in found.rungs if rung.kept] == [kept]
+    assert found.rungs[1].note == remark
+    assert {rung.strategy["on"] for rung in found.rungs[2:]} == {
+        "features" if kept == "new head" else "all_blocks"
+    }
+
+
+def _climbed_by_losses(added, recipe, dataset, monkeypatch):
+    """A climb whose rungs lose what is added by their kind, image by image, to what the first one does."""
     pretended(monkeypatch, [])
-    of_head = np.array([0.5, 0.6, 0.7, 0.4])
+    of_first = np.array([0.5, 0.6, 0.7, 0.4])
 
     def try_out(self, recipe, context):
-        losses = of_head if recipe.solver == "lbfgs" else of_head - gains
-        if recipe.strategy.name == "full_fine_tune":
-            losses = of_head + 1
+        name = recipe.strategy.name
+        if name == "new_head" and recipe.strategy.on == "all_blocks":
+            name = "all blocks"
+        losses = of_first + added.get(name, 0.0)
         return Candidate(recipe, 0.5, float(losses.mean()), 1.0, None, None, losses)
 
     monkeypatch.setattr(Selection, "try_out", try_out)
-    found = climb(recipe, Context(dataset=dataset))
-    assert [rung.name for rung in found.rungs if rung.kept] == [kept]
-    assert found.rungs[2].note == remark
-    assert ("but for what was trained by steps" in found.trained.experiment.notes[0]) == bool(
-        remark
-    )
+    return climb(recipe, Context(dataset=dataset))
 
 
 @pytest.mark.parametrize("balance", ["none", "weights"])
@@ -401,7 +504,7 @@ def test_a_rung_that_does_not_fit_is_shortened_or_left_out(
     asked = pretended(monkeypatch, [2, 1, 1, 1, 1], ExpectedTime(1.0, 1.0, 50))
     strategy = tl.Auto(minutes=minutes)
     found = climb(recipe.replace(strategy=strategy), Context(dataset=dataset))
-    whole = list(rung_recipes(recipe, dataset).values())
+    whole = list(rung_recipes(recipe, dataset, STAGES).values())
     expected = [r.replace(epochs=e) if e == 28 else r for r, e in zip(whole, epochs, strict=False)]
     assert [recipe for recipe, _ in asked] == expected
     notes = [rung.note for rung in found.rungs]
@@ -477,11 +580,11 @@ def test_rungs_without_room_are_left_out_and_the_others_climbed(recipe, dataset,
 
 def test_rates_of_layers_that_a_rung_does_not_train_are_left_to_the_others(recipe, dataset):
     rates = {"stem": 0.1, "conv5_block1": 0.5, "head": 2.0}
-    rungs = rung_recipes(recipe.replace(layer_rates=rates), dataset)
+    rungs = rung_recipes(recipe.replace(layer_rates=rates), dataset, OF_RESNET)
     assert rungs["new head"].layer_rates is None
     assert dict(rungs["last layers"].layer_rates) == {"conv5_block1": 0.5, "head": 2.0}
     assert dict(rungs["everything"].layer_rates) == rates
-    assert rung_recipes(recipe.replace(layer_rates={"stem": 1}), dataset)[
+    assert rung_recipes(recipe.replace(layer_rates={"stem": 1}), dataset, OF_RESNET)[
         "last layers"
     ].layer_rates is None  # fmt: skip
 
@@ -494,7 +597,7 @@ def test_without_validation_images_a_threshold_is_found_for_new_heads_alone(
     found = climb(recipe.replace(find=0.9), Context(dataset=few))
     assert [r.solver for r, _ in asked] == ["lbfgs", "lbfgs"]
     assert "nothing else was climbed" in found.trained.experiment.notes[-1]
-    assert list(rung_recipes(recipe.replace(find=0.9), dataset)) == NAMES
+    assert list(rung_recipes(recipe.replace(find=0.9), dataset, STAGES)) == NAMES
 
 
 @pytest.mark.parametrize("epochs", [9, 3])
@@ -529,7 +632,7 @@ def test_whether_statistics_can_adapt_is_decided_by_the_smallest_training(recipe
             [np.flatnonzero(dataset.train.labels == k)[:each] for k in range(3)]
         )
         few = dataclasses.replace(dataset, train=dataset.train.take(chosen), validation=None)
-        return list(rung_recipes(recipe, few))
+        return list(rung_recipes(recipe, few, STAGES))
 
     assert len(np.unique(dataset.train.labels)) == 3
     assert names(7) == NAMES  # 21 images, of which folds leave 5 out
@@ -612,7 +715,7 @@ def test_timing_a_rung_counts_its_images_and_leaves_no_feature_behind(recipe, da
     assert (
         time_rung(stages, context).fewest == 7
     )  # head, conv3, conv2 and the stem, two epochs apart
-    probe = time_rung(rung_recipes(recipe, dataset)["new head"], context)
+    probe = time_rung(rung_recipes(recipe, dataset, STAGES)["new head"], context)
     assert probe.epochs == probe.epoch == 0
     assert probe.once > 0
     assert not list(tmp_path.iterdir())

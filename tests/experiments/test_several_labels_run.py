@@ -14,9 +14,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import tl_toolkit as tl
 from tl_toolkit.data.open import open_recipe_data
-from tl_toolkit.experiments.climb import rung_recipes
 from tl_toolkit.experiments.context import Context
 from tl_toolkit.experiments.evaluate import predict_logits
+from tl_toolkit.experiments.rungs import rung_recipes
 from tl_toolkit.experiments.selection import Selection
 from tl_toolkit.experiments.tested import label_thresholds, measure_test
 from tl_toolkit.experiments.train_and_validate import train_and_validate
@@ -213,17 +213,17 @@ def test_trainings_are_compared_by_the_loss_of_all_answers(class_balance, tiny_w
 
 @pytest.mark.long
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.25])
-def test_auto_keeps_the_rung_of_the_least_loss_but_for_steps_that_gain_less_than_a_standard_error(
+def test_auto_keeps_the_rung_of_the_least_loss_but_for_steps_that_gain_less_than_chance_gives(
     validation_fraction, tiny_weights, tmp_path, monkeypatch
 ):
     asked = recipe(tiny_weights, "auto", epochs=2, validation_fraction=validation_fraction)
-    rungs = rung_recipes(asked, open_recipe_data(asked))
+    rungs = rung_recipes(asked, open_recipe_data(asked), ("conv2", "conv3"))
     few = {name: rungs[name] for name in ("new head", "everything")}
     monkeypatch.setattr("tl_toolkit.experiments.climb.rung_recipes", lambda *_: few)
     result = tl.run(asked, tmp_path / "run")
     rows = {row["name"]: row for row in json.loads((tmp_path / "run/ladder.json").read_text())}
     kept = min(rows, key=lambda name: rows[name]["log_loss"])
-    if "better by less than a standard error" in rows["everything"]["note"]:
+    if "better by less than 1.645 standard errors" in rows["everything"]["note"]:
         assert kept == "everything"
         kept = "new head"
     assert [name for name, row in rows.items() if row["kept"]] == [kept]

@@ -96,6 +96,23 @@ class Architecture:
         )
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of all stages in order: `conv2`, `conv3`, …"""
+        return tuple(f"conv{stage}" for stage, _ in enumerate(self.block_counts, start=2))
+
+    def up_to(self, stage: str) -> Architecture:
+        """Returns the network that ends with a stage, such as `"conv4"`.
+
+        Raises:
+            InputError: It has no such stage.
+        """
+        if stage not in self.stages:
+            raise unknown_name("last_stage", stage, self.stages)
+        return dataclasses.replace(
+            self, block_counts=self.block_counts[: self.stages.index(stage) + 1]
+        )
+
+    @property
     def feature_channels(self) -> int:
         """Channels of the last stage, which is the length of the pooled features."""
         expansion = 1 if self.block == BASIC else 4

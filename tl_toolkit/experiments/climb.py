@@ -4,52 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
-import numpy as np
-
-from tl_toolkit.catalog import (
-    ADAPT,
-    AFFINE,
-    ALL_BLOCKS,
-    CROP,
-    FEATURES,
-    FLIPS,
-    LBFGS,
-    LETTERBOX,
-    augmentation_named,
-)
+from tl_toolkit.catalog import ALL_BLOCKS, CROP, FEATURES, LBFGS, WeightSpec
 from tl_toolkit.data.cut_off import note_on_images
 from tl_toolkit.data.dataset import ImageDataset
 from tl_toolkit.data.open import open_recipe_data
 from tl_toolkit.errors import InputError
 from tl_toolkit.experiments.context import Context
+from tl_toolkit.experiments.prepare import network_of
+from tl_toolkit.experiments.rungs import (
+    ALIKE,
+    LETTERBOXED,
+    ON_ALL_BLOCKS,
+    from_the_best,
+    rung_recipes,
+)
 from tl_toolkit.experiments.selection import Candidate, Selection
 from tl_toolkit.experiments.time_budget import TIMING, TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
-from tl_toolkit.recipe import OF_STEPS, Recipe
+from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
-from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead, Strategy
+from tl_toolkit.strategies import FullFineTune, LastLayers, NewHead
 from tl_toolkit.training.loop import DivergedError
-from tl_toolkit.transfer.defaults import choose_hyperparameters
 from tl_toolkit.transfer.feature_room import NoRoomError
-from tl_toolkit.transfer.network import choose_network, open_recipe_weights
 from tl_toolkit.transfer.network_pool import NetworkPool
-from tl_toolkit.transfer.updates import HEAD
 
-# What is climbed.
-HEAD_ALONE, ON_ALL_BLOCKS = "new head", "new head on all blocks"
-LETTERBOXED, MIRRORED = f"{ON_ALL_BLOCKS}, letterboxed", f"{ON_ALL_BLOCKS}, mirrored"
-LAST_LAYERS, EVERYTHING, ADAPTING = FINE_TUNED = (
-    "last layers",
-    "everything",
-    "everything, adapting",
-)
-ALIKE = {LETTERBOXED: ON_ALL_BLOCKS, ADAPTING: EVERYTHING}  # what takes about as long as another
-NETWORKS = 4  # with the head on the features, on all blocks, letterboxed, and with mirror images
-TOO = "letterboxed too"
+NETWORKS = 5  # with the head on the features, on all blocks, of fewer stages, letterboxed, and with mirror images
+TOO = {"resize": "letterboxed too", "last_stage": "without the last stage too"}
 NO_TIME = "left out: no time"
-WITHIN_AN_ERROR = "better by less than a standard error"
+ONE_SIDED_5_PERCENT = 1.645  # of a normal distribution, in standard deviations
+UNSURE = f"better by less than {ONE_SIDED_5_PERCENT} standard errors"
+TIED = "worse by less than a standard error, and better on most data sets"
 FLATTERED = "the epochs of trainings by steps were chosen on the images that rungs are compared by, which flatters them a little"
 NO_STEPS = "without validation images `find` chooses a threshold only for a head that is solved for: nothing else was climbed"
 
@@ -85,13 +70,10 @@ def climb(recipe: Recipe, context: Context) -> Climb:
     context.progress.message(f"Expected, timed on a few batches: {_expected(rungs)}")
     best: tuple[int, Candidate, Context] | None = None
     for number, rung in enumerate(rungs):
-        of_rung, remarks = start.recipes[rung.name], [""]
-        if best is not None and rung.name != LETTERBOXED:
-            of_rung = of_rung.replace(resize=best[1].recipe.resize)
-            remarks += [TOO] if of_rung.resize != start.recipes[rung.name].resize else []
-        if rung.name in FINE_TUNED:
-            of_rung = _from_the_better_head(of_rung, rungs)
-            rungs[number] = rung = dataclasses.replace(rung, strategy=of_rung.to_json()["strategy"])
+        planned, remarks = start.recipes[rung.name], [""]
+        of_rung = planned if best is None else from_the_best(rung.name, planned, best[1].recipe)
+        remarks += [TOO[name] for name in TOO if getattr(of_rung, name) != getattr(planned, name)]
+        rungs[number] = rung = dataclasses.replace(rung, strategy=of_rung.to_json()["strategy"])
         epochs = budget.epochs(rung.name, selection, is_first=number == 0)
         if epochs is None:
             rungs[number] = dataclasses.replace(rung, note=NO_TIME)
@@ -155,7 +137,11 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
         context, dataset=dataset, networks=networks, checkpoint_at_end=True
     )
     selection, budget = Selection.of(recipe, dataset), TimeBudget(recipe, context)
-    recipes = rung_recipes(recipe, dataset, _is_much_cut_off(recipe, context, budget))
+    with budget.spent_on(f"{TIMING} what network it is"):
+        spec, _ = network_of(recipe.replace(strategy=NewHead()), context)
+    recipes = rung_recipes(
+        recipe, dataset, spec.architecture.stages, _is_much_cut_off(recipe, dataset, spec)
+    )
     if not selection.is_possible:
         recipes = dict(list(recipes.items())[:1])
     for name, of_rung in recipes.items():
@@ -171,82 +157,10 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
     return PlannedClimb(tuple(rungs), recipes, selection, budget, context)
 
 
-def rung_recipes(
-    recipe: Recipe, dataset: ImageDataset, is_much_cut_off: bool = False
-) -> dict[str, Recipe]:
-    """Returns the recipe of each rung by its name, the cheapest first.
-
-    Args:
-        recipe: Its strategy is `Auto`.
-        dataset: What it is trained on.
-        is_much_cut_off: Nobody chose that photos are cut to a square, and many lose much: there is a rung that keeps all of
-            them, and the rungs after it take the way of the best one before them.
-    """
-    solved = dict.fromkeys(OF_STEPS)
-    augmentation = augmentation_named(recipe.augmentation or dataset.augmentation)
-    if is_much_cut_off:
-        recipe = recipe.replace(resize=CROP)
-
-    def probe(**options: Any) -> Recipe:
-        return recipe.replace(strategy=NewHead(solver=LBFGS, **options), **solved)
-
-    def trained(strategy: Strategy) -> Recipe:
-        return recipe.replace(strategy=strategy)
-
-    rungs = {HEAD_ALONE: probe(), ON_ALL_BLOCKS: probe(on=ALL_BLOCKS)}
-    if is_much_cut_off:
-        rungs[LETTERBOXED] = probe(on=ALL_BLOCKS).replace(resize=LETTERBOX)
-    if augmentation is not None and augmentation.flip:  # there is no up
-        rungs[MIRRORED] = probe(on=ALL_BLOCKS, tta=FLIPS)
-    if recipe.find is not None and dataset.validation is None:
-        return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
-    last = LastLayers(on=ALL_BLOCKS, head_first=True)
-    rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, last))
-    everything = FullFineTune(on=ALL_BLOCKS, head_first=True, bn_mode=AFFINE)
-    rungs[EVERYTHING] = trained(everything)
-    adapting = trained(FullFineTune(on=ALL_BLOCKS, head_first=True))
-    if choose_hyperparameters(adapting, _fewest_images(recipe, dataset)).bn_mode == ADAPT:
-        rungs[ADAPTING] = adapting
-    return rungs
-
-
-def _fewest_images(recipe: Recipe, dataset: ImageDataset) -> int:
-    """Of the trainings that compare rungs, how many images the smallest learns from."""
-    folds = Selection.of(recipe, dataset).folds
-    left_out = 0 if folds is None else int(np.bincount(folds).max())
-    return len(dataset.train) - left_out
-
-
-def _from_the_better_head(recipe: Recipe, rungs: list[Rung]) -> Recipe:
-    """Has a fine-tuning, which is timed on all blocks, begin with the head on the features where that did better."""
-    losses = {rung.name: math.inf if rung.log_loss is None else rung.log_loss for rung in rungs}
-    on_all_blocks = min(losses.get(name, math.inf) for name in (ON_ALL_BLOCKS, LETTERBOXED))
-    if on_all_blocks < losses.get(HEAD_ALONE, math.inf):
-        return recipe
-    return recipe.replace(strategy=dataclasses.replace(recipe.strategy, on=FEATURES))
-
-
-def _is_much_cut_off(recipe: Recipe, context: Context, budget: TimeBudget) -> bool:
+def _is_much_cut_off(recipe: Recipe, dataset: ImageDataset, spec: WeightSpec) -> bool:
     """Whether many photos lose much where they are cut to a square, and neither the recipe nor its weights chose that."""
-    dataset = context.dataset
-    if recipe.resize is not None or dataset is None or note_on_images(dataset.train.images) is None:
-        return False
-    with budget.spent_on(f"{TIMING} what is cut off"):
-        first = rung_recipes(recipe, dataset)[HEAD_ALONE]
-        weights = open_recipe_weights(first, context.weights, context.progress)
-        preprocessing = choose_network(first, weights).preprocessing
-    return preprocessing is not None and preprocessing.resize == CROP
-
-
-def _rates_within(recipe: Recipe, strategy: LastLayers) -> dict[str, float] | None:
-    """The rates of stages that are trained; what names none at all, training everything refuses."""
-    stage = strategy.trainable_from.partition("_")[0]
-    rates = {
-        name: rate
-        for name, rate in dict(recipe.layer_rates or ()).items()
-        if name.partition("_")[0] in (stage, HEAD)
-    }
-    return rates or None
+    is_cut = spec.preprocessing is not None and spec.preprocessing.resize == CROP
+    return recipe.resize is None and is_cut and note_on_images(dataset.train.images) is not None
 
 
 def _own_checkpoints(context: Context, name: str, recipe: Recipe) -> Context:
@@ -254,7 +168,7 @@ def _own_checkpoints(context: Context, name: str, recipe: Recipe) -> Context:
         return context
     # Resumed, another head may do better: what begins with it is another training.
     if isinstance(recipe.strategy, (FullFineTune, LastLayers)):
-        name = f"{name} on {recipe.strategy.on}"
+        name = f"{name} on {recipe.strategy.on} {recipe.last_stage or ''}".rstrip()
     folder = context.checkpoints / name.replace(",", "").replace(" ", "_")
     return dataclasses.replace(context, checkpoints=folder)
 
@@ -275,25 +189,32 @@ def _line(rung: Rung, selection: Selection) -> str:
 
 
 def _is_better(found: Candidate, best: Candidate | None) -> tuple[bool, str]:
-    """Returns whether a rung takes the place of the best one so far, and why it does not though its log loss is lower.
+    """Returns whether a rung takes the place of the best one so far, and what is to be said where its log loss alone says otherwise."""
+    if best is None or found.log_loss is None or best.log_loss is None:
+        return best is None or (found.log_loss is not None and best.log_loss is None), ""
+    if found.losses is None or best.losses is None or len(found.losses) < 2:
+        return found.log_loss < best.log_loss, ""
+    needed, gains = _errors_to_gain(found.recipe, best.recipe), best.losses - found.losses
+    error = float(gains.std(ddof=1) / math.sqrt(len(gains)))
+    is_better = bool(gains.mean() > needed * error)
+    if is_better == (found.log_loss < best.log_loss):
+        return is_better, ""
+    return is_better, f"{TIED if is_better else UNSURE} (of {error:.3f})"
+
+
+def _errors_to_gain(found: Recipe, best: Recipe) -> float:
+    """Returns how many standard errors of the gain a rung has to gain, image by image.
 
     A training by steps takes longer than a head that is solved for, and where there are validation images its epochs were
-    chosen on them: it has to gain more than a standard error of the gain (Breiman et al. 1984, section 3.4.3).
+    chosen on them: it has to gain what chance makes in one comparison of twenty. A head on all blocks takes the place of
+    that on the features unless it is clearly worse: few images do not say which is better, and docs/defaults.md does.
     """
-    if best is None or _loss(found) >= _loss(best):
-        return best is None, ""
-    is_chosen_here = found.recipe.solver != LBFGS and best.recipe.solver == LBFGS
-    if not is_chosen_here or found.losses is None or best.losses is None or len(found.losses) < 2:
-        return True, ""
-    gains = best.losses - found.losses
-    error = float(gains.std(ddof=1) / math.sqrt(len(gains)))
-    if gains.mean() > error:
-        return True, ""
-    return False, f"{WITHIN_AN_ERROR} ({error:.3f}): not kept"
-
-
-def _loss(found: Candidate) -> float:
-    return math.inf if found.log_loss is None else found.log_loss
+    if found.solver != LBFGS and best.solver == LBFGS:
+        return ONE_SIDED_5_PERCENT
+    is_head = isinstance(best.strategy, NewHead) and best.strategy.on == FEATURES
+    if is_head and found == best.replace(strategy=NewHead(on=ALL_BLOCKS, solver=LBFGS)):
+        return -1.0
+    return 0.0
 
 
 def _stopped_in_time(found: Candidate) -> str:
@@ -319,10 +240,8 @@ def _notes(
         notes = [
             f"'auto' kept {name!r}, of {len(climbed)} rungs the one of the least log loss on {selection.images}"
         ]
-        if any(WITHIN_AN_ERROR in rung.note for rung in climbed):
-            notes[0] += (
-                ", but for what was trained by steps and is better by less than a standard error"
-            )
+        if any(said in rung.note for rung in climbed for said in (UNSURE, TIED)):
+            notes[0] += ", but for differences that these images do not settle: see the ladder"
         if selection.folds is None and any(recipes[r.name].solver != LBFGS for r in climbed):
             notes.append(FLATTERED)
     if not any(of_rung.solver != LBFGS for of_rung in recipes.values()):

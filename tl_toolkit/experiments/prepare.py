@@ -201,7 +201,9 @@ def _network(recipe: Recipe, context: Context, classes: int) -> Network:
     return context.networks.take(recipe, context.weights, context.devices(recipe), build)
 
 
-def _build(recipe: Recipe, context: Context, classes: int) -> Network:
+def network_of(recipe: Recipe, context: Context) -> tuple[WeightSpec, WeightSource | None]:
+    """Decides on a recipe's network, and opens its weights, or takes those that trainings share."""
+
     def open_them() -> WeightSource | None:
         return open_recipe_weights(recipe, context.weights, context.progress)
 
@@ -209,7 +211,11 @@ def _build(recipe: Recipe, context: Context, classes: int) -> Network:
     weights = (
         open_them() if networks is None else networks.weights(recipe, context.weights, open_them)
     )
-    spec = choose_network(recipe, weights)
+    return choose_network(recipe, weights), weights
+
+
+def _build(recipe: Recipe, context: Context, classes: int) -> Network:
+    spec, weights = network_of(recipe, context)
     with (
         context.devices(recipe).scope(),
         context.progress.stage("Building the network"),

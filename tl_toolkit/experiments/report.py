@@ -48,7 +48,8 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
         started_from = f"{spec.name} (sha256 {experiment.weights.sha256})"
     return {
         "network": f"{spec.architecture.name}, variant {spec.architecture.variant}, width "
-        f"{spec.architecture.width}, stem {spec.architecture.stem}",
+        f"{spec.architecture.width}, stem {spec.architecture.stem}"
+        + (f", ends after {stage}" if (stage := experiment.recipe.last_stage) else ""),
         "started from": started_from,
         "licence of the weights": spec.licence,
         "licence of the images": experiment.dataset.licence,

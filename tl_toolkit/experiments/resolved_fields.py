@@ -87,6 +87,7 @@ def _values(experiment: Experiment) -> dict[str, Any]:
         "layer_rates": chosen.layer_rates or None,
         "weights": recipe.start,
         "backbone": experiment.spec.architecture.name,
+        "last_stage": experiment.spec.architecture.stages[-1],
         "preprocessing": _name_of(preprocessing),
         "labels_per_class": "all",
         "validation_fraction": f"{validation} of {len(dataset.train) + validation} images",

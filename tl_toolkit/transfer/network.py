@@ -80,6 +80,10 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
     spec = stated or WeightSpec(name=recipe.start or "random", architecture=architecture)
     if stated is not None:
         check_architecture(stated, architecture)
+    if recipe.last_stage is not None:
+        shorter = architecture.up_to(recipe.last_stage)
+        if shorter != architecture:  # the last layer is left out too
+            architecture, spec = shorter, dataclasses.replace(spec, classes=0, class_names=())
     preprocessing = _preprocessing(recipe, stated)
     return dataclasses.replace(spec, architecture=architecture, preprocessing=preprocessing)
 
@@ -131,9 +135,11 @@ def build_network(
     """
     on = getattr(recipe.strategy, "on", FEATURES)
     if on == LOGITS and not spec.classes:
+        missing = f"the weights {spec.name!r} have none"
+        if recipe.last_stage is not None:
+            missing = f"with last_stage={recipe.last_stage!r} the network ends before it"
         raise InputError(
-            f"on='logits' needs the original network's last layer, but the weights {spec.name!r} have "
-            "none: use on='features'."
+            f"on='logits' needs the original network's last layer, but {missing}: use on='features'."
         )
     if spec.preprocessing is None:  # `choose_network` has refused such weights
         raise RuntimeError(f"The weights {spec.name!r} have no preprocessing.")
@@ -151,5 +157,5 @@ def build_network(
         )
     notes = []
     if weights is not None:
-        notes = assign_tensors(model, weights, new_head=new_head(model).name)
+        notes = assign_tensors(model, weights, new_head(model).name, last_stage=recipe.last_stage)
     return model, notes

@@ -26,6 +26,7 @@ FIELDS = (
     "width",
     "stem",
     "bn_epsilon",
+    "last_stage",
     "preprocessing",
     "image_size",
     "crop_fraction",

@@ -11,7 +11,7 @@ import numpy as np
 
 from tl_toolkit.catalog import Architecture, Preprocessing, WeightSpec
 from tl_toolkit.errors import InputError
-from tl_toolkit.models.describe import describe_architecture, describe_preprocessing
+from tl_toolkit.models.describe import block_of, describe_architecture, describe_preprocessing
 from tl_toolkit.models.head import HEADS
 from tl_toolkit.weights.resolve import WeightSource, open_weights
 
@@ -98,7 +98,11 @@ def _check_preprocessing(spec: WeightSpec, ours: Preprocessing | None) -> None:
 
 
 def assign_tensors(
-    model: keras.Model, weights: WeightSource, new_head: str | None = None
+    model: keras.Model,
+    weights: WeightSource,
+    new_head: str | None = None,
+    *,
+    last_stage: str | None = None,
 ) -> list[str]:
     """Assigns all tensors of a source, or none.
 
@@ -106,6 +110,8 @@ def assign_tensors(
         model: Its variables are named `layer/variable`.
         weights: The source.
         new_head: Name of the model's head that is not loaded, whatever the source holds.
+        last_stage: The model's last stage, such as `"conv4"`; what the source holds of later ones is left out. None: there
+            may be nothing of later ones.
 
     Returns:
         Notes for the user: each head that was left out because its size differs, and weights that seem
@@ -115,6 +121,8 @@ def assign_tensors(
         InputError: A tensor is missing, left over or of a different shape, other than those of a head left out.
     """
     tensors = weights.read_tensors()
+    if last_stage is not None:
+        tensors = {name: t for name, t in tensors.items() if not _is_behind(name, last_stage)}
     variables = {variable.path: variable for variable in model.weights}
     _fold_convolution_biases(tensors, variables)
     notes = _untrained(tensors)
@@ -173,6 +181,15 @@ def _differ_in_classes_alone(theirs: dict[str, tuple], ours: dict[str, tuple]) -
         shape[:-1] == ours[name][:-1] for name, shape in theirs.items()
     )
     return is_alike and len({shape[-1] for shape in theirs.values()}) == 1
+
+
+def _is_behind(name: str, last_stage: str) -> bool:
+    block = block_of(_layer(name))
+    return block is not None and _number(block.partition("_")[0]) > _number(last_stage)
+
+
+def _number(stage: str) -> int:
+    return int(stage.removeprefix("conv"))
 
 
 def _layer(name: str) -> str:
