@@ -71,7 +71,7 @@ ARMS: dict[str, tuple[object, dict]] = {
         {"learning_rate": 1e-3},
     ),
     "everything, all blocks, head first, affine": (BLOCKS_AFFINE, {}),
-    AUTO: (tl.Auto(), {}),
+    AUTO: (tl.Auto(minutes=8), {}),
 }
 
 

@@ -112,11 +112,12 @@ class Auto:
     """Climb from the cheapest of the other strategies to the dearest, and keep what is best in validation.
 
     The rungs are new heads that are solved for, on the features and on all blocks, on letterboxed photos where `resize` is left
-    open and many lose much to the crop, with mirror images where the images have no up; the last layers, and everything, both from the
-    better of the heads on features and on all blocks, with fixed batch statistics; and everything with adapting ones, where
+    open and many lose much to the crop, without the network's last stage, with mirror images where the images have no up; the last
+    layers, and everything, from the best head before them, with fixed batch statistics; and everything with adapting ones, where
     batches have 16 images or more. What counts is the log loss on the validation images, or out of fold where there are none;
     test images are looked at once, by what was kept. A training by steps takes the place of a head that is solved for only where
-    it is better by more than a standard error of the difference.
+    it gains more than 1.645 standard errors, image by image (chance alone does so once in twenty times); the head on all blocks takes the
+    place of that on the features unless it is worse by more than one.
 
     Attributes:
         minutes: Time for all trainings. Each rung is timed on a few batches beforehand; one that does not fit in

@@ -52,6 +52,13 @@ def test_the_learning_rate_is_scaled_to_the_batch(batch_size, optimizer, rate):
     assert recipe.learning_rate == pytest.approx(rate, rel=1e-3)
 
 
+def test_where_the_network_ends_is_an_axis_of_solved_heads_too():
+    head = HEAD.replace(strategy=tl.NewHead(solver="lbfgs"))
+    space = make_space(head, {"last_stage": ["conv4", "conv5"]}, examples=100)
+    assert space.axes == ("last_stage",)
+    assert space.recipe_at({"last_stage": "conv4"}) == head.replace(last_stage="conv4")
+
+
 def test_options_belong_to_the_strategies_that_have_them():
     axes = {
         "strategy": ["new-head", "last_layers", "full_fine_tune"],

@@ -97,7 +97,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.context = dataclasses.replace(self.context, weights=pin)
 
     def check_blocks(self) -> None:
-        """Raises `InputError` if an axis names a block that the network does not have, or `logits` and the weights have none.
+        """Raises `InputError` if an axis names a block or stage that the network does not have, or `logits` and the weights have none.
 
         This builds the network, and keeps it for the first trial.
         """
@@ -105,6 +105,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             {"strategy": "last_layers", "trainable_from": block}
             for block in self.space.choices.get("trainable_from", ())
         ]
+        drawn += [{"last_stage": stage} for stage in self.space.choices.get("last_stage", ())]
         if LOGITS in self.space.choices.get("on", ()):
             drawn.append({"strategy": self.space.strategies_with("on")[0], "on": LOGITS})
         for values in drawn:

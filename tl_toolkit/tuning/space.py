@@ -31,6 +31,7 @@ AXES = (
     "batch_size",
     *CONTINUOUS,
     "augmentation",
+    "last_stage",
     "resize",
     "views",
     "epochs",
