@@ -191,7 +191,7 @@ def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
             recipe={"strategy": tl.LastLayers("conv3")},
             space={"trainable_from": ["conv3", "conv9"]},
         )
-    with pytest.raises(tl.InputError, match="last_stage.*conv8"):
+    with pytest.raises(tl.InputError, match=r"last_stage.*conv8"):
         quick_search(space={"last_stage": ["conv2", "conv8"]})
     assert not list(tmp_path.iterdir())
 
