@@ -79,9 +79,9 @@ class Recipe:
         width: Filters of the first stage. None: that of the weights, else 64.
         stem: `"imagenet"` or `"cifar"`. None: that of the weights, else imagenet.
         bn_epsilon: ε of batch normalisation. None: that of the weights, else 1e-5.
-        last_stage: Where the network ends, such as `"conv4"`: the stages behind it are neither loaded nor served, and the new
-            head sits on what is left. Earlier layers know less of the photos that the weights were trained on: for images
-            unlike these they can be better. None: after its last stage.
+        last_stage: The stage that the network ends with, such as `"conv4"`: later ones are neither loaded nor served, and the new
+            head sits on what is left. The last stage knows most of the photos that the weights were learned from: for images
+            unlike these a network without it can be better. None: the network's own.
         preprocessing: `"rescale"`, `"imagenet"` or `"caffe"`. None: that of the weights; `"rescale"` when
             training from scratch.
         image_size: Side of the square input image in pixels, at least 8. None: that of the weights.

@@ -113,11 +113,12 @@ class Auto:
 
     The rungs are new heads that are solved for, on the features and on all blocks, on letterboxed photos where `resize` is left
     open and many lose much to the crop, without the network's last stage, with mirror images where the images have no up; the last
-    layers, and everything, from the best head before them, with fixed batch statistics; and everything with adapting ones, where
-    batches have 16 images or more. What counts is the log loss on the validation images, or out of fold where there are none;
+    layers, and everything, with fixed batch statistics; and everything with adapting ones, where batches have 16 images or more. What
+    is trained by steps begins with a head on what did best before it, the features or all blocks, and everything ends with the stage
+    that it ended with. What counts is the log loss on the validation images, or out of fold where there are none;
     test images are looked at once, by what was kept. A training by steps takes the place of a head that is solved for only where
-    it gains more than 1.645 standard errors, image by image (chance alone does so once in twenty times); the head on all blocks takes the
-    place of that on the features unless it is worse by more than one.
+    it gains more than 1.645 standard errors, image by image; the head on all blocks takes the place of that on the features unless it
+    is worse by more than one. What comes later then has to beat both.
 
     Attributes:
         minutes: Time for all trainings. Each rung is timed on a few batches beforehand; one that does not fit in

@@ -132,6 +132,14 @@ def test_a_network_ends_with_the_stage_that_is_asked_for():
     assert shorter.block_names == whole.block_names[:13]
     assert (shorter.feature_channels, whole.up_to("conv2").feature_channels) == (512, 128)
     assert whole.up_to("conv5") == whole
+    assert (whole.description, shorter.description) == ("resnet50", "resnet50 up to conv4")
+    assert (whole.whole_name, shorter.whole_name, shorter.name) == (
+        "resnet50",
+        "resnet50",
+        "resnet41",
+    )
+    other = Architecture("basic", (1, 5))
+    assert other.description == other.whole_name == other.name
     with pytest.raises(InputError, match=r"conv6.*conv2, conv3, conv4, conv5"):
         whole.up_to("conv6")
 

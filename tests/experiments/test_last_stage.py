@@ -84,7 +84,7 @@ def test_trainings_that_end_elsewhere_do_not_share_a_network(recipe):
         ),
         (
             {"last_stage": "conv4", "strategy": tl.FullFineTune(), "layer_rates": {"conv5": 0.1}},
-            r"conv5",
+            r"Unknown trained stage or block in `layer_rates`: 'conv5'",
         ),
     ],
 )
@@ -98,6 +98,50 @@ def test_the_last_stage_itself_changes_nothing(recipe):
     experiment = prepare(asked)  # the original last layer is still there
     assert experiment.spec.architecture == WHOLE
     assert experiment.spec.classes == 5
+
+
+def test_weights_that_end_there_already_are_taken_as_they_are(recipe, tmp_path):
+    shorter = WHOLE.up_to("conv4")
+    spec = WeightSpec("three", shorter, PIXELS, licence="MIT")
+    path = write_safetensors(
+        tmp_path / "three.safetensors", classifier(shorter), spec,
+        **{"predictions/kernel": None, "predictions/bias": None},
+    )  # fmt: skip
+    for last_stage in ("conv4", None):
+        asked = recipe.replace(weights=str(path), last_stage=last_stage)
+        assert prepare(asked).spec.architecture == shorter
+    with pytest.raises(tl.InputError, match="the weights 'three' have none"):
+        prepare(
+            recipe.replace(weights=str(path), last_stage="conv4", strategy=tl.NewHead(on="logits"))
+        )
+    with pytest.raises(tl.InputError, match="Unknown last_stage 'conv5'"):
+        prepare(recipe.replace(weights=str(path), last_stage="conv5"))
+
+
+def test_the_name_of_the_whole_network_may_stand_beside_its_front(tmp_path, recipe):
+    architecture = Architecture.named("resnet18", width=2, stem="cifar").up_to("conv3")
+    spec = WeightSpec("front", architecture, PIXELS, licence="MIT")
+    path = write_safetensors(tmp_path / "front.safetensors", classifier(architecture), spec)
+    asked = recipe.replace(
+        weights=str(path), backbone="resnet18", last_stage="conv3", width=2, stem="cifar"
+    )
+    assert prepare(asked).spec.architecture == architecture
+    with pytest.raises(tl.InputError, match="block_counts"):
+        prepare(asked.replace(last_stage=None))
+    scratch = tl.comparison_recipes(recipe.data, weights=str(path))[-1]
+    assert (scratch.backbone, scratch.last_stage, scratch.width) == ("resnet18", "conv3", 2)
+    assert prepare(scratch).spec.architecture == architecture
+
+
+def test_a_comparison_trains_the_last_layers_that_are_left(recipe, weights):
+    recipes = tl.comparison_recipes(
+        recipe.data,
+        weights=str(weights),
+        last_stage="conv4",
+        strategies=(tl.NewHead(), tl.LastLayers()),
+    )
+    assert recipes[1].strategy == tl.LastLayers("conv4_block1")
+    assert [prepare(r).spec.architecture.stages[-1] for r in recipes] == ["conv4", "conv4"]
 
 
 @pytest.mark.slow
@@ -122,7 +166,7 @@ def test_a_run_serves_the_shorter_network_and_another_run_begins_with_it(recipe,
         rows = list(csv.DictReader(file))
     expected = [[float(row[f"probability of {n}"]) for n in test_classes] for row in rows]
     np.testing.assert_allclose(serve(image_bytes=files)["probabilities"], expected, atol=1e-5)
-    assert "ends after conv4" in (first.folder / "summary.md").read_text()
+    assert "- network: resnet8, variant" in (first.folder / "summary.md").read_text()
     again = prepare(recipe.replace(weights=str(first.folder)))
     assert again.spec.architecture == WHOLE.up_to("conv4")
-    assert "last_stage" in (first.folder / "recipe.json").read_text()
+    assert json.loads((first.folder / "recipe.json").read_text())["last_stage"] == "conv4"

@@ -223,7 +223,7 @@ def test_auto_keeps_the_rung_of_the_least_loss_but_for_steps_that_gain_less_than
     result = tl.run(asked, tmp_path / "run")
     rows = {row["name"]: row for row in json.loads((tmp_path / "run/ladder.json").read_text())}
     kept = min(rows, key=lambda name: rows[name]["log_loss"])
-    if "better by less than 1.645 standard errors" in rows["everything"]["note"]:
+    if "lower by less than 1.645 standard errors" in rows["everything"]["note"]:
         assert kept == "everything"
         kept = "new head"
     assert [name for name, row in rows.items() if row["kept"]] == [kept]

@@ -193,6 +193,8 @@ def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
         )
     with pytest.raises(tl.InputError, match=r"last_stage.*conv8"):
         quick_search(space={"last_stage": ["conv2", "conv8"]})
+    with pytest.raises(tl.InputError, match=r"trainable_from.*conv5_block1"):
+        quick_search(space={"strategy": ["new_head", "last_layers"], "last_stage": ["conv2"]})
     assert not list(tmp_path.iterdir())
 
 

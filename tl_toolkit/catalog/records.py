@@ -87,6 +87,21 @@ class Architecture:
         return f"{name}_{counts}" if name in BLOCK_COUNTS else name
 
     @property
+    def whole_name(self) -> str:
+        """Name of the paper's network that this one is, or is the front of; else as `name`."""
+        for name, (block, counts) in BLOCK_COUNTS.items():
+            if block == self.block and counts[: len(self.block_counts)] == self.block_counts:
+                return name
+        return self.name
+
+    @property
+    def description(self) -> str:
+        """`name`, or of a network that is cut short, such as `"resnet50 up to conv4"`."""
+        if self.name != self.whole_name:
+            return f"{self.whole_name} up to {self.stages[-1]}"
+        return self.name
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """Names of all blocks in order, as in keras.applications: `conv2_block1`, `conv2_block2`, …"""
         return tuple(

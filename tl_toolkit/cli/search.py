@@ -46,7 +46,7 @@ def search(
             of values, or a range for learning_rate and weight_decay. Learning rates are for batches of 32
             images, and are scaled to each trial's batch size. Batch size and learning rate are always searched, but
             with --solver lbfgs, where each trial solves for its head in seconds. Other axes: strategy, on, tta,
-            trainable_from, bn_mode, resize, views, epochs, label_smoothing.
+            trainable_from, bn_mode, last_stage, resize, views, epochs, label_smoothing.
         tuner: bayesian, random, grid or hyperband.
         trials: Maximum number of trials; None: all of a grid or of Hyperband.
         executions: Trainings per trial, with different seeds; their mean is the trial's result.

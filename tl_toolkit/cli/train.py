@@ -93,7 +93,7 @@ def _print_rungs(recipe: Recipe, context: Context, progress: TerminalProgress) -
     planned = plan_climb(recipe, context)
     progress.message(planned.context.dataset.summary() if planned.context.dataset else "")
     progress.console.print(drawn(ladder_table(planned.rungs)))
-    progress.message(f"The least log loss on {planned.selection.images} decides.")
+    progress.message(f"The log loss on {planned.selection.images} decides.")
 
 
 def _print_defaults(recipe: Recipe, context: Context, progress: TerminalProgress) -> None:

@@ -20,7 +20,7 @@ from tl_toolkit.experiments.rungs import (
     rung_recipes,
 )
 from tl_toolkit.experiments.selection import Candidate, Selection
-from tl_toolkit.experiments.time_budget import TIMING, TimeBudget
+from tl_toolkit.experiments.time_budget import TimeBudget
 from tl_toolkit.experiments.train_and_validate import TrainedModel
 from tl_toolkit.recipe import Recipe
 from tl_toolkit.report.ladder import ACCURACY, LABELS_RIGHT, Rung, duration
@@ -29,12 +29,17 @@ from tl_toolkit.training.loop import DivergedError
 from tl_toolkit.transfer.feature_room import NoRoomError
 from tl_toolkit.transfer.network_pool import NetworkPool
 
-NETWORKS = 5  # with the head on the features, on all blocks, of fewer stages, letterboxed, and with mirror images
+NETWORKS = 5  # with the head on the features, on all blocks, letterboxed, without the last stage, and with mirror images
 TOO = {"resize": "letterboxed too", "last_stage": "without the last stage too"}
 NO_TIME = "left out: no time"
 ONE_SIDED_5_PERCENT = 1.645  # of a normal distribution, in standard deviations
-UNSURE = f"better by less than {ONE_SIDED_5_PERCENT} standard errors"
-TIED = "worse by less than a standard error, and better on most data sets"
+UNSURE = (
+    f"log loss lower by less than {ONE_SIDED_5_PERCENT} standard errors ({{:.3f}} each): not kept"
+)
+TIED = (
+    "log loss higher than that of the head on the features, but by less than a standard error ({:.3f}), "
+    "and on most data sets it is lower: preferred"
+)
 FLATTERED = "the epochs of trainings by steps were chosen on the images that rungs are compared by, which flatters them a little"
 NO_STEPS = "without validation images `find` chooses a threshold only for a head that is solved for: nothing else was climbed"
 
@@ -55,7 +60,7 @@ class Climb:
 
 
 def climb(recipe: Recipe, context: Context) -> Climb:
-    """Trains the rungs in turn while there is time, and keeps the one of the least log loss.
+    """Trains the rungs in turn while there is time, and keeps the one of the least log loss, but for differences that its images do not settle (`_errors_to_gain`).
 
     What it decides, such as for how many epochs a rung is trained, is kept with the checkpoints, so that a climb
     that is resumed decides the same.
@@ -69,6 +74,7 @@ def climb(recipe: Recipe, context: Context) -> Climb:
     rungs = list(start.rungs)
     context.progress.message(f"Expected, timed on a few batches: {_expected(rungs)}")
     best: tuple[int, Candidate, Context] | None = None
+    to_beat: tuple[Candidate, ...] = ()
     for number, rung in enumerate(rungs):
         planned, remarks = start.recipes[rung.name], [""]
         of_rung = planned if best is None else from_the_best(rung.name, planned, best[1].recipe)
@@ -91,7 +97,7 @@ def climb(recipe: Recipe, context: Context) -> Climb:
             continue
         found = budget.agreed(found)
         remarks[0] = _stopped_in_time(found) or remarks[0]
-        is_better, doubt = _is_better(found, None if best is None else best[1])
+        is_better, doubt = _is_better(found, to_beat)
         remarks.append(doubt)
         figures = {name: getattr(found, name) for name in ("seconds", "top1", "log_loss")}
         note = "; ".join(filter(None, remarks))
@@ -99,6 +105,8 @@ def climb(recipe: Recipe, context: Context) -> Climb:
         context.progress.message(_line(rungs[number], selection))
         if is_better:
             best = number, found, of_this
+            # What it took the place of without being better is still there to be beaten.
+            to_beat = (found, *to_beat) if doubt else (found,)
     if best is None:
         raise InputError(f"No training came to an end: {rungs[0].note}")
     kept, found, of_kept = best
@@ -137,8 +145,7 @@ def plan_climb(recipe: Recipe, context: Context) -> PlannedClimb:
         context, dataset=dataset, networks=networks, checkpoint_at_end=True
     )
     selection, budget = Selection.of(recipe, dataset), TimeBudget(recipe, context)
-    with budget.spent_on(f"{TIMING} what network it is"):
-        spec, _ = network_of(recipe.replace(strategy=NewHead()), context)
+    spec, _ = network_of(recipe, context)
     recipes = rung_recipes(
         recipe, dataset, spec.architecture.stages, _is_much_cut_off(recipe, dataset, spec)
     )
@@ -188,25 +195,43 @@ def _line(rung: Rung, selection: Selection) -> str:
     return f"{rung.name}: {rung.measure} {rung.top1:.3f}, log loss {rung.log_loss:.3f} on {selection.images}; {took}"
 
 
-def _is_better(found: Candidate, best: Candidate | None) -> tuple[bool, str]:
-    """Returns whether a rung takes the place of the best one so far, and what is to be said where its log loss alone says otherwise."""
-    if best is None or found.log_loss is None or best.log_loss is None:
-        return best is None or (found.log_loss is not None and best.log_loss is None), ""
-    if found.losses is None or best.losses is None or len(found.losses) < 2:
-        return found.log_loss < best.log_loss, ""
-    needed, gains = _errors_to_gain(found.recipe, best.recipe), best.losses - found.losses
+def _is_better(found: Candidate, to_beat: tuple[Candidate, ...]) -> tuple[bool, str]:
+    """Returns whether a rung takes the place of the best one so far, and what to say where its log loss alone says otherwise.
+
+    Args:
+        found: The rung.
+        to_beat: The best one so far, and what that one took the place of without being better.
+    """
+    remark = ""
+    for best in to_beat:
+        if not _is_finite(best):
+            continue
+        if not _is_finite(found):
+            return False, ""
+        is_better, remark = _is_better_than(best, found)
+        if not is_better:
+            return False, remark
+    return not to_beat or _is_finite(found), remark
+
+
+def _is_better_than(best: Candidate, found: Candidate) -> tuple[bool, str]:
+    is_lower, margin = _loss(found) < _loss(best), _errors_to_gain(found.recipe, best.recipe)
+    if not margin or found.losses is None or best.losses is None or len(found.losses) < 2:
+        return is_lower, ""
+    gains = best.losses - found.losses
     error = float(gains.std(ddof=1) / math.sqrt(len(gains)))
-    is_better = bool(gains.mean() > needed * error)
-    if is_better == (found.log_loss < best.log_loss):
-        return is_better, ""
-    return is_better, f"{TIED if is_better else UNSURE} (of {error:.3f})"
+    if margin > 0 and is_lower and gains.mean() <= margin * error:
+        return False, UNSURE.format(error)
+    if margin < 0 and not is_lower and gains.mean() >= margin * error:
+        return True, TIED.format(error) if gains.mean() < 0 else ""
+    return is_lower, ""
 
 
 def _errors_to_gain(found: Recipe, best: Recipe) -> float:
-    """Returns how many standard errors of the gain a rung has to gain, image by image.
+    """Returns how many standard errors of the gain a rung has to gain, image by image; under 0, how many it may lose.
 
     A training by steps takes longer than a head that is solved for, and where there are validation images its epochs were
-    chosen on them: it has to gain what chance makes in one comparison of twenty. A head on all blocks takes the place of
+    chosen on them: it has to gain what chance makes in about one comparison of twenty. A head on all blocks takes the place of
     that on the features unless it is clearly worse: few images do not say which is better, and docs/defaults.md does.
     """
     if found.solver != LBFGS and best.solver == LBFGS:
@@ -215,6 +240,14 @@ def _errors_to_gain(found: Recipe, best: Recipe) -> float:
     if is_head and found == best.replace(strategy=NewHead(on=ALL_BLOCKS, solver=LBFGS)):
         return -1.0
     return 0.0
+
+
+def _is_finite(candidate: Candidate) -> bool:
+    return math.isfinite(_loss(candidate))
+
+
+def _loss(candidate: Candidate) -> float:
+    return math.nan if candidate.log_loss is None else candidate.log_loss
 
 
 def _stopped_in_time(found: Candidate) -> str:
@@ -240,7 +273,7 @@ def _notes(
         notes = [
             f"'auto' kept {name!r}, of {len(climbed)} rungs the one of the least log loss on {selection.images}"
         ]
-        if any(said in rung.note for rung in climbed for said in (UNSURE, TIED)):
+        if any(_number(rung) < _number(rungs[kept]) for rung in climbed):
             notes[0] += ", but for differences that these images do not settle: see the ladder"
         if selection.folds is None and any(recipes[r.name].solver != LBFGS for r in climbed):
             notes.append(FLATTERED)
@@ -251,6 +284,10 @@ def _notes(
     if rungs[kept].note:
         notes.append(f"{name}: {rungs[kept].note}")
     return tuple(notes)
+
+
+def _number(rung: Rung) -> float:
+    return math.inf if rung.log_loss is None else rung.log_loss
 
 
 def _of_letterbox(climbed: dict[str, Rung], dataset: ImageDataset) -> list[str]:

@@ -64,6 +64,10 @@ def comparison_recipes(
         >>> recipes[-1].backbone, recipes[-1].width  # the network of the weights that the others start from
         ('resnet18', 16)
     """
+    last_stage = fields.get("last_stage")
+    if last_stage is not None:  # the last layers as they come are behind it
+        last = LastLayers(f"{last_stage}_block1")
+        strategies = [last if strategy == LastLayers() else strategy for strategy in strategies]
     transfers = [
         Recipe(data=data, strategy=strategy, weights=weights, **fields)
         for strategy in strategies
@@ -123,7 +127,8 @@ def _same_network(weights: str, frozen: bool, fields: dict[str, Any]) -> dict[st
         )
     network = spec.architecture
     return {
-        "backbone": network.name,
+        "backbone": network.whole_name,
+        "last_stage": network.stages[-1] if network.name != network.whole_name else None,
         "variant": network.variant,
         "width": network.width,
         "stem": network.stem,

@@ -47,9 +47,8 @@ def run_facts(trained: TrainedModel) -> dict[str, str]:
     if experiment.weights is not None:
         started_from = f"{spec.name} (sha256 {experiment.weights.sha256})"
     return {
-        "network": f"{spec.architecture.name}, variant {spec.architecture.variant}, width "
-        f"{spec.architecture.width}, stem {spec.architecture.stem}"
-        + (f", ends after {stage}" if (stage := experiment.recipe.last_stage) else ""),
+        "network": f"{spec.architecture.description}, variant {spec.architecture.variant}, width "
+        f"{spec.architecture.width}, stem {spec.architecture.stem}",
         "started from": started_from,
         "licence of the weights": spec.licence,
         "licence of the images": experiment.dataset.licence,

@@ -86,7 +86,7 @@ def _values(experiment: Experiment) -> dict[str, Any]:
         **{field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)},
         "layer_rates": chosen.layer_rates or None,
         "weights": recipe.start,
-        "backbone": experiment.spec.architecture.name,
+        "backbone": experiment.spec.architecture.whole_name,
         "last_stage": experiment.spec.architecture.stages[-1],
         "preprocessing": _name_of(preprocessing),
         "labels_per_class": "all",

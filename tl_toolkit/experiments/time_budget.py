@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from tl_toolkit.devices.process_group import ProcessGroup
 from tl_toolkit.experiments.context import Context
@@ -95,9 +96,11 @@ class TimeBudget:
 
     def agreed(self, found: Candidate) -> Candidate:
         """Returns what was found with the chief's figures, by which all processes decide alike."""
-        figures = json.dumps([found.top1, found.log_loss]) if self._processes.is_chief else ""
-        top1, log_loss = json.loads(self._processes.broadcast_text(figures))
-        return dataclasses.replace(found, top1=top1, log_loss=log_loss)
+        losses = None if found.losses is None else found.losses.tolist()
+        figures = [found.top1, found.log_loss, losses] if self._processes.is_chief else None
+        top1, log_loss, losses = json.loads(self._processes.broadcast_text(json.dumps(figures)))
+        losses = None if losses is None else np.array(losses, np.float64)
+        return dataclasses.replace(found, top1=top1, log_loss=log_loss, losses=losses)
 
     def watched(self, context: Context, selection: Selection) -> Context:
         """Returns the context of a training that ends with the time, where validation images select its weights."""

@@ -159,7 +159,12 @@ def _metadata(name: str, data: str, spec: WeightSpec, test: dict[str, Any]) -> s
         model_name=name,
         library_name="keras",
         pipeline_tag="image-classification",
-        tags=["image-classification", "transfer-learning", spec.architecture.name, "tl_toolkit"],
+        tags=[
+            "image-classification",
+            "transfer-learning",
+            spec.architecture.whole_name,
+            "tl_toolkit",
+        ],
         metrics=[next(iter(headline))],
         license="other",
         license_name="see-licences-below",

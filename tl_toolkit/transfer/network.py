@@ -78,12 +78,13 @@ def choose_network(recipe: Recipe, weights: WeightSource | None) -> WeightSpec:
             "`backbone`, and `variant`, `width`, `stem` and `bn_epsilon` if they differ from the defaults."
         )
     spec = stated or WeightSpec(name=recipe.start or "random", architecture=architecture)
-    if stated is not None:
-        check_architecture(stated, architecture)
     if recipe.last_stage is not None:
-        shorter = architecture.up_to(recipe.last_stage)
-        if shorter != architecture:  # the last layer is left out too
-            architecture, spec = shorter, dataclasses.replace(spec, classes=0, class_names=())
+        architecture = architecture.up_to(recipe.last_stage)
+        shorter = spec.architecture.up_to(recipe.last_stage)
+        if shorter != spec.architecture:  # the last layer is left out too
+            spec = dataclasses.replace(spec, architecture=shorter, classes=0, class_names=())
+    if stated is not None:
+        check_architecture(spec, architecture)
     preprocessing = _preprocessing(recipe, stated)
     return dataclasses.replace(spec, architecture=architecture, preprocessing=preprocessing)
 
@@ -136,7 +137,7 @@ def build_network(
     on = getattr(recipe.strategy, "on", FEATURES)
     if on == LOGITS and not spec.classes:
         missing = f"the weights {spec.name!r} have none"
-        if recipe.last_stage is not None:
+        if weights is not None and weights.spec and weights.spec.classes:
             missing = f"with last_stage={recipe.last_stage!r} the network ends before it"
         raise InputError(
             f"on='logits' needs the original network's last layer, but {missing}: use on='features'."

@@ -105,9 +105,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             {"strategy": "last_layers", "trainable_from": block}
             for block in self.space.choices.get("trainable_from", ())
         ]
-        drawn += [{"last_stage": stage} for stage in self.space.choices.get("last_stage", ())]
         if LOGITS in self.space.choices.get("on", ()):
             drawn.append({"strategy": self.space.strategies_with("on")[0], "on": LOGITS})
+        stages = self.space.choices.get("last_stage", ())
+        if stages:
+            drawn += [{"strategy": name} for name in self.space.strategies]
+            drawn = [{**values, "last_stage": stage} for stage in stages for values in drawn]
         for values in drawn:
             recipe = self.space.recipe_at(values)
             with precision_scope(recipe.precision):
