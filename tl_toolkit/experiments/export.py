@@ -112,7 +112,7 @@ def write_model_card(
     write_card(folder / SAVED_MODEL, names, card)
     dataset = experiment.dataset
     page = model_card(
-        experiment.model.name,
+        experiment.spec.architecture.description,
         dataset.uri,
         experiment.spec,
         dataset.licence,
