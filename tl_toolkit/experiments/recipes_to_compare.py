@@ -65,7 +65,7 @@ def comparison_recipes(
         ('resnet18', 16)
     """
     last_stage = fields.get("last_stage")
-    if last_stage is not None:  # the last layers as they come are behind it
+    if last_stage is not None:  # the last layers as they come lie after it
         last = LastLayers(f"{last_stage}_block1")
         strategies = [last if strategy == LastLayers() else strategy for strategy in strategies]
     transfers = [
