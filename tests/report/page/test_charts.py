@@ -2,9 +2,10 @@
 
 import math
 import re
+import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tl_toolkit.report.page.interval_chart import IntervalRow, interval_chart
@@ -56,6 +57,9 @@ def test_limits_hold_all_values(values, is_log):
 
 
 @given(st.lists(st.tuples(FINITE, FINITE), min_size=1, max_size=400), st.booleans(), st.booleans())
+# Values whose room to the left is rounded to 0.
+@example([(1.0, 0.0), (sys.float_info.min, 0.0)], True, False)
+@example([(1.0, 0.0), (math.ulp(0.0), 0.0)], True, False)
 def test_any_values_make_a_chart_within_its_frame(pairs, is_log, is_step):
     x, y = zip(*pairs, strict=True)
     kind = "step" if is_step else "line"

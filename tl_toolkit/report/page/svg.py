@@ -106,8 +106,8 @@ def limits(
     low, high = min(finite), max(finite)
     is_one = math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12)  # but for how it was rounded
     if is_log:
-        room = 2.0 if is_one else (high / low) ** margin
-        return low / room, high * room
+        room = 2.0 if is_one else math.exp(margin * (math.log(high) - math.log(low)))
+        return max(low / room, math.ulp(0.0)), high * room  # of a tiny low, rounding leaves 0
     room = max(abs(high) * 0.1, 0.05) if is_one else margin * (high - low)
     return low - room, high + room
 
