@@ -14,8 +14,8 @@ the first of them gave, on two cores with AVX-512 and bfloat16 that had other wo
     everything, 4 epochs              0.860     0.286      33 min
     everything, adapting              -         -          no time
 
-Everything is better by 0.005, about half a standard error, which `auto` does not take for a gain any more. The mirrored head by itself has a test
-accuracy of 0.881 (95% interval 0.854 to 0.904) and a log loss of 0.298; everything, which was kept before `auto` asked for a
+Everything is better by 0.005, about half a standard error, which `auto` does not take for a gain any more. The
+mirrored head by itself has a test accuracy of 0.881 (95% interval 0.854 to 0.904) and a log loss of 0.298; everything, which was kept before `auto` asked for a
 margin, 0.866 (0.838 to 0.890) and 0.321. The rung without the network's last stage came later.
 """
 

@@ -462,14 +462,17 @@ def test_a_rung_whose_log_loss_is_no_number_is_displaced(recipe, dataset, monkey
     assert [rung.kept for rung in found.rungs] == [False, True, False, False, False]
 
 
-@pytest.mark.parametrize("field", [{"unfreeze_epochs": 1}, {"layer_decay": 0.7}, {"l2_sp": 0.1}])
+@pytest.mark.parametrize(
+    ("name", "value", "trained"),
+    # Where stages join one by one no statistics adapt: there is no rung for it.
+    [("unfreeze_epochs", 1, 2), ("layer_decay", 0.7, 3), ("l2_sp", 0.1, 3)],
+)
 def test_what_holds_a_backbone_back_is_for_the_rungs_that_train_it(
-    field, recipe, dataset, monkeypatch
+    name, value, trained, recipe, dataset, monkeypatch
 ):
     asked = pretended(monkeypatch, [0.4, 0.3])
-    climb(recipe.replace(**field), Context(dataset=dataset))
-    ((name, value),) = field.items()
-    assert [getattr(r, name) for r, _ in asked] == [None, None, value, value, value][: len(asked)]
+    climb(recipe.replace(**{name: value}), Context(dataset=dataset))
+    assert [getattr(r, name) for r, _ in asked] == [None, None, *[value] * trained]
 
 
 def test_all_processes_compare_by_the_losses_of_the_chief(recipe, dataset, monkeypatch):

@@ -105,8 +105,8 @@ class Architecture:
     def block_names(self) -> tuple[str, ...]:
         """Names of all blocks in order, as in keras.applications: `conv2_block1`, `conv2_block2`, …"""
         return tuple(
-            f"conv{stage}_block{block}"
-            for stage, count in enumerate(self.block_counts, start=2)
+            f"{stage}_block{block}"
+            for stage, count in zip(self.stages, self.block_counts, strict=True)
             for block in range(1, count + 1)
         )
 

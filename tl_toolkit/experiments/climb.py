@@ -60,7 +60,9 @@ class Climb:
 
 
 def climb(recipe: Recipe, context: Context) -> Climb:
-    """Trains the rungs in turn while there is time, and keeps the one of the least log loss, but for differences that its images do not settle (`_errors_to_gain`).
+    """Trains the rungs in turn while there is time, and keeps the one of the least log loss.
+
+    But for differences that the images do not settle: see `_errors_to_gain`.
 
     What it decides, such as for how many epochs a rung is trained, is kept with the checkpoints, so that a climb
     that is resumed decides the same.
@@ -273,7 +275,7 @@ def _notes(
         notes = [
             f"'auto' kept {name!r}, of {len(climbed)} rungs the one of the least log loss on {selection.images}"
         ]
-        if any(_number(rung) < _number(rungs[kept]) for rung in climbed):
+        if any(_log_loss(rung) < _log_loss(rungs[kept]) for rung in climbed):
             notes[0] += ", but for differences that these images do not settle: see the ladder"
         if selection.folds is None and any(recipes[r.name].solver != LBFGS for r in climbed):
             notes.append(FLATTERED)
@@ -286,7 +288,7 @@ def _notes(
     return tuple(notes)
 
 
-def _number(rung: Rung) -> float:
+def _log_loss(rung: Rung) -> float:
     return math.inf if rung.log_loss is None else rung.log_loss
 
 

@@ -68,7 +68,8 @@ def rung_recipes(
     rungs = {HEAD_ALONE: probe(), ON_ALL_BLOCKS: probe(on=ALL_BLOCKS)}
     if is_much_cut_off:
         rungs[LETTERBOXED] = probe(on=ALL_BLOCKS).replace(resize=LETTERBOX)
-    has_a_rate = any(name.startswith(stages[-1]) for name in dict(recipe.layer_rates or ()))
+    rates = dict(recipe.layer_rates or ())
+    has_a_rate = any(name.partition("_")[0] == stages[-1] for name in rates)
     if recipe.last_stage is None and len(stages) >= FEWEST_STAGES and not has_a_rate:
         rungs[SHORTER] = probe(on=ALL_BLOCKS).replace(last_stage=stages[-2])
     if augmentation is not None and augmentation.flip:  # there is no up

@@ -24,7 +24,8 @@ class Rung:
         top1: Accuracy on the images that select, or what `measure` says; None likewise.
         log_loss: On them, the logits divided by the temperature that suits them best: what selects.
         kept: Whether it is the one.
-        note: Why it was left out or trained for fewer epochs, what it took over from the rungs before it, or why its log loss alone did not decide.
+        note: Why it was left out or trained for fewer epochs, what it took over from the rungs before it, or why its log loss
+            alone did not decide.
         measure: What `top1` is, in words: of several labels an image, the share of them that is right.
     """
 
