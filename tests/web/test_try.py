@@ -4,6 +4,8 @@ import base64
 import contextlib
 import io
 import json
+import logging
+import queue
 import struct
 import threading
 import time
@@ -25,20 +27,21 @@ uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `try`")
 
 @contextlib.contextmanager
 def served(monkeypatch, classifier, learned):
-    """Serves in a thread, and yields the address."""
-    servers = []
+    """Serves in a thread, and yields the address once it can be asked."""
+    servers = queue.Queue()
     run = uvicorn.Server.run
     monkeypatch.setattr(
-        uvicorn.Server, "run", lambda self, sockets: (servers.append(self), run(self, sockets))
+        uvicorn.Server, "run", lambda self, sockets: (servers.put(self), run(self, sockets))
     )
     with listen(0) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        thread = threading.Thread(target=serve, args=(classifier, listening, learned))
+        thread = threading.Thread(target=serve, args=(classifier, listening, learned), daemon=True)
         thread.start()
+        server = servers.get(timeout=120)
         try:
             yield address
         finally:
-            servers[0].should_exit = True
+            server.should_exit = True
             thread.join(30)
             assert not thread.is_alive()
 
@@ -143,6 +146,14 @@ def test_the_page_says_what_it_is_and_allows_itself_alone(address, finished_run)
     assert "3 classes" in page
     test = finished_run.test
     assert f"Of {test['examples']} test photos it was right on {test['top1']:.1%}" in page
+
+
+def test_log_handlers_that_were_there_stay_open(finished_run, monkeypatch):
+    handler, closed = logging.StreamHandler(io.StringIO()), []
+    monkeypatch.setattr(handler, "close", lambda: closed.append(True))
+    with served(monkeypatch, tl.load_classifier(finished_run.folder), learned=0):
+        pass
+    assert closed == []
 
 
 def test_a_port_that_is_taken_says_what_to_do():

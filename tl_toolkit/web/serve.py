@@ -68,7 +68,10 @@ def serve(
     except ImportError as error:
         raise InputError(f"{error}: install it with pip install 'tl-toolkit[try]'.") from error
     answerer = Answerer(classifier)
-    config = uvicorn.Config(make_app(answerer, _page(classifier, answerer)), log_level="warning")
+    # uvicorn's own way to set up its log closes all handlers of the process, and absl's takes its stream along.
+    config = uvicorn.Config(
+        make_app(answerer, _page(classifier, answerer)), log_config=None, log_level="warning"
+    )
     server = uvicorn.Server(config)
     listening.listen()  # from now on a browser waits, and is not refused
     ending = threading.Event()
