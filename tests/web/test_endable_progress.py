@@ -49,7 +49,7 @@ def test_the_thread_that_looks_at_photos_has_ended_when_serving_has(monkeypatch)
     monkeypatch.setattr(serve_module, "_page", lambda classifier, answerer: None)
     monkeypatch.setattr("tl_toolkit.web.app.make_app", lambda answerer, page: None)
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    monkeypatch.setattr(uvicorn, "Config", lambda app, log_level: types.SimpleNamespace())
+    monkeypatch.setattr(uvicorn, "Config", lambda app, **options: types.SimpleNamespace())
     monkeypatch.setattr(uvicorn.Server, "__init__", lambda server, config: None)
     classifier = types.SimpleNamespace(path=types.SimpleNamespace(parent="run"))
     with serve_module.listen(0) as listening:
