@@ -83,6 +83,7 @@ def test_names_of_checks_are_forgotten_together_when_there_are_too_many():
     ]
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # a file left open
 def test_what_is_written_is_read_and_what_is_not_sound_is_nothing(tmp_path):
     known = updated(read_known_files(None), *columns({"/a": (5, 6), "/b": (7, 8)}), "a")
     place = tmp_path / "deep" / "known.npz"

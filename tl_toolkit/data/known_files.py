@@ -121,7 +121,7 @@ def read_known_files(place: pathlib.Path | None) -> KnownFiles:
     try:
         if place is None:
             raise FileNotFoundError
-        with np.load(place, allow_pickle=False) as stored:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if int(stored["version"]) != VERSION:
                 raise ValueError
             known = KnownFiles(

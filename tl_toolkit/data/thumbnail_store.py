@@ -98,9 +98,8 @@ def _found_before(place: pathlib.Path | None, of_all: bytes) -> list[tuple[str, 
     try:
         if place is None:
             return None
-        with np.load(
-            place, allow_pickle=False
-        ) as stored:  # each array is read where it is asked for
+        # Each array is read where it is asked for.
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if stored["searched"].tobytes() != of_all:
                 return None
             digests, pairs = stored["digests"], stored["pairs"]
@@ -114,7 +113,7 @@ def _kept_thumbnails(place: pathlib.Path | None) -> dict[str, np.ndarray]:
     try:
         if place is None:
             return {}
-        with np.load(place, allow_pickle=False) as stored:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             digests, rows = stored["digests"], stored["thumbnails"]
             if int(stored["version"]) != VERSION or rows.shape != (len(digests), NUMBERS):
                 return {}
