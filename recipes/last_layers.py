@@ -10,7 +10,7 @@ import tl_toolkit as tl
 
 RECIPE = tl.Recipe(
     data="digits",
-    strategy=tl.LastLayers(trainable_from="conv5_block1"),
+    strategy=tl.LastLayers(trainable_from="conv5"),
     weights="digits",
     labels_per_class=5,
     test_fraction=0.5,

@@ -305,7 +305,7 @@ def test_the_edge_of_a_range_is_taken(field, value):
         ({"strategy": {"name": "new_head", "on": 1}}, "`on` must be text. Received: 1"),
         (
             {"strategy": {"name": "last_layers", "trainable_from": 4}},
-            "`trainable_from` must be text. Received: 4",
+            "`trainable_from` must be text or None. Received: 4",
         ),
         (
             {"strategy": {"name": "full_fine_tune", "bn_mode": False}},

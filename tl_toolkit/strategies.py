@@ -43,8 +43,8 @@ class LastLayers:
     """Load the weights, put a new head on, train only the last layers and the head.
 
     Attributes:
-        trainable_from: The first block to train, such as `"conv5_block1"`; a stage such as `"conv5"` means
-            its first block.
+        trainable_from: The first block to train, such as `"conv4_block3"`; a stage such as `"conv4"` means
+            its first block. None: the network's last stage.
         on: As in `FullFineTune`.
         bn_mode: Mode of the batch normalisations in the trained blocks. None: `"affine"`.
         head_first: As in `FullFineTune`; here it is the default, which on digits, solar cells and drawings was better
@@ -56,7 +56,7 @@ class LastLayers:
     """
 
     name: ClassVar[str] = "last_layers"
-    trainable_from: str = "conv5_block1"
+    trainable_from: str | None = None
     on: On = FEATURES
     bn_mode: BNMode | None = None
     head_first: bool = True

@@ -36,6 +36,14 @@ def test_every_open_field_has_a_value_and_a_rule(open_recipe):
     assert not {"batch_size", "precision", "weights"} & set(fields)
 
 
+def test_last_layers_name_the_stage_that_they_begin_with(open_recipe):
+    fields = {
+        field.name: (field.value, field.reason)
+        for field in resolved_fields(prepare(open_recipe.replace(strategy=tl.LastLayers())))
+    }
+    assert fields["trainable_from"] == ("conv3", "the network's last stage")
+
+
 def test_what_solving_has_no_use_for_says_so(open_recipe):
     fields = {field.name: field for field in resolved_fields(prepare(open_recipe))}
     assert fields["solver"].value == "lbfgs"

@@ -188,6 +188,15 @@ def test_an_unknown_block_is_refused_with_the_nearest_one(start, nearest, model)
     assert all(name in message for name in (*BLOCKS, "conv2", "conv3", "conv4"))
 
 
+def test_by_default_the_networks_last_stage_is_trained(model):
+    plan = make_plan(model, LastLayers(), "affine")
+    assert plan == make_plan(model, LastLayers("conv4"), "affine")  # its last one
+    assert {path.partition("/")[0].partition("_")[0] for path in plan.paths(TRAINED)} == {
+        "conv4",
+        "predictions",
+    }
+
+
 @pytest.mark.parametrize("start", ["head", "predictions", "new_predictions"])
 def test_training_from_the_head_on_is_the_strategy_new_head(start, model):
     with pytest.raises(InputError, match=f"trainable_from='{start}' is the head alone.* NewHead"):

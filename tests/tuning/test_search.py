@@ -193,8 +193,10 @@ def test_a_space_that_the_data_cannot_serve_is_refused_before_the_first_trial(
         )
     with pytest.raises(tl.InputError, match=r"last_stage.*conv8"):
         quick_search(space={"last_stage": ["conv2", "conv8"]})
-    with pytest.raises(tl.InputError, match=r"trainable_from.*conv5_block1"):
-        quick_search(space={"strategy": ["new_head", "last_layers"], "last_stage": ["conv2"]})
+    with pytest.raises(tl.InputError, match=r"Unknown trainable_from 'conv3'"):
+        quick_search(
+            recipe={"strategy": tl.LastLayers("conv3")}, space={"last_stage": ["conv3", "conv2"]}
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STRATEGY_HELP = """        strategy: What is trained: new-head, last-layers, full-fine-tune or from-scratch; or auto, which climbs from a new
             head to full fine-tuning and keeps what is best in validation.
-        trainable_from: For last-layers: the first block to train, such as conv5_block1.
+        trainable_from: For last-layers: the first block or stage to train, such as conv4. Default: the network's last stage.
         on: What the new head sits on: features (pooled), logits (the original last layer's output), or all_blocks
             (averages and maxima of every block).
         solver: For new-head: lbfgs solves for it exactly, gradient trains it by steps. Default: lbfgs, unless flags

@@ -64,10 +64,6 @@ def comparison_recipes(
         >>> recipes[-1].backbone, recipes[-1].width  # the network of the weights that the others start from
         ('resnet18', 16)
     """
-    last_stage = fields.get("last_stage")
-    if last_stage is not None:  # the last layers as they come lie after it
-        last = LastLayers(f"{last_stage}_block1")
-        strategies = [last if strategy == LastLayers() else strategy for strategy in strategies]
     transfers = [
         Recipe(data=data, strategy=strategy, weights=weights, **fields)
         for strategy in strategies

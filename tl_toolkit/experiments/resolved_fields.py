@@ -77,6 +77,7 @@ def _values(experiment: Experiment) -> dict[str, Any]:
     recipe, dataset, chosen = experiment.recipe, experiment.dataset, experiment.hyperparameters
     preprocessing, positive = experiment.preprocessing, experiment.positive
     validation = 0 if dataset.validation is None else len(dataset.validation)
+    stages = experiment.spec.architecture.stages
     return {
         **dataclasses.asdict(experiment.spec.architecture),
         **{
@@ -87,7 +88,8 @@ def _values(experiment: Experiment) -> dict[str, Any]:
         "layer_rates": chosen.layer_rates or None,
         "weights": recipe.start,
         "backbone": experiment.spec.architecture.whole_name,
-        "last_stage": experiment.spec.architecture.stages[-1],
+        "last_stage": stages[-1],
+        "trainable_from": stages[-1],
         "preprocessing": _name_of(preprocessing),
         "labels_per_class": "all",
         "validation_fraction": f"{validation} of {len(dataset.train) + validation} images",

@@ -76,7 +76,7 @@ def rung_recipes(
         rungs[MIRRORED] = probe(on=ALL_BLOCKS, tta=FLIPS)
     if recipe.find is not None and dataset.validation is None:
         return rungs  # a threshold can be chosen out of fold, which only heads that are solved for have
-    last = LastLayers(f"{stages[-1]}_block1", on=ALL_BLOCKS, head_first=True)
+    last = LastLayers(on=ALL_BLOCKS, head_first=True)
     rungs[LAST_LAYERS] = trained(last).replace(layer_rates=_rates_within(recipe, stages[-1]))
     rungs[EVERYTHING] = trained(FullFineTune(on=ALL_BLOCKS, head_first=True, bn_mode=AFFINE))
     adapting = trained(FullFineTune(on=ALL_BLOCKS, head_first=True))

@@ -183,6 +183,8 @@ def _trained_layers(model: keras.Model, strategy: Strategy) -> set[str]:
         return set(names)
     blocks = list(dict.fromkeys(block for block in map(block_of, names) if block))
     start = strategy.trainable_from
+    if start is None:
+        start = stage_of(blocks[-1])
     first = start if start in blocks else f"{start}_block1"
     if first not in blocks:
         if start in HEADS or start == "head":
