@@ -230,7 +230,7 @@ def test_fine_tuning_begins_with_the_head_that_did_better_and_everything_is_trai
     asked = pretended(monkeypatch, losses)
     found = climb(recipe, Context(dataset=dataset))
     assert [one.strategy for one, _ in asked[2:]] == [
-        tl.LastLayers("conv3_block1", on=on),
+        tl.LastLayers(on=on),
         tl.FullFineTune(on=on, head_first=True, bn_mode="affine"),
         tl.FullFineTune(on=on, head_first=True),
     ]
