@@ -68,7 +68,7 @@ def test_the_clock_leaves_out_what_it_is_told(import_benchmark, tmp_path, monkey
     assert wall == pytest.approx(100, abs=5)
     clock.leave_out(90, 0)
     with clock.paused():
-        time.sleep(0.2)
-    assert clock.read()[0] == pytest.approx(wall - 90, abs=0.15)
+        time.sleep(0.6)
+    assert clock.read()[0] == pytest.approx(wall - 90, abs=0.5)
     worker.tell("1 epoch", (1.0, 2.0), np.zeros((1, 2)), [[0.0, 1.0]], is_last=True)
     assert capsys.readouterr().out.startswith(worker.MARK)

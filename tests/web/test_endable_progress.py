@@ -41,7 +41,7 @@ def test_the_thread_that_looks_at_photos_has_ended_when_serving_has(monkeypatch)
                 ended.set()
 
     def run(server, sockets):
-        assert begun.wait(10)
+        assert begun.wait(60)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(serve_module, "LearnedPhotos", Endless)
